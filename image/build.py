@@ -86,8 +86,9 @@ def root_folder(board: boards.Board, debian: Debian, kernel: Path, release: str,
     """Fills the root file system of the device."""
     strip = f"{board.cpu.triplet}-strip"
     shutil.copytree(TOP / "image/root", root)
-    for name in ("dev", "proc", "sys", "run", "tmp", "data", "card", "sbin", "lib"):
-        (root / name).mkdir(exist_ok=True)
+    for name in ("dev", "proc", "sys", "run", "tmp", "data", "card", "media/usb", "media/stick", "sbin", "lib"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "usb").symlink_to("media/usb")
     copy(TOP / "target/cross" / board.arch / "pillarbox", root / "bin/pillarbox")
     busybox = TOP / "target/cross" / board.arch / "busybox"
     copy(busybox, root / "bin/busybox")
@@ -113,6 +114,7 @@ def root_folder(board: boards.Board, debian: Debian, kernel: Path, release: str,
         # The kernel's own watchdog, where the board has none, takes any.
         "watchdog": str(board.watchdog or 30),
         "disk": f"{card.SIGNATURE:08x}",
+        "size": str(card.SIZE // card.MIB),
         "modules": "\n".join(names),
     }
     if key:

@@ -30,7 +30,14 @@ image | qemu)
   need minisign /usr/bin/minisign
   ;;
 esac
-[ "${1-image}" != qemu ] || need qemu-system-arm /usr/bin/qemu-system-arm
+if [ "${1-image}" = qemu ]; then
+  need qemu-system-arm /usr/bin/qemu-system-arm
+  # The router and the sticks that a board finds at home.
+  need dnsmasq-base /usr/sbin/dnsmasq
+  need iproute2 /usr/sbin/ip
+  need exfatprogs /usr/sbin/mkfs.exfat
+  need e2fsprogs /usr/sbin/debugfs
+fi
 [ -n "$missing" ] || exit 0
 
 become_root "building for a board"

@@ -21,6 +21,11 @@ COMMON = [
     "nls_cp437",
     "nls_ascii",
     "softdog",
+    # A stick: what of USB a board's controller does not bring by itself, and what phones and cameras format.
+    "sd_mod",
+    "usb-storage",
+    "uas",
+    "exfat",
 ]
 
 

@@ -27,9 +27,9 @@ use smol::LocalExecutor;
 use smol::lock::Mutex;
 use smol::stream::StreamExt;
 
-use crate::board::card;
 use crate::board::device::Ending;
-use crate::board::{Board, LOG, etc, health, ports};
+use crate::board::remarks::Remark;
+use crate::board::{Board, LOG, card, etc, health, media, ports};
 use crate::certificate::Present;
 use crate::config::{self, Config};
 use crate::context::Context;
@@ -114,7 +114,7 @@ fn confined(options: &RunOptions) -> Result<Disk, Failure> {
     // The rights are given up before async-io starts its thread, which inherits the restrictions.
     if let Some(board) = &options.board {
         let named = [&options.serial, &options.config].into_iter().flatten().cloned();
-        let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), card()];
+        let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), card(), media()];
         sandbox::files([etc(), board.file(LOG)], own.into_iter().chain(named));
         // A device takes its settings from its data folder; the ports that another file names become known too late.
         if options.config.is_none() {
@@ -583,8 +583,13 @@ impl operator::Appliance for Appliance {
         if !self.context.clock.is_known() {
             remarks.push(NO_TIME.to_owned());
         }
-        if self.options.board.is_some() && self.context.config().accounts.is_empty() {
-            remarks.push(start::NOT_CONFIGURED.to_owned());
+        if let Some(board) = &self.options.board {
+            let noticed = board.remarks();
+            if self.context.config().accounts.is_empty() && !noticed.iter().any(Remark::is_why_nothing_is_set)
+            {
+                remarks.push(start::NOT_CONFIGURED.to_owned());
+            }
+            remarks.extend(noticed.into_iter().map(|remark| remark.words));
         }
         remarks
     }

@@ -1,5 +1,4 @@
-//! Wall-clock time in seconds since 1970, read in one place, whether it is the time at all, and the time that
-//! deadlines are measured by.
+//! The time: the wall clock in seconds since 1970, whether it is set, and the clock of deadlines.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use event_listener::Event;
 
-/// Seconds since 1970-01-01 UTC; 0 while the machine's clock stands before it.
+/// Seconds since 1970-01-01 UTC; 0 if the machine's clock is before that.
 pub fn unix_now() -> i64 {
     #[cfg(test)]
     if let Some(now) = FIXED.get() {
@@ -21,38 +20,38 @@ pub fn unix_now() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// Whether the clock shows the time. On a board without a battery it does not, until the network has told
-/// it: then no certificate can be judged, for it might have ended long ago.
+/// Whether the wall clock is set. On a board without a battery it is not, until the network has told the time. Until
+/// then no certificate can be judged, since it might have ended long ago.
 pub struct Knowledge {
     known: Cell<bool>,
     came: Event,
 }
 
 impl Knowledge {
-    /// At the start.
+    /// The knowledge at the start.
     pub fn new(known: bool) -> Knowledge {
         Knowledge { known: Cell::new(known), came: Event::new() }
     }
 
-    /// Whether it shows the time.
+    /// Whether the clock is set.
     pub fn is_known(&self) -> bool {
         self.known.get()
     }
 
-    /// From now on it does.
+    /// Notes that the clock is set from now on.
     pub fn set_known(&self) {
         self.known.set(true);
         self.came.notify(usize::MAX);
     }
 
-    /// As if the power had been away.
+    /// Notes that the clock is no longer set, as after a power cut.
     #[cfg(test)]
     pub fn forget(&self) {
         self.known.set(false);
     }
 
-    /// Ends when the time comes; never where it is known already. Nothing is missed between a look at
-    /// [`Knowledge::is_known`] and the first poll of this, as long as nothing is awaited in between.
+    /// Ends when the clock is set; never if it is set already. Nothing is missed between a call of
+    /// [`Knowledge::is_known`] and the first poll of this future, as long as nothing is awaited in between.
     pub async fn comes(&self) {
         if self.known.get() {
             return pending().await;
@@ -61,8 +60,7 @@ impl Knowledge {
     }
 }
 
-/// The time that deadlines are measured by; its clones show the same. In unit tests it stands still until
-/// `Time::advance` moves it.
+/// The clock of deadlines. Clones share it. In unit tests it stands still until `Time::advance` moves it.
 #[derive(Debug, Clone)]
 #[cfg_attr(not(test), derive(Default))]
 pub struct Time {
@@ -73,15 +71,15 @@ pub struct Time {
 }
 
 impl Time {
-    /// How long ago `since` was.
+    /// The time since `since`.
     pub fn since(&self, since: Instant) -> Duration {
         self.now().saturating_duration_since(since)
     }
 
-    /// Runs `future`, for `limit` at the most.
+    /// Runs `future` for `limit` at most.
     ///
     /// # Errors
-    /// `TimedOut`, or the future's own.
+    /// `TimedOut`, or the error of `future`.
     pub fn deadline<T>(
         &self,
         limit: Duration,
@@ -91,12 +89,12 @@ impl Time {
     }
 }
 
-/// Runs `future` until `end`.
+/// Runs `future` until `end` has ended.
 ///
-/// Not an `async fn`: that would hold `future` twice, once as its argument and once where it is awaited.
+/// Not an `async fn`, which would hold `future` twice: as its argument and where it is awaited.
 ///
 /// # Errors
-/// `TimedOut`, or the future's own.
+/// `TimedOut`, or the error of `future`.
 pub fn until<T>(
     end: impl Future<Output = ()>,
     future: impl Future<Output = io::Result<T>>,
@@ -109,7 +107,7 @@ pub fn until<T>(
 
 #[cfg(not(test))]
 impl Time {
-    /// Now.
+    /// The time now.
     pub fn now(&self) -> Instant {
         Instant::now()
     }
@@ -138,7 +136,7 @@ impl Time {
         }
     }
 
-    /// Lets `time` pass.
+    /// Moves the clock by `time`.
     pub fn advance(&self, time: Duration) {
         self.shows.set(self.now() + time);
         self.moved.notify(usize::MAX);
@@ -154,6 +152,6 @@ impl Default for Time {
 
 #[cfg(test)]
 thread_local! {
-    /// What tests that must be repeatable set this thread's clock to.
+    /// The time to which a test sets this thread's wall clock to be repeatable.
     pub static FIXED: std::cell::Cell<Option<i64>> = const { std::cell::Cell::new(None) };
 }

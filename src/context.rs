@@ -1,4 +1,4 @@
-//! What every service shares: the settings in force, the store, logins, TLS, and who is connected.
+//! What all services share: the settings in force, the store, logins, TLS, and the open connections.
 
 mod places;
 
@@ -18,7 +18,7 @@ use crate::credential::random;
 use crate::store::Store;
 pub use places::{Connected, End, NoRoom, Place, Places};
 
-/// Built once by the appliance, handed to every service as `Rc<Context>`.
+/// The shared state, which the appliance builds once and gives to every service as `Rc<Context>`.
 pub struct Context {
     config: RefCell<Rc<Config>>,
     changed: Event,
@@ -29,20 +29,20 @@ pub struct Context {
     pub store: Store,
     /// Verifies logins.
     pub logins: Logins,
-    /// Who is connected.
+    /// The open connections.
     pub places: Places,
     /// How long clients are waited for.
     pub deadlines: Deadlines,
-    /// What that is measured by.
+    /// The clock of deadlines.
     pub time: Time,
-    /// Whether the clock shows the time.
+    /// Whether the wall clock is set.
     pub clock: Knowledge,
-    /// What it runs on, where that is a device that boots from a card image.
+    /// The device that this runs on, if it boots from a card image.
     pub device: Option<Device>,
 }
 
 impl Context {
-    /// Puts the parts together.
+    /// A context of these parts.
     pub fn new(config: Config, tls: Arc<ServerConfig>, store: Store) -> Context {
         store.set_quotas(config.quotas());
         let time = Time::default();
@@ -62,32 +62,32 @@ impl Context {
         }
     }
 
-    /// With logins of its own key, for refusals that a restart does not change.
+    /// Sets the key for refusals of logins, so that they stay the same after a restart.
     pub fn with_login_key(self, key: &[u8; 32]) -> Context {
         Context { logins: Logins::new(key, &self.time), ..self }
     }
 
-    /// With a clock that does not show the time until somebody says so.
+    /// Sets a wall clock that is not set yet.
     pub fn without_time(self) -> Context {
         Context { clock: Knowledge::new(false), ..self }
     }
 
-    /// On a device that boots from a card image.
+    /// Sets the device that boots from a card image.
     pub fn with_device(self, device: Option<Device>) -> Context {
         Context { device, ..self }
     }
 
-    /// The settings in force now. Ask again after each `.await`: they may have changed.
+    /// The settings in force now. Call it again after each `.await`, since they may have changed.
     pub fn config(&self) -> Rc<Config> {
         self.config.borrow().clone()
     }
 
-    /// Another server was reached: what waits for one may be worth a try.
+    /// Notes that another server was reached, so messages that wait for a server may be worth a try.
     pub fn has_got_through(&self) {
         self.got_through.notify(usize::MAX);
     }
 
-    /// Wakes when another server was reached.
+    /// Wakes when a server elsewhere was reached.
     pub fn got_through(&self) -> EventListener {
         self.got_through.listen()
     }
@@ -97,7 +97,7 @@ impl Context {
         self.tls.borrow().clone()
     }
 
-    /// Puts new settings in force and wakes everyone who listens.
+    /// Puts new settings in force and wakes all listeners.
     pub fn reconfigure(&self, config: Config, tls: Arc<ServerConfig>) {
         self.store.set_quotas(config.quotas());
         *self.config.borrow_mut() = Rc::new(config);
@@ -106,45 +106,46 @@ impl Context {
         self.changed.notify(usize::MAX);
     }
 
-    /// Puts settings in force that differ in refresh tokens only.
+    /// Puts settings in force that differ only in refresh tokens.
     pub fn renew_tokens(&self, config: Config) {
         *self.config.borrow_mut() = Rc::new(config);
         self.changed.notify(usize::MAX);
     }
 
-    /// Puts a new certificate in force for the connections to come.
+    /// Puts a new certificate in force for new connections.
     pub fn renew_tls(&self, tls: Arc<ServerConfig>) {
         *self.tls.borrow_mut() = tls;
     }
 
-    /// The name under which the network finds the device, where it is announced there.
+    /// The name under which the device is announced in the network, if it is.
     pub fn announced(&self) -> Option<String> {
         self.announced.borrow().clone()
     }
 
-    /// The network finds the device under this name from now on.
+    /// Sets the name under which the device is announced in the network.
     pub fn set_announced(&self, name: Option<String>) {
         *self.announced.borrow_mut() = name;
     }
 
-    /// Wakes at the next change of the settings. Listen first, then look.
+    /// Wakes at the next change of the settings. Listen first, then look at the settings.
     pub fn changed(&self) -> EventListener {
         self.changed.listen()
     }
 }
 
-/// How long the services wait for a client before they give it up.
+/// How long the services wait for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// From the first octet to a login, all in all: who has no business here is not to hold a connection.
+    /// From the beginning of a connection to the login: a client that has no business here must not hold a
+    /// connection.
     pub login: Duration,
-    /// From one POP3 command to the next: the least that RFC 1939 section 3 allows.
+    /// From one POP3 command to the next: the least time that RFC 1939 section 3 allows.
     pub pop3: Duration,
-    /// From one IMAP command to the next: the least that RFC 3501 section 5.4 allows.
+    /// From one IMAP command to the next: the least time that RFC 3501 section 5.4 allows.
     pub imap: Duration,
-    /// From one SMTP command to the next: RFC 5321 section 4.5.3.2.7.
+    /// From one SMTP command to the next (RFC 5321 section 4.5.3.2.7).
     pub smtp: Duration,
-    /// For the client to take 16 KiB of what it asked for.
+    /// The time in which a client must take 16 KiB of what it asked for.
     pub stuck: Duration,
 }
 

@@ -1,22 +1,22 @@
-//! What answers of other servers hold as JSON (RFC 8259): members of one object. Whoever reads one names those that matter;
-//! all others are passed over, however deep they are.
+//! JSON in the answers of other servers (RFC 8259): the members of one object. The reader names the members that it
+//! needs; all others are skipped, however deep they are.
 
 use miniserde::de::Visitor;
 use miniserde::{Deserialize, Result, make_place};
 use zeroize::Zeroizing;
 
-/// A text, or a number or a truth value as it is written: servers quote numbers, and leave quotes off. It may be a secret, so
-/// it does not print, and is wiped.
+/// A string, or a number or boolean in its written form: servers quote numbers, and leave quotes off. It may be a
+/// secret, so it cannot be printed, and is wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Loose(Zeroizing<String>);
 
 impl Loose {
-    /// As it is written.
+    /// The value as text.
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// A whole number; `None` for what is none.
+    /// The value as a whole number; a fraction is cut off. `None` if it is not a number.
     pub fn number(&self) -> Option<u64> {
         let whole = self.0.trim().split('.').next().unwrap_or_default();
         whole.parse().ok()
@@ -56,7 +56,7 @@ impl Deserialize for Loose {
     }
 }
 
-/// The object that is all of `octets`; `None` where there is none, or one whose members are of another form.
+/// Parses `octets`, which must be one object; `None` if they are not, or its members have other types.
 pub fn read<T: Deserialize>(octets: &[u8]) -> Option<T> {
     miniserde::json::from_str(std::str::from_utf8(octets).ok()?).ok()
 }
@@ -76,7 +76,7 @@ mod tests {
         Some((answer.token.map(|it| it.text().to_owned()), answer.seconds.and_then(|it| it.number())))
     }
 
-    /// Catches: a number in quotes, or with a fraction, that breaks an answer; members that nobody knows which do.
+    /// Catches: a number in quotes or with a fraction, or an unknown member, that makes an answer invalid.
     #[test]
     fn members_are_read_as_servers_write_them() {
         for (text, token, seconds) in [
@@ -91,7 +91,7 @@ mod tests {
         }
     }
 
-    /// Catches: a stack that is used up by brackets, and half an answer that is taken for a whole one.
+    /// Catches: deeply nested brackets that exhaust the stack, and half an answer that is taken for a whole one.
     #[test]
     fn what_is_no_object_is_none() {
         let deep = format!("{{\"token\":\"a\",\"x\":{}", "[".repeat(60_000));

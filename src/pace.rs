@@ -1,5 +1,6 @@
-//! Work that leaves others their turn. What counts is the work, so that a slow board answers after as many steps as a
-//! fast one; and the time as well, since the same step takes microseconds from memory and milliseconds from a slow card.
+//! Gives other tasks a turn during long work. The work is counted, so that a slow board answers after as many steps
+//! as a fast one. The time counts as well, since the same step takes microseconds from memory and milliseconds from a
+//! slow card.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -7,19 +8,19 @@ use std::time::{Duration, Instant};
 use smol::LocalExecutor;
 use smol::future::{or, yield_now};
 
-/// Work between two turns of others, in octets that were looked at.
+/// Work between two turns of other tasks, in octets.
 pub const TURN: u64 = 64 * 1024;
-/// What an item of a list (a name, a number, a test that the index answers) counts for, at the least.
+/// What an item of a list (a name, a number, a test that the index answers) counts for at least, in octets.
 pub const ITEM: u64 = 64;
-/// What a step through a message counts for, at the least: many parts of no length are work, too. So much work may be
-/// done between two looks at the clock.
+/// What a step through a message counts for at least, in octets: many empty parts are work, too. The clock is looked
+/// at after so much work.
 pub const STEP: u64 = 1024;
-/// How long others may wait for a turn.
+/// How long other tasks may wait for a turn.
 const AT_A_STRETCH: Duration = Duration::from_millis(2);
-/// Turns of tasks between two looks at what has come in.
+/// Turns of tasks between two looks at the sockets.
 const TURNS: u32 = 8;
 
-/// When the turn began, and the work since then.
+/// The beginning of the present turn, and the work since then.
 pub struct Pace {
     since: Cell<Instant>,
     work: Cell<u64>,
@@ -32,20 +33,20 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// The work begins.
+    /// Begins a turn.
     pub fn new() -> Pace {
         Pace { since: Cell::new(Instant::now()), work: Cell::new(0) }
     }
 
-    /// Gives others their turn when it is time to.
+    /// Counts a step, and gives other tasks a turn when it is time.
     pub async fn keep(&self) {
         self.did(STEP).await;
     }
 
-    /// So much was done, in octets, and an item at the least: gives others their turn when it has become [`TURN`], or
-    /// when it is time to.
+    /// Counts work in octets, at least as much as an item. Gives other tasks a turn when the work has reached
+    /// [`TURN`], or too much time has passed.
     pub async fn did(&self, octets: u64) {
-        // Tests give the work up at every place where it may give way.
+        // Tests give way at every possible place.
         if cfg!(test) {
             return yield_now().await;
         }
@@ -59,20 +60,20 @@ impl Pace {
         }
     }
 
-    /// As [`Pace::did`], for `n` items of a list.
+    /// Counts the work for `n` items of a list, like [`Pace::did`].
     pub async fn did_items(&self, n: usize) {
         self.did(n as u64 * ITEM).await;
     }
 }
 
-/// Runs the tasks of `executor` until `main` is done.
+/// Runs the tasks of `executor` until `main` has ended.
 ///
-/// In place of [`LocalExecutor::run`], which looks at what has come in after two hundred turns: whoever works hard would
-/// keep everyone waiting for so many. This one looks after a few, or when they have taken long.
+/// It replaces [`LocalExecutor::run`], which looks at the sockets only after two hundred turns: one busy task would
+/// make everybody wait for so many. This function looks after a few turns, or when they have taken long.
 pub async fn run<T>(executor: &LocalExecutor<'_>, main: impl Future<Output = T>) -> T {
     let tasks = async {
         loop {
-            // Where nothing is left to do, waiting for it is looking.
+            // With nothing to do, this waits for the sockets.
             executor.tick().await;
             let (begun, mut turns) = (Instant::now(), 1);
             while executor.try_tick() {

@@ -1,27 +1,27 @@
-//! What a program says to whoever started it, where that is more than a log.
+//! Lines on standard output and standard error, for the person who started the program.
 //!
-//! Nobody may be there: a pipe that was closed, a disk that is full, a serial line that hung up. That is no reason to stop
-//! serving mail, which `println!` would do by its panic.
+//! Nobody may be there: a pipe may be closed, a disk full, a serial line hung up. Mail must be served all the same;
+//! `println!` would panic.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// One line on standard output, if somebody takes it.
+/// Writes a line to standard output, and ignores errors.
 pub fn out(line: impl Display) {
     write(io::stdout().lock(), line);
 }
 
-/// One line on standard error, if somebody takes it.
+/// Writes a line to standard error, and ignores errors.
 pub fn err(line: impl Display) {
     write(io::stderr().lock(), line);
 }
 
-/// In one piece, so that what others write does not come in between.
+/// Writes a line in one piece, so that lines of others do not come in between.
 fn write(mut to: impl Write, line: impl Display) {
     let _ = to.write_all(format!("{line}\n").as_bytes()).and_then(|()| to.flush());
 }
 
-/// So many of something, as one says it: `1 message`, `2 messages`, `0 mailboxes`.
+/// A count with its noun: `1 message`, `2 messages`, `0 mailboxes`.
 pub fn counted(count: u64, what: &str) -> String {
     let ending = match what {
         _ if count == 1 => "",

@@ -1,10 +1,11 @@
-//! Octets that may be a password leave no copy of themselves in memory.
+//! Octets that may be a password, without copies left in memory.
 //!
-//! A [`zeroize::Zeroizing`] wipes where its octets are in the end. A `Vec` that grows has left them elsewhere before that.
+//! A [`zeroize::Zeroizing`] wipes its octets where they are at the end. A `Vec` that has grown has left copies at
+//! earlier places.
 
 use zeroize::Zeroize;
 
-/// Adds `more` to `octets`, which grow by doubling: where they were is wiped before it is given back.
+/// Adds `more` to `octets`, which grow by doubling. The old place is wiped before it is freed.
 pub fn append(octets: &mut Vec<u8>, more: &[u8]) {
     let needed = octets.len() + more.len();
     if needed > octets.capacity() {
@@ -21,7 +22,7 @@ pub(crate) mod tests {
     use super::*;
     use std::os::unix::fs::FileExt;
 
-    /// Where a buffer is, its spare room included; what is there can be looked at after it was given back, too.
+    /// The place of a buffer in memory, with its spare room. It can also be read after the buffer was freed.
     pub(crate) struct Place(u64, usize);
 
     impl Place {
@@ -30,20 +31,21 @@ pub(crate) mod tests {
         }
         /// Whether `secret` is there now.
         pub(crate) fn holds(&self, secret: &[u8]) -> bool {
-            // Not from the heap, which would give the very place that was given back.
+            // Not on the heap, which would give the very place that was freed.
             let mut octets = [0; 1 << 16];
             let octets = &mut octets[..self.1];
             let memory = std::fs::File::open("/proc/self/mem").unwrap();
-            // What is no memory any longer holds nothing.
+            // Unmapped memory holds nothing.
             memory.read_exact_at(octets, self.0).is_ok()
                 && octets.windows(secret.len()).any(|window| window == secret)
         }
     }
 
-    /// Catches: octets that stay where they were before the buffer grew, and one that is copied whenever octets come.
+    /// Catches: octets that stay at the old place after the buffer grew, and a buffer that is copied whenever octets
+    /// come.
     #[test]
     fn what_grows_leaves_nothing_behind() {
-        // Far enough from both ends: the allocator writes into what was given back, too.
+        // The secret is far from both ends: the allocator writes into freed memory, too.
         let mut octets = [&[b'-'; 500][..], b"secret", &[b'-'; 500]].concat();
         let before = Place::of(&octets);
         assert!(before.holds(b"secret"));

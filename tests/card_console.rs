@@ -32,10 +32,16 @@ fn device() -> (Appliance, PathBuf) {
     }
     let card = appliance.scratch.join("card");
     fs::create_dir(&card).unwrap();
-    let run = appliance.scratch.join("run");
-    let environment = [("PILLARBOX_ETC", appliance.scratch.join("etc")), ("PILLARBOX_CARD", card.clone())];
-    appliance.begin_in(CONFIG, &["--board", run.to_str().unwrap()], &environment);
+    begin(&mut appliance, CONFIG);
     (appliance, card)
+}
+
+fn begin(appliance: &mut Appliance, config: &str) {
+    let at = |name: &str| appliance.scratch.join(name);
+    let environment =
+        [("PILLARBOX_ETC", at("etc")), ("PILLARBOX_CARD", at("card")), ("PILLARBOX_USB", at("usb"))];
+    let run = at("run");
+    appliance.begin_in(config, &["--board", run.to_str().unwrap()], &environment);
 }
 
 fn imap(appliance: &Appliance) -> Imap {
@@ -280,5 +286,107 @@ fn a_backup_of_the_card_is_restored() {
     assert!(appliance.data().join("before-restore-1/accounts/demo").is_dir(), "what came later is kept");
     assert_eq!(appliance.console("remove before-restore"), "1 folder deleted\n");
     assert!(!appliance.data().join("before-restore-1").exists());
+    appliance.stop();
+}
+
+/// Catches: a stick that is written to before it can be, or that is said to be done while all of it is in memory; a folder in memory
+/// that is taken for a stick; a question that stays, so that the stick stays open.
+#[test]
+fn a_stick_is_written_to_while_that_was_asked_for() {
+    let mut appliance = Appliance::prepare();
+    for (name, text) in [
+        ("etc/board", "orangepi-pc\n"),
+        ("run/slot", "A\n"),
+        ("run/media", ""),
+        ("usb/.keep", ""),
+        ("card/x", ""),
+    ] {
+        appliance.scratch.write(name, text);
+    }
+    begin(&mut appliance, CONFIG);
+    imap(&appliance).append("INBOX", &named("m1", 1000));
+    let (run, usb) = (appliance.scratch.join("run"), appliance.scratch.join("usb"));
+    let on_stick = |typed: &str| typed.replace("USB", &usb.display().to_string());
+    for typed in
+        ["backup USB", "mail export demo USB", "mail import demo USB/x", "check USB/x", "import USB/x"]
+    {
+        let outcome = appliance.verb("console", &["-c", &on_stick(typed)]);
+        assert!(
+            outcome.code == Some(1) && outcome.stderr.contains("no USB stick is plugged in"),
+            "{typed}: {outcome:?}"
+        );
+    }
+    assert_eq!(names(&usb), [".keep"]);
+
+    // What the script does; what was there before the medium was writable is an error.
+    fs::write(run.join("usb"), "vfat, 64 MiB\n").unwrap();
+    for typed in ["backup USB", "mail export demo USB", "mail export demo USB/a/b"] {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let wait = |is: bool| {
+                    let begun = Instant::now();
+                    while run.join("write-usb").exists() != is {
+                        assert!(begun.elapsed() < PATIENCE, "{typed}: {is}");
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                };
+                wait(true);
+                let before = names(&usb);
+                std::thread::sleep(Duration::from_millis(300));
+                assert_eq!(names(&usb), before, "{typed}: nothing is written yet");
+                fs::write(run.join("usb-writable"), "").unwrap();
+                wait(false);
+                std::thread::sleep(Duration::from_millis(300));
+                fs::write(run.join("all-is-there"), "").unwrap();
+                fs::remove_file(run.join("usb-writable")).unwrap();
+            });
+            let said = appliance.verb("console", &["-c", &on_stick(typed)]).success();
+            assert!(run.join("all-is-there").exists(), "{typed}: {said}");
+            fs::remove_file(run.join("all-is-there")).unwrap();
+        });
+    }
+    assert!(usb.join("mail-demo/INBOX.mbox").is_file() && usb.join("a/b/INBOX.mbox").is_file());
+    assert!(names(&usb).iter().any(|name| name.ends_with(".tar")));
+    // What is only read asks for nothing.
+    let read = appliance.console(&on_stick("mail import demo USB/mail-demo"));
+    assert!(read.contains("1 there already"), "{read}");
+    assert!(appliance.console("show board").contains("stick    vfat, 64 MiB, at /usb"));
+
+    fs::write(run.join("card-refused"), "it is write-protected\n").unwrap();
+    let outcome = appliance.verb("console", &["-c", "backup"]);
+    assert!(outcome.stderr.contains("the card takes no changes: it is write-protected"), "{outcome:?}");
+    assert!(!run.join("write-card").exists() && names(&appliance.scratch.join("card")) == ["x"]);
+    appliance.stop();
+}
+
+/// Catches: trouble that only the log knows; "not configured yet" where a file was refused or settings cannot be read.
+#[test]
+fn what_the_scripts_have_noticed_stands_in_the_status() {
+    let mut appliance = Appliance::prepare();
+    appliance.scratch.write("etc/board", "orangepi-pc\n");
+    let remark = |appliance: &Appliance, about: &str, words: &str| {
+        appliance.scratch.write(&format!("run/remarks/{about}"), words);
+    };
+    remark(&appliance, "slot", "slot B cannot be started\x1b[2J\n");
+    begin(&mut appliance, "[server]\ndomains = [\"home.example\"]\n");
+    let status = appliance.console("show status");
+    assert!(
+        status.contains("attention  slot B cannot be started [2J\n") && status.contains("not configured yet"),
+        "{status}"
+    );
+    let json = appliance.verb("status", &["--json"]).success();
+    assert!(json.contains("\"slot B cannot be started [2J\""), "{json}");
+    let run = appliance.scratch.join("run/remarks");
+    fs::remove_file(run.join("slot")).unwrap();
+    assert!(!appliance.console("show status").contains("slot B"));
+    for about in ["first-configuration", "settings", "data"] {
+        remark(&appliance, about, "something is wrong with them\n");
+        let status = appliance.console("show status");
+        assert!(
+            status.contains("something is wrong") && !status.contains("not configured yet"),
+            "{about}: {status}"
+        );
+        fs::remove_file(run.join(about)).unwrap();
+    }
     appliance.stop();
 }

@@ -10,7 +10,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
 use super::RunOptions;
-use crate::board::{self, device::Device};
+use crate::board::device::Device;
+use crate::board::remarks::Remark;
+use crate::board::{self, Board};
 use crate::certificate::{self, Present};
 use crate::config::encoding::Encoding;
 use crate::config::problem::Problem;
@@ -103,7 +105,11 @@ pub async fn configuration(folder: &DataFolder, options: &RunOptions) -> Result<
             return Ok(config.clone());
         }
         (None, None) if on_a_board => {
-            log::warn!("{NOT_CONFIGURED}");
+            // Where there is another reason than that nobody has made any, the scripts have told it.
+            let noticed = options.board.as_ref().map(Board::remarks).unwrap_or_default();
+            if !noticed.iter().any(Remark::is_why_nothing_is_set) {
+                log::warn!("{NOT_CONFIGURED}");
+            }
             return Ok(Config::on_a_board());
         }
         (None, None) => return demonstration(folder, options).await,

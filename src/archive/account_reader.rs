@@ -7,20 +7,20 @@ use super::manifest::Export;
 use super::source::{Contents, Entry, Found, Place, Source};
 use crate::store::{Account, MailboxId, MailboxNumbers};
 
-/// What a mailbox is for (RFC 6154, as RFC 5464 has it). One account has one of a kind: below another mailbox it is a mailbox
-/// like any other.
+/// The annotation with the special use of a mailbox (RFC 6154, RFC 5464). An account has one mailbox for each use, so
+/// mail that is put below another mailbox loses it.
 const SPECIAL_USE: &str = "/private/specialuse";
 
-/// All mailboxes of `account`, as they are to be: below the mailbox `below`, or where they are.
+/// All mailboxes of `account` as the source of an import, below the mailbox `below`, or under their own names.
 pub fn source(account: &Rc<Account>, below: Option<&str>) -> Source {
     let named = |name: &str| below.map_or(name.to_owned(), |below| format!("{below}/{name}"));
-    // One that was given to every account and never used is no mail.
+    // A mailbox that every account gets and that was never used is left out.
     let is_used = |id: MailboxId| account.view(id, |mailbox| mailbox.uid_next > 1) == Some(true);
     let wanted = account.mailboxes().into_iter().filter(|(id, _)| below.is_none() || is_used(*id));
     let found = wanted.map(|(id, name)| Found::in_account(named(&name), account, id, below.is_none()));
     let mailboxes: Vec<Found> = found.collect();
     let subscriptions = account.subscriptions();
-    // What is not there needs none.
+    // A mailbox that does not exist needs no subscription.
     let subscriptions = subscriptions
         .iter()
         .map(|name| named(name))
@@ -35,7 +35,7 @@ pub fn source(account: &Rc<Account>, below: Option<&str>) -> Source {
     Source { mailboxes, subscriptions, export, problems: Vec::new() }
 }
 
-/// What is in one of its mailboxes, in the order of UIDs.
+/// The contents of a mailbox, in the order of UIDs.
 pub fn read(account: &Rc<Account>, id: MailboxId, keeps_use: bool) -> Contents {
     let annotations = account.annotations(id).into_iter();
     let annotations = annotations.filter(|(entry, _)| keeps_use || entry != SPECIAL_USE).collect();

@@ -1,8 +1,9 @@
-//! A folder that mail comes from or goes to, and what lies below it.
+//! A folder that mail comes from or goes to, and everything below it.
 //!
-//! The appliance may read and write what whoever gave the folder may not: a symbolic link in there would bring a key into
-//! somebody's mail, or an export over the settings. So none is followed, at any depth, and what is opened is a regular
-//! file or a folder: nothing that makes everybody wait. How one comes to the folder itself is its giver's business.
+//! The appliance may read and write what the person who named the folder may not. A symbolic link in the folder could
+//! bring a key into somebody's mail, or an export over the settings. So no link is followed, at any depth, and only
+//! regular files and folders are opened, which cannot block. The path to the folder itself is that person's
+//! responsibility.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileType};
@@ -14,22 +15,22 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, renameat, unlinkat};
 use rustix::io::Errno;
 
-/// Octets of a text that is read into memory.
+/// Octets of a text that is read into memory, at most.
 const TEXT: u64 = 16 << 20;
 
-/// The folder.
+/// A folder that mail comes from or goes to.
 pub struct Beneath {
     folder: OwnedFd,
     path: PathBuf,
 }
 
 impl Beneath {
-    /// The folder `path`.
+    /// Opens the folder `path`.
     ///
     /// # Errors
-    /// What the system says; it is a symbolic link.
+    /// What the system says, also if `path` is a symbolic link.
     pub fn open(path: &Path) -> io::Result<Beneath> {
-        // Behind a slash at its end a link would be followed.
+        // A path that ends with a slash would be followed if it is a link.
         let path: PathBuf = path.components().collect();
         if fs::symlink_metadata(&path)?.is_symlink() {
             return Err(link());
@@ -39,12 +40,12 @@ impl Beneath {
         Ok(Beneath { folder, path })
     }
 
-    /// The whole path, for people.
+    /// The whole path, for messages.
     pub fn shown(&self, path: impl AsRef<Path>) -> PathBuf {
         self.path.join(path)
     }
 
-    /// What lies at `path`: a link itself, where it is one.
+    /// The metadata of `path`; of a link itself, if it is one.
     ///
     /// # Errors
     /// What the system says.
@@ -52,10 +53,10 @@ impl Beneath {
         File::from(self.at(path.as_ref(), OFlags::PATH, Mode::empty())?).metadata()
     }
 
-    /// A regular file, for reading.
+    /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// What the system says; it is something else.
+    /// What the system says, also if it is not a regular file.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let file = File::from(self.at(path.as_ref(), OFlags::RDONLY, Mode::empty())?);
         match file.metadata()?.is_file() {
@@ -64,10 +65,10 @@ impl Beneath {
         }
     }
 
-    /// The whole text of a small file; `None` where there is none.
+    /// The text of a small file; `None` if the file does not exist.
     ///
     /// # Errors
-    /// What the system says; it is something else, too large or no text.
+    /// What the system says, also if it is not a regular file, is too large or is not UTF-8.
     pub fn text(&self, path: impl AsRef<Path>) -> io::Result<Option<String>> {
         let file = match self.read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -80,7 +81,7 @@ impl Beneath {
         }
     }
 
-    /// Names in the folder `path`, and what they name.
+    /// The names in the folder `path`, each with its file type.
     ///
     /// # Errors
     /// What the system says.
@@ -96,25 +97,25 @@ impl Beneath {
                 return None;
             }
             match self.look(path.join(&name)) {
-                // It went away meanwhile.
+                // The file was removed meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 found => Some(found.map(|found| (name, found.file_type()))),
             }
         }))
     }
 
-    /// A new file for writing, in the place of what has its name.
+    /// Creates a file for writing, and removes one with the same name before.
     ///
     /// # Errors
     /// What the system says.
     pub fn create(&self, path: &str) -> io::Result<File> {
-        // Not overwritten: it might have another name elsewhere.
+        // The old file is not overwritten: it might have another name elsewhere.
         self.remove(path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         Ok(File::from(self.at(Path::new(path), flags, Mode::RUSR | Mode::WUSR)?))
     }
 
-    /// Makes a folder, and those that it lies in.
+    /// Makes a folder and its parent folders.
     ///
     /// # Errors
     /// What the system says.
@@ -128,7 +129,7 @@ impl Beneath {
             }
             made.push(part);
         }
-        // One that was there may be a link.
+        // A folder that existed may be a link.
         self.folder(&made).map(drop)
     }
 
@@ -139,7 +140,7 @@ impl Beneath {
     pub fn remove(&self, path: &str) -> io::Result<()> {
         match self.unlink(path, AtFlags::empty()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // A read-only file system refuses before it looks whether there is anything to remove.
+            // A read-only file system refuses before it checks whether the file exists.
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && self.look(path).is_err() => {
                 Ok(())
             }
@@ -147,7 +148,7 @@ impl Beneath {
         }
     }
 
-    /// Removes a folder that is empty.
+    /// Removes an empty folder.
     ///
     /// # Errors
     /// What the system says.
@@ -164,7 +165,7 @@ impl Beneath {
         Ok(renameat(from_dir, from, to_dir, to)?)
     }
 
-    /// A folder, for its names to be synced.
+    /// Opens a folder, so that its names can be synced.
     ///
     /// # Errors
     /// What the system says.
@@ -178,7 +179,7 @@ impl Beneath {
         Ok(unlinkat(folder, name, flags)?)
     }
 
-    /// The folder of a path, and the last name.
+    /// The folder of a path, and the last name in it.
     fn place<'a>(&self, path: &'a str) -> io::Result<(File, &'a OsStr)> {
         let path = Path::new(path);
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
@@ -187,7 +188,7 @@ impl Beneath {
 
     fn at(&self, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let mut flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // What is only looked at is not opened, and openat2 takes nothing that means nothing.
+        // With PATH nothing is opened, and openat2 refuses flags without a meaning.
         if !flags.contains(OFlags::PATH) {
             flags |= OFlags::NONBLOCK | OFlags::NOCTTY;
         }
@@ -200,7 +201,7 @@ impl Beneath {
         }
     }
 
-    /// The same, one folder after the other.
+    /// Opens the path one folder after the other.
     fn step_by_step(&self, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let mut names = Vec::new();
         for part in path.components() {
@@ -222,7 +223,7 @@ impl Beneath {
     }
 }
 
-/// Why what is a link is left alone.
+/// The error for a symbolic link.
 pub fn link() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
@@ -241,7 +242,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder `in` with a file and a folder, links of each kind beside them, and files outside that nobody may reach.
+    /// A folder `in` with a file, a folder and links of each kind, and files outside that must not be reached.
     struct Scene(PathBuf);
 
     impl Scene {
@@ -284,8 +285,8 @@ mod tests {
         "folder/../to_folder/file",
     ];
 
-    /// Catches: a link that is followed, at the end of a path or within it, and a path that leads out; both with
-    /// openat2 and where the kernel has none.
+    /// Catches: a link that is followed, at the end of a path or within it, and a path that leads out of the folder;
+    /// both with openat2 and without it.
     #[test]
     fn nothing_outside_is_read() {
         let scene = Scene::new("read");
@@ -319,7 +320,7 @@ mod tests {
         }
     }
 
-    /// Catches: a file outside that is written, cut short, renamed or removed, by a link or as a second name of it.
+    /// Catches: a file outside that is written, truncated, renamed or removed, through a link or a second name.
     #[test]
     fn nothing_outside_is_changed() {
         let scene = Scene::new("write");
@@ -343,7 +344,7 @@ mod tests {
         assert_eq!(scene.outside(), before);
     }
 
-    /// Catches: an open that waits for ever for the other end, with all mail waiting behind it.
+    /// Catches: an open that waits for the other end of a pipe for ever, with all mail waiting behind it.
     #[test]
     fn what_is_no_file_is_not_waited_for() {
         let scene = Scene::new("pipe");

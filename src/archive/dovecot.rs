@@ -1,38 +1,38 @@
-//! The files that Dovecot keeps in a Maildir beside the messages: UIDs, keywords, subscriptions.
+//! The files that Dovecot keeps in a Maildir besides the messages: UIDs, keywords, subscriptions.
 
 use super::flags::LETTERS;
 use super::names;
 use crate::store::Uid;
 
-/// UIDs by file.
+/// The file with the UIDs of the messages' files.
 pub const UIDLIST: &str = "dovecot-uidlist";
-/// The keywords' letters.
+/// The file with the letters of the keywords.
 pub const KEYWORDS: &str = "dovecot-keywords";
-/// Subscribed names.
+/// The file with the subscribed names.
 pub const SUBSCRIPTIONS: &str = "subscriptions";
 
-/// The head of a `dovecot-uidlist`, version 3.
+/// The first line of a `dovecot-uidlist`, version 3.
 pub fn uidlist_head(uid_validity: u32, uid_next: Uid) -> String {
     format!("3 V{uid_validity} N{uid_next}\n")
 }
 
-/// A message's line in it; `base` is its file's name without flags.
+/// The line of a message in a `dovecot-uidlist`; `base` is the name of its file without flags.
 pub fn uidlist_line(uid: Uid, base: &str) -> String {
     format!("{uid} :{base}\n")
 }
 
-/// What a `dovecot-uidlist` says.
+/// The contents of a `dovecot-uidlist`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Uidlist {
     /// UIDVALIDITY.
     pub uid_validity: u32,
     /// UIDNEXT.
     pub uid_next: Uid,
-    /// UIDs and names of files without flags.
+    /// UIDs and the names of their files without flags.
     pub files: Vec<(Uid, String)>,
 }
 
-/// Reads a `dovecot-uidlist` of version 3; lines that make no sense are passed over.
+/// Parses a `dovecot-uidlist` of version 3. Malformed lines are skipped.
 pub fn parse_uidlist(text: &str) -> Option<Uidlist> {
     let mut lines = text.lines();
     let head = lines.next()?.strip_prefix("3 ")?;
@@ -48,13 +48,13 @@ pub fn parse_uidlist(text: &str) -> Option<Uidlist> {
     })
 }
 
-/// A `dovecot-keywords` for the keywords that have a letter.
+/// The text of a `dovecot-keywords` with the keywords that have a letter.
 pub fn keywords(keywords: &[String]) -> String {
     let named = keywords.iter().take(LETTERS).enumerate().filter(|(_, keyword)| !keyword.is_empty());
     named.map(|(n, keyword)| format!("{n} {keyword}\n")).collect()
 }
 
-/// The keywords by their letters, as far as a `dovecot-keywords` names them.
+/// The keywords in a `dovecot-keywords`, each with the number of its letter.
 pub fn parse_keywords(text: &str) -> Vec<(usize, String)> {
     let keyword = |line: &str| {
         let (n, keyword) = line.split_once(' ')?;
@@ -63,7 +63,7 @@ pub fn parse_keywords(text: &str) -> Vec<(usize, String)> {
     text.lines().filter_map(keyword).collect()
 }
 
-/// A `subscriptions` file of version 2: levels are parted by tabs.
+/// The text of a `subscriptions` file of version 2, in which tabs separate levels.
 pub fn subscriptions(names: &[String]) -> String {
     let line = |name: &String| {
         let folder = names::maildir(name).unwrap_or_else(|| ".INBOX".to_owned());

@@ -1,4 +1,4 @@
-//! The export: what the account holds is in the folder, and what it holds no longer is not.
+//! The export: makes a folder hold what the account holds, and nothing else.
 
 use std::io::BufReader;
 use std::path::Path;
@@ -11,14 +11,14 @@ use crate::failure::Failure;
 use crate::flash::ReadAt;
 use crate::store::{Account, MailboxId, MailboxNumbers, Message, Uid};
 
-/// Octets of a message that are copied at once.
+/// Octets of a message that are copied at once, at most.
 const PIECE: usize = 64 * 1024;
 
-/// Brings the folder `dest` to where `account` is. Run again, it goes on where it was interrupted, or adds and removes
-/// what has changed.
+/// Brings the folder `dest` to the state of `account`. Another run goes on where the first one was interrupted, or
+/// adds and removes what has changed.
 ///
 /// # Errors
-/// `dest` holds something else, or the system refuses. What cannot be read from the account is told and left out.
+/// `dest` holds something else, or the system refuses. Messages that cannot be read are reported and left out.
 pub async fn export(
     account: &Rc<Account>,
     dest: &Path,
@@ -58,7 +58,7 @@ pub async fn export(
     Ok(job.tally.summary)
 }
 
-/// An export goes into an empty folder, or one that holds an export of the same account.
+/// Checks that the folder is empty, or holds an export of the same account.
 fn may_go_there(target: &Target, dest: &Path, wanted: &Export) -> Result<(), Failure> {
     let dest = dest.display();
     let Some(mut file) = target.open(EXPORT) else {
@@ -93,7 +93,7 @@ fn all_of(account: &Account, mailboxes: &[(MailboxId, String)]) -> Progress {
     all
 }
 
-/// Removes the mailboxes from the folder that the account has no longer.
+/// Removes the mailboxes from the folder that the account no longer has.
 fn remove_vanished(job: &mut Job, format: Format, mailboxes: &[(MailboxId, String)]) -> Result<(), Failure> {
     let is_gone = |path: &str| -> Option<bool> {
         let (header, _) = job.target.described(path)?;
@@ -103,7 +103,7 @@ fn remove_vanished(job: &mut Job, format: Format, mailboxes: &[(MailboxId, Strin
     for name in job.target.list("")? {
         match format {
             Format::Maildir if name.starts_with('.') => {
-                // What an interrupted export has not described yet is known by its name.
+                // A mailbox that an interrupted export has not described yet is known by its name.
                 let known =
                     |(_, mailbox): &(MailboxId, String)| names::maildir(mailbox).as_ref() == Some(&name);
                 let described = is_gone(&format!("{name}/{MANIFEST}"));
@@ -134,7 +134,7 @@ fn remove_vanished(job: &mut Job, format: Format, mailboxes: &[(MailboxId, Strin
 }
 
 impl Target {
-    /// The header of the manifest `path`, if there is one, and how many messages it describes.
+    /// The header of the manifest `path`, if there is one, and the number of messages that it describes.
     pub fn described(&self, path: &str) -> Option<(Header, usize)> {
         let mut messages = 0;
         let header = manifest::read(BufReader::new(self.open(path)?), |_| messages += 1).ok()?;
@@ -142,14 +142,14 @@ impl Target {
     }
 }
 
-/// What both writers need.
+/// The state of an export that both writers need.
 pub struct Job<'a> {
     pub account: &'a Rc<Account>,
     pub target: &'a Target,
     pub tally: Tally<'a>,
 }
 
-/// A mailbox as it was when its turn came.
+/// A mailbox as it was when its export began.
 pub struct Snapshot {
     pub id: MailboxId,
     pub header: Header,
@@ -178,12 +178,12 @@ impl Snapshot {
 }
 
 impl Job<'_> {
-    /// The message as it is now; `None` when it was expunged meanwhile.
+    /// The message as it is now; `None` if it was expunged meanwhile.
     pub fn message(&self, snapshot: &Snapshot, uid: Uid) -> Option<Message> {
         self.account.view(snapshot.id, |mailbox| mailbox.message(uid).copied()).flatten()
     }
 
-    /// Hands the octets of a message to `each`, piece by piece. `Ok(false)`: they cannot be read, which is told.
+    /// Gives the octets of a message to `each`, piece by piece. `Ok(false)`: they cannot be read, which is reported.
     ///
     /// # Errors
     /// Those of `each`.

@@ -1,8 +1,8 @@
-//! Flags as letters: of a Maildir file's name, and of an mbox message's Status and X-Status.
+//! Flags as letters: in the name of a Maildir file, and in Status and X-Status of an mbox message.
 
 use crate::store::{Flags, KEYWORD_MAX};
 
-/// Keywords that have a letter in a Maildir.
+/// Keywords that have a letter in a Maildir, at most.
 pub const LETTERS: usize = 26;
 
 const MAILDIR: [(char, Flags); 5] = [
@@ -21,14 +21,14 @@ const MBOX: [(char, Flags); 5] = [
     ('D', Flags::DELETED),
 ];
 
-/// What follows `:2,` in a Maildir file's name: the first 26 keywords have a letter.
+/// The letters after `:2,` in the name of a Maildir file. Only the first 26 keywords have a letter.
 pub fn maildir(flags: Flags) -> String {
     let system = MAILDIR.iter().filter(|(_, flag)| flags.contains(*flag)).map(|(letter, _)| *letter);
     let keywords = flags.keywords().take_while(|&bit| bit < LETTERS).map(|bit| char::from(b'a' + bit as u8));
     system.chain(keywords).collect()
 }
 
-/// The flags of a Maildir file's letters; letters without a meaning have none.
+/// The flags for the letters of a Maildir file. Unknown letters are ignored.
 pub fn from_maildir(letters: &str) -> Flags {
     let flag = |letter: char| match letter {
         'a'..='z' => Flags::keyword(letter as usize - 'a' as usize),
@@ -37,7 +37,7 @@ pub fn from_maildir(letters: &str) -> Flags {
     letters.chars().map(flag).fold(Flags::NONE, Flags::with)
 }
 
-/// What a Maildir file's name can say of flags.
+/// Those of `flags` that the name of a Maildir file can hold.
 pub fn in_maildir(flags: Flags) -> Flags {
     from_maildir(&maildir(flags))
 }
@@ -51,13 +51,13 @@ pub fn mbox(flags: Flags) -> (String, String) {
     (letters(status) + "O", letters(x_status))
 }
 
-/// The flags that the letters of Status and X-Status name.
+/// The flags for the letters of Status and X-Status.
 pub fn from_mbox(letters: &str) -> Flags {
     let named = MBOX.iter().filter(|(letter, _)| letters.contains(*letter));
     named.fold(Flags::NONE, |flags, (_, flag)| flags.with(*flag))
 }
 
-/// Whether this can be a keyword: an IMAP atom (RFC 3501 section 9) that is no flag of the system.
+/// Whether this can be a keyword: an IMAP atom (RFC 3501 section 9) that is not a system flag.
 pub fn is_keyword(word: &str) -> bool {
     let atom = |c: u8| c.is_ascii_graphic() && !b"(){%*\"\\]".contains(&c);
     !word.is_empty() && word.len() <= KEYWORD_MAX && word.bytes().all(atom)

@@ -1,30 +1,31 @@
-//! mboxrd's quoting: a line of a message that begins with `From `, or with `>`s and that, gets one `>` more, so that it
-//! is not taken for the beginning of the next message. Taking it off again gives the same octets, whatever they are.
+//! The quoting of mboxrd. A line of a message that begins with any number of `>` and `From ` gets one more `>`, so
+//! that it is not taken for the beginning of the next message. Unquoting restores the octets exactly, whatever they
+//! are.
 
 /// Quotes or unquotes octets that come in pieces.
 pub struct FromLines {
     unquote: bool,
-    /// Nothing but `>` has come since the beginning of the line.
+    /// Whether only `>` has come since the beginning of the line.
     at_start: bool,
-    /// A `>` that is passed on unless it turns out to be a quoting one.
+    /// Whether a `>` is held back that may be a quoting one.
     held: bool,
-    /// Letters of `From ` that have come, and are not yet passed on.
+    /// How many letters of `From ` have come and are held back.
     matched: usize,
 }
 
 const FROM: &[u8] = b"From ";
 
 impl FromLines {
-    /// Puts quotes.
+    /// A filter that quotes.
     pub fn quote() -> FromLines {
         FromLines { unquote: false, at_start: true, held: false, matched: 0 }
     }
-    /// Takes quotes off.
+    /// A filter that unquotes.
     pub fn unquote() -> FromLines {
         FromLines { unquote: true, ..FromLines::quote() }
     }
 
-    /// Appends what `piece` becomes to `out`.
+    /// Appends the filtered `piece` to `out`.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         for &octet in piece {
             if self.at_start && FROM.get(self.matched) == Some(&octet) {
@@ -49,7 +50,7 @@ impl FromLines {
         }
     }
 
-    /// Appends what was held back: the message is over.
+    /// Ends the message: appends what was held back.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.pass(out);
     }

@@ -1,8 +1,8 @@
-//! The import: what is in the files is in the account, each message once.
+//! The import: puts the mail in the files into the account, each message once.
 //!
-//! A message counts as there when its mailbox holds one of the same octets and INTERNALDATE; two of a kind are two. So an
-//! import that was interrupted, or is made again, adds what is missing and nothing else, and no list of what was
-//! imported has to be kept.
+//! A message counts as present if its mailbox holds one with the same octets and INTERNALDATE; two equal messages
+//! count as two. So an import that was interrupted, or is repeated, adds only what is missing, and need not keep a
+//! list of what was imported.
 
 use std::collections::HashSet;
 use std::io;
@@ -19,23 +19,24 @@ use crate::store::{
     mailbox_name,
 };
 
-/// Messages, and octets of them, that are committed together.
+/// Messages, and octets of them, in one commit, at most.
 const BATCH: (usize, u64) = (64, 512 * 1024);
 
 /// Puts the mail at `src` into `account`.
 ///
 /// # Errors
-/// There is no mail at `src`, or the account takes no more. What cannot be read is told and left out.
+/// There is no mail at `src`, or the account takes no more. Messages that cannot be read are reported and left out.
 pub async fn import(account: &Rc<Account>, src: &Path, watch: &dyn Watch) -> Result<Summary, Failure> {
     let source = find(src)?;
     take(account, &source, src, "then import again: it goes on where it stopped", watch).await
 }
 
-/// Puts all mail of the account `from` into `account`, below the mailbox `below`, or where it was. An account that was never
-/// used takes over mailboxes and numbers then. It may be interrupted and made again as an import.
+/// Puts all mail of the account `from` into `account`, below the mailbox `below`, or under its own names. In the
+/// latter case an account that was never used also takes over the mailboxes and their numbers. Like an import it may
+/// be interrupted and repeated.
 ///
 /// # Errors
-/// The account takes no more. What cannot be read is told and left out.
+/// The account takes no more. Messages that cannot be read are reported and left out.
 pub async fn hand_over(
     from: &Rc<Account>,
     account: &Rc<Account>,
@@ -63,13 +64,13 @@ async fn take(
     }
     source.problems.iter().for_each(|problem| tally.problem(problem.clone()));
     for found in &source.mailboxes {
-        // What cannot be read is told when its turn comes.
+        // Errors are reported when the mailbox is imported.
         let Ok(contents) = found.read(&tally.pace).await else { continue };
         tally.progress.of_messages += contents.messages.len() as u64;
         tally.progress.of_octets += contents.messages.iter().map(Entry::octets).sum::<u64>();
     }
     let mut import = Import { account, again, tally };
-    // An import that was given up may have left a commit under way.
+    // An interrupted import may have left a commit under way.
     account.settled().await.map_err(|error| import.refused("INBOX", error))?;
     for (found, name) in import.prepare(source).await? {
         import.mailbox(found, &name).await?;
@@ -80,7 +81,7 @@ async fn take(
 
 struct Import<'a> {
     account: &'a Rc<Account>,
-    /// What to do where it takes no more.
+    /// What the user should do if the account takes no more.
     again: &'static str,
     tally: Tally<'a>,
 }
@@ -89,19 +90,19 @@ struct Import<'a> {
 struct Filling {
     id: MailboxId,
     name: String,
-    /// The numbers that it is to have in the end, if it can.
+    /// The numbers that it is to have at the end, if possible.
     numbers: Option<MailboxNumbers>,
-    /// Not all UIDs that the source knows are given out yet: messages can have theirs.
+    /// Whether messages can still get the UIDs that the source knows.
     restoring: bool,
-    /// By the bits of the source: the keywords that fit.
+    /// For each keyword bit of the source, the keyword, if it fits.
     keywords: Vec<Option<String>>,
-    /// What was there before: size, date, UID; in order.
+    /// The messages that were there before: size, date and UID, in ascending order.
     before: Vec<(u32, i64, Uid)>,
-    /// Those of them that were found in the source.
+    /// The UIDs of those of them that were found in the source.
     matched: HashSet<Uid>,
 }
 
-/// Messages on their way into one commit.
+/// Messages that go into one commit.
 struct Batch {
     transaction: Transaction,
     messages: usize,
@@ -109,8 +110,8 @@ struct Batch {
 }
 
 impl<'a> Import<'a> {
-    /// Makes the mailboxes and subscriptions, all in one commit. An account that was never used takes over exactly those
-    /// of an export.
+    /// Makes the mailboxes and subscriptions, all in one commit. An account that was never used gets exactly those of
+    /// an export.
     async fn prepare<'s>(&mut self, source: &'s Source) -> Result<Vec<(&'s Found, String)>, Failure> {
         let mut wanted = Vec::new();
         for found in &source.mailboxes {
@@ -201,13 +202,13 @@ impl<'a> Import<'a> {
         self.finish(&filling).await
     }
 
-    /// Gives a mailbox the numbers, keywords and annotations that it had.
+    /// Gives a mailbox the numbers, keywords and annotations of the source.
     async fn begin(&mut self, id: MailboxId, name: &str, contents: &Contents) -> Result<Filling, Failure> {
         let mut transaction = self.account.begin();
         if let Some(numbers) = contents.numbers {
             transaction.restore(id, MailboxNumbers { uid_next: 1, highest_modseq: 1, ..numbers });
         }
-        // A mailbox that has annotations keeps its own.
+        // A mailbox with annotations keeps its own.
         if self.account.annotations(id).is_empty() {
             let fitting = contents.annotations.iter().filter(|(entry, value)| {
                 entry.len() <= store::ENTRY_MAX && value.len() <= store::ANNOTATION_MAX
@@ -242,7 +243,7 @@ impl<'a> Import<'a> {
         filling.ok_or_else(|| Failure::System(format!("{name}: the mailbox was deleted meanwhile")))
     }
 
-    /// The UID under which a message of the source is in the mailbox already.
+    /// The UID of a message of the source that is in the mailbox already.
     async fn is_there(&self, filling: &Filling, entry: &Entry) -> io::Result<Option<Uid>> {
         if filling.before.is_empty() {
             return Ok(None);
@@ -355,13 +356,13 @@ impl<'a> Import<'a> {
     }
 }
 
-/// Whether a message of the source and a stored one of the same size are the same octets.
+/// Whether a message of the source and a stored one of the same size have the same octets.
 async fn equal(entry: &Entry, body: &Body, pace: &Pace) -> io::Result<bool> {
     let mut octets = entry.open()?;
     let (mut at, mut stored) = (0, Vec::new());
     while let Some(piece) = octets.next()? {
         stored.resize(piece.len(), 0);
-        // A stored message that cannot be read is none.
+        // A stored message that cannot be read counts as different.
         if body.read_exact_at(at, &mut stored).is_err() || stored != piece {
             return Ok(false);
         }

@@ -1,7 +1,7 @@
-//! A Maildir as a mailbox: its files, Dovecot's files beside them, and a manifest where it was exported here.
+//! A Maildir as a mailbox: its files, Dovecot's files beside them, and a manifest if Pillarbox exported it.
 //!
-//! A file's name has the last word on flags that have a letter, `dovecot-uidlist` on UIDs: a Maildir that was
-//! exported here and lived under Dovecot meanwhile comes back as it is now.
+//! The name of a file decides about the flags that have a letter, `dovecot-uidlist` about UIDs. So a Maildir that was
+//! exported and then used with Dovecot comes back as it is now.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,13 +19,13 @@ use super::source::{Contents, Entry, InFile, Place, modified};
 use crate::pace::Pace;
 use crate::store::{Flags, MailboxNumbers, Uid};
 
-/// The name that a manifest gives it.
+/// The mailbox name in the manifest, if there is one.
 pub fn name(root: &Beneath, path: &Path) -> Option<String> {
     let text = root.read(path.join(MANIFEST)).ok()?;
     manifest::read(BufReader::new(text), |_| ()).ok().map(|header| header.name)
 }
 
-/// What is said of the files besides themselves.
+/// What is known of the messages besides their files.
 #[derive(Default)]
 struct Known {
     numbers: Option<MailboxNumbers>,
@@ -38,7 +38,7 @@ struct Known {
 /// Reads the Maildir `path` in `root`.
 ///
 /// # Errors
-/// What the system says of its folders.
+/// What the system says about its folders.
 pub async fn read(root: &Rc<Beneath>, path: &Path, pace: &Pace) -> io::Result<Contents> {
     let mut contents = Contents::default();
     let known = known(root, path, &mut contents.problems);
@@ -61,7 +61,7 @@ pub async fn read(root: &Rc<Beneath>, path: &Path, pace: &Pace) -> io::Result<Co
             contents.problems.push(format!("{}: left out: {problem}", root.shown(file).display()));
         }
     }
-    // Without UIDs the names tell the order: they begin with the time of arrival.
+    // Without UIDs the file names give the order: they begin with the time of arrival.
     contents.messages.sort_by(|a, b| {
         (a.uid.unwrap_or(Uid::MAX), a.date, a.file()).cmp(&(b.uid.unwrap_or(Uid::MAX), b.date, b.file()))
     });

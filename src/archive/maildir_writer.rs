@@ -1,6 +1,6 @@
-//! A mailbox as a Maildir: `cur`, `new`, `tmp`, and beside them Dovecot's files and the manifest.
+//! A mailbox as a Maildir: `cur`, `new`, `tmp`, Dovecot's files and the manifest.
 //!
-//! A message's file is named by UIDVALIDITY and UID, so that a second export knows what is there.
+//! The name of a message's file holds UIDVALIDITY and UID, so that a second export knows what is there.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,12 @@ use crate::failure::Failure;
 use crate::say::counted;
 use crate::store::{Message, Uid};
 
-/// Files that belong to an exported Maildir besides its messages, and those that Dovecot makes of its own accord.
+/// Files of an exported Maildir besides its messages.
 const FILES: [&str; 4] = [MANIFEST, dovecot::UIDLIST, dovecot::KEYWORDS, "maildirfolder"];
+/// Files that Dovecot makes in a Maildir.
 const DOVECOTS: [&str; 3] = ["dovecot.index", "dovecot.index.cache", "dovecot.index.log"];
 
-/// The name of a message's file without its flags.
+/// The name of a message's file without flags.
 fn base(uid_validity: u32, message: &Message) -> String {
     let Message { uid, date, size, .. } = *message;
     format!("{}.V{uid_validity}U{uid}.pillarbox,S={size}", date.get())
@@ -32,7 +33,7 @@ pub fn numbers_in(name: &str) -> Option<(u32, Uid)> {
 /// Writes the mailbox.
 ///
 /// # Errors
-/// What the system says of the target.
+/// What the system says about the target.
 pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure> {
     let header = &snapshot.header;
     let folder = names::maildir(&header.name);
@@ -97,8 +98,8 @@ async fn write_message<'a>(
     Ok(true)
 }
 
-/// Removes what an interrupted export has left in `tmp`, and messages that the mailbox has no longer. The files of the
-/// others by UID.
+/// Removes what an interrupted export has left in `tmp`, and messages that the mailbox no longer has. Returns the
+/// files of the other messages by UID.
 async fn clear(
     job: &mut Job<'_>,
     snapshot: &Snapshot,
@@ -140,7 +141,7 @@ async fn clear(
     Ok(there)
 }
 
-/// Removes the folder of a mailbox that the account has no longer, as far as it was exported.
+/// Removes the exported files and the folder of a mailbox that the account no longer has.
 ///
 /// # Errors
 /// What the system says.

@@ -1,4 +1,4 @@
-//! What Maildir and mbox cannot hold, as text: one file a mailbox, and one for the whole export.
+//! Text files for what Maildir and mbox cannot hold: one for each mailbox, and one for the whole export.
 //!
 //! ```text
 //! pillarbox-mailbox 1
@@ -28,33 +28,33 @@ use data_encoding::BASE64;
 use super::Format;
 use crate::store::{Flags, MailboxNumbers, Uid};
 
-/// The manifest's name in a Maildir, and its extension beside an mbox file.
+/// The name of the manifest in a Maildir.
 pub const MANIFEST: &str = "pillarbox-mailbox";
 /// The extension of a manifest beside an mbox file.
 pub const EXTENSION: &str = "pillarbox";
 /// The name of the export's own file.
 pub const EXPORT: &str = "pillarbox-export";
-/// Octets of a line: a name, or an annotation in base64, fits many times.
+/// Octets of a line, at most: a name, or an annotation in base64, is much shorter.
 const LINE_MAX: u64 = 64 << 10;
-/// MODSEQs beyond this are no one's (RFC 7162: 63 bits); there is room above it to count on.
+/// The largest accepted MODSEQ. RFC 7162 allows 63 bits; higher numbers are left for later changes.
 const MODSEQ_MAX: u64 = 1 << 62;
 
-/// What is said of a mailbox.
+/// What a manifest says of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// Its name in the account.
     pub name: String,
     /// UIDVALIDITY, UIDNEXT and HIGHESTMODSEQ.
     pub numbers: MailboxNumbers,
-    /// In the order of their bits.
+    /// The keywords in the order of their bits.
     pub keywords: Vec<String>,
-    /// Entries and values.
+    /// The annotations: entries and values.
     pub annotations: Vec<(String, Vec<u8>)>,
-    /// Octets of the mbox file.
+    /// Octets of the mbox file; `None` for a Maildir.
     pub file: Option<u64>,
 }
 
-/// What is said of a message.
+/// What a manifest says of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
     /// UID.
@@ -67,23 +67,23 @@ pub struct Line {
     pub size: u32,
     /// Its flags.
     pub flags: Flags,
-    /// Where it stands in an mbox file.
+    /// The place in the mbox file; `None` for a Maildir.
     pub place: Option<Span>,
 }
 
-/// A message's place in an mbox file, the `From ` line left out.
+/// The place of a message in an mbox file, without its `From ` line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Where the header fields begin that the export has put before it.
+    /// The offset of the header fields that the export has put before the message.
     pub offset: u64,
-    /// Octets of these.
+    /// Octets of these fields.
     pub added: u64,
-    /// Octets of the message as it stands there, `From ` lines quoted.
+    /// Octets of the message in the file, with its `From ` lines quoted.
     pub quoted: u64,
 }
 
 impl Header {
-    /// Its lines.
+    /// The lines of the header.
     pub fn text(&self) -> String {
         let MailboxNumbers { uid_validity, uid_next, highest_modseq } = self.numbers;
         let mut text = format!(
@@ -104,7 +104,7 @@ pub fn file(octets: u64) -> String {
 }
 
 impl Line {
-    /// Its line.
+    /// The line of the message.
     pub fn text(&self) -> String {
         let Line { uid, modseq, date, size, flags, place } = self;
         let place = place
@@ -143,10 +143,10 @@ fn invalid(line: usize) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("line {line} makes no sense"))
 }
 
-/// Reads the header, and hands each message's line to `each`.
+/// Parses a manifest. Returns its header, and gives each message's line to `each`.
 ///
 /// # Errors
-/// `InvalidData`, naming the line.
+/// `InvalidData` with the number of the line.
 pub fn read(mut text: impl BufRead, mut each: impl FnMut(Line)) -> io::Result<Header> {
     let numbers = MailboxNumbers { uid_validity: 0, uid_next: 1, highest_modseq: 1 };
     let mut header =
@@ -185,21 +185,21 @@ pub fn read(mut text: impl BufRead, mut each: impl FnMut(Line)) -> io::Result<He
     Ok(header)
 }
 
-/// What is said of a whole export.
+/// What is known of a whole export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
-    /// Whose mail it is.
+    /// The name of the account.
     pub account: String,
-    /// How it is laid out.
+    /// The format of the files.
     pub format: Format,
-    /// Whether it came to its end.
+    /// Whether the export was completed.
     pub complete: bool,
-    /// The names that are subscribed.
+    /// The subscribed names.
     pub subscriptions: Vec<String>,
 }
 
 impl Export {
-    /// Its lines.
+    /// The lines of the file.
     pub fn text(&self) -> String {
         let state = if self.complete { "complete" } else { "unfinished" };
         let (account, format) = (&self.account, self.format.name());
@@ -208,10 +208,10 @@ impl Export {
         text
     }
 
-    /// Reads it.
+    /// Parses the file.
     ///
     /// # Errors
-    /// `InvalidData`, naming the line.
+    /// `InvalidData` with the number of the line.
     pub fn parse(text: &str) -> io::Result<Export> {
         let mut export = Export {
             account: String::new(),

@@ -1,8 +1,8 @@
-//! An mbox file as a mailbox: by its manifest where it was exported here, else by its `From ` lines.
+//! An mbox file as a mailbox: by its manifest if Pillarbox exported it, otherwise by its `From ` lines.
 //!
-//! A message begins at a line `From ` with a time in it, at the beginning of the file or behind an empty line; a
-//! Content-Length is not believed. `>From ` lines are unquoted, and the fields that mail programs keep their flags in
-//! become flags and are left out.
+//! A message begins at a line with `From ` and a time, at the beginning of the file or after an empty line;
+//! Content-Length is ignored. `>From ` lines are unquoted. The header fields in which mail programs keep flags become
+//! flags and are left out.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -18,20 +18,20 @@ use crate::message::date::parse_rfc5322;
 use crate::pace::Pace;
 use crate::store::Flags;
 
-/// Octets of a line that are looked at.
+/// Octets of a line that are looked at, at most.
 const LINE_MAX: usize = 1000;
-/// Lines of a header in which flags are looked for.
+/// Lines of a header in which flags are looked for, at most.
 const HEADER_LINES: usize = 4000;
-/// Fields in which mail programs keep what is not part of the message, in lower case.
+/// Header fields, in lower case, in which mail programs keep what is not part of the message.
 const KEPT_APART: [&str; 7] =
     ["status", "x-status", "x-keywords", "x-uid", "x-imap", "x-imapbase", "content-length"];
 
-/// The name that a manifest gives it.
+/// The mailbox name in the manifest, if there is one.
 pub fn name(root: &Beneath, path: &Path) -> Option<String> {
     described(root, path, |_| ()).map(|header| header.name)
 }
 
-/// The manifest, if it describes the file as it is.
+/// The header of the manifest, if it describes the present file.
 fn described(root: &Beneath, path: &Path, each: impl FnMut(Line)) -> Option<Header> {
     let text = root.read(beside(path)).ok()?;
     let header = manifest::read(BufReader::new(text), each).ok()?;
@@ -45,7 +45,7 @@ fn beside(path: &Path) -> PathBuf {
 /// Reads the mbox file `path` in `root`.
 ///
 /// # Errors
-/// What the system says of it.
+/// What the system says about the file.
 pub async fn read(root: &Rc<Beneath>, path: &Path, pace: &Pace) -> io::Result<Contents> {
     let file: Rc<Path> = path.into();
     let mut contents = Contents::default();
@@ -92,14 +92,14 @@ fn as_exported(root: &Rc<Beneath>, file: &Rc<Path>, line: &Line) -> Option<Entry
     })
 }
 
-/// Lines of a file, each only in its beginning.
+/// The lines of a file, of which only the beginnings are kept.
 struct Lines {
     reader: BufReader<fs::File>,
     at: u64,
 }
 
 impl Lines {
-    /// Where the next line begins and its octets, the end of line included.
+    /// The offset and the octets of the next line, its line end included.
     async fn next(&mut self, line: &mut Vec<u8>, pace: &Pace) -> io::Result<Option<(u64, u64)>> {
         line.clear();
         let start = self.at;
@@ -111,7 +111,7 @@ impl Lines {
             line.extend_from_slice(&held[..taken.min(room)]);
             self.reader.consume(taken);
             self.at += taken as u64;
-            // One line may be all of the file.
+            // A line may be as long as the file.
             pace.did(taken as u64).await;
             if end.is_some() || taken == 0 {
                 return Ok((self.at > start).then_some((start, self.at - start)));
@@ -120,11 +120,11 @@ impl Lines {
     }
 }
 
-/// A file that is being read, line by line.
+/// A file that is being read line by line.
 struct Scan {
     root: Rc<Beneath>,
     file: Rc<Path>,
-    /// When the file was changed: the date of messages that tell none.
+    /// When the file was changed, which is the date of messages without one.
     changed: i64,
     contents: Contents,
     message: Option<Growing>,
@@ -134,17 +134,17 @@ struct Scan {
 struct Growing {
     entry: Entry,
     in_header: bool,
-    /// Lines of its header.
+    /// The number of lines of its header.
     lines: usize,
-    /// The last field goes on, and is one that is left out.
+    /// Whether the current field is one that is left out, so that its continuation lines are, too.
     apart: bool,
-    /// Where the range begins that is being read.
+    /// Where the current range begins.
     from: u64,
-    /// An empty line has just come.
+    /// Whether the last line was empty.
     after_empty: bool,
-    /// Octets of it, unless it is the one that ends the header.
+    /// Octets of that empty line, unless it ends the header.
     blank: u64,
-    /// It is a note of the mail program's to itself.
+    /// Whether it is not mail but an internal note of the mail program.
     internal: bool,
 }
 
@@ -167,7 +167,7 @@ impl Scan {
         }
     }
 
-    /// A message ends before `at`; the empty line before that is no part of it.
+    /// Ends the message before `at`. The empty line before `at` is not part of it.
     fn end(&mut self, at: u64) {
         let Some(mut message) = self.message.take() else { return };
         let end = at - message.blank;
@@ -214,7 +214,7 @@ impl Growing {
         let text = String::from_utf8_lossy(line);
         self.lines += 1;
         if self.lines > HEADER_LINES {
-            // A file of nothing but flags must not become a list of places.
+            // A file that consists of flag fields must not become a long list of ranges.
             self.in_header = false;
             return;
         }
@@ -251,7 +251,8 @@ impl Growing {
     }
 }
 
-/// Whether a line begins a message: `From peter@example.org Sat Jan  1 00:00:00 2000`, and the time it names.
+/// The time in a line that begins a message, such as `From peter@example.org Sat Jan  1 00:00:00 2000`; `None` if the
+/// line does not begin one.
 fn from_line(line: &[u8]) -> Option<Option<i64>> {
     let text = String::from_utf8_lossy(line.strip_prefix(b"From ")?);
     let words: Vec<&str> = text.split_whitespace().collect();

@@ -1,7 +1,7 @@
-//! A mailbox as an mbox file: mboxrd, with Status, X-Status, X-Keywords and X-UID put before each message. The manifest
-//! beside it says where each message begins and ends, so that reading it again depends on no quoting.
+//! A mailbox as an mbox file: mboxrd, with Status, X-Status, X-Keywords and X-UID before each message. The manifest
+//! beside it tells where each message begins and ends, so that reading it again does not depend on quoting.
 //!
-//! A file is written anew when its mailbox has changed, HIGHESTMODSEQ tells, and left alone otherwise.
+//! A file is rewritten if its mailbox has changed, as HIGHESTMODSEQ tells, and otherwise left alone.
 
 use super::export::{Job, Snapshot};
 use super::from_lines::FromLines;
@@ -15,7 +15,7 @@ use crate::store::Message;
 /// Writes the mailbox.
 ///
 /// # Errors
-/// What the system says of the target, or two mailboxes that have one name there.
+/// What the system says about the target, or two mailboxes whose files would have the same name.
 pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure> {
     let target = job.target;
     let stem = names::mbox(&snapshot.header.name);
@@ -51,7 +51,7 @@ pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure
         )?;
     }
     description.write(manifest::file(draft.len()).as_bytes())?;
-    // A manifest must never lie beside a file that it does not describe.
+    // A manifest must never be beside a file that it does not describe.
     target.remove(&path)?;
     target.sync_dir("").await?;
     draft.settle(&mbox).await?;
@@ -74,7 +74,7 @@ async fn write_message(
     let mut begun = false;
     let mut out = Vec::new();
     let begin = |draft: &mut Draft<'_>, first: &[u8]| {
-        // Lines of the header end as the message's own do.
+        // The added header lines end as the message's own lines do.
         let crlf =
             first.split_inclusive(|&octet| octet == b'\n').next().is_some_and(|line| line.ends_with(b"\r\n"));
         draft.write(if crlf { fields.replace('\n', "\r\n") } else { fields.clone() }.as_bytes())?;
@@ -107,7 +107,8 @@ async fn write_message(
     Ok(Some(place))
 }
 
-/// `From MAILER-DAEMON Sat Jan  1 00:00:00 2000`: who sent it is not known, when it came is.
+/// The line that begins a message, such as `From MAILER-DAEMON Sat Jan  1 00:00:00 2000`: the sender is not known,
+/// the time is.
 fn from_line(date: i64) -> String {
     let written = rfc5322(date);
     let words: Vec<&str> = written.split(' ').collect();

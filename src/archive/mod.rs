@@ -1,11 +1,12 @@
-//! An account's mail as files: out of the store into a Maildir or mbox files, and back in.
+//! An account's mail as files: exported from the store into a Maildir or mbox files, and imported from there.
 //!
-//! What is exported and imported again is the same: octets, flags, keywords, INTERNALDATE, mailboxes, subscriptions,
-//! and where the account was empty UIDs, UIDVALIDITY and MODSEQ too. What Maildir and mbox cannot hold stands in a
-//! small text file beside each mailbox (`manifest`). Either way may be interrupted at any moment and begun again:
-//! the export looks at which files are there, the import at which messages are.
+//! An import of an export restores octets, flags, keywords, INTERNALDATE, mailboxes and subscriptions, and in an
+//! empty account also UIDs, UIDVALIDITY and MODSEQ. A small text file beside each mailbox holds what Maildir and mbox
+//! cannot (`manifest`). Both may be interrupted at any moment and repeated: the export checks which files exist,
+//! the import which messages do.
 //!
-//! Files are read and written in pieces between which other tasks run, so that it can be done while the appliance serves.
+//! Files are read and written in pieces with turns for other tasks between them, so it can be done while the
+//! appliance serves.
 
 mod account_reader;
 pub mod backup;
@@ -30,13 +31,13 @@ mod tests;
 pub use export::export;
 pub use import::{hand_over, import};
 
-/// How mail is laid out in files.
+/// The format of mail in files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
-    /// A folder a mailbox and a file a message: Maildir++, as Dovecot writes it.
+    /// A folder for each mailbox and a file for each message: Maildir++ as Dovecot writes it.
     #[default]
     Maildir,
-    /// A file a mailbox: mboxrd.
+    /// A file for each mailbox: mboxrd.
     Mbox,
 }
 
@@ -58,41 +59,41 @@ impl Format {
     }
 }
 
-/// How far it is.
+/// How far an export or import has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Messages dealt with, and how many there are.
+    /// Messages that are done.
     pub messages: u64,
-    /// All of them.
+    /// All messages.
     pub of_messages: u64,
-    /// Their octets dealt with.
+    /// Octets of the messages that are done.
     pub octets: u64,
-    /// Octets of all of them.
+    /// Octets of all messages.
     pub of_octets: u64,
 }
 
-/// Who looks on.
+/// Is told how an export or import goes on.
 pub trait Watch {
-    /// It has come so far.
+    /// Takes the progress so far.
     fn progress(&self, progress: Progress);
-    /// Something was not done, or not as expected: one line.
+    /// Takes a line about something that was not done, or not as expected.
     fn tell(&self, line: String);
 }
 
-/// What was done.
+/// What an export or import has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Mailboxes that were dealt with.
+    /// Mailboxes that were exported or imported.
     pub mailboxes: u64,
     /// Messages that were written.
     pub written: u64,
-    /// Messages that were there already.
+    /// Messages that existed already.
     pub unchanged: u64,
-    /// Lines told of what was left out.
+    /// The number of lines about what was left out.
     pub problems: u64,
 }
 
-/// Counts, and tells who looks on.
+/// Counts what is done, and tells a [`Watch`].
 struct Tally<'a> {
     watch: &'a dyn Watch,
     progress: Progress,
@@ -113,13 +114,13 @@ impl<'a> Tally<'a> {
         self.progress.octets += octets;
         self.watch.progress(self.progress);
     }
-    /// One message more is dealt with; `octets` of it have not been counted yet.
+    /// Counts a message that is done; `octets` of it were not counted yet.
     fn message(&mut self, octets: u64, written: bool) {
         self.progress.messages += 1;
         *(if written { &mut self.summary.written } else { &mut self.summary.unchanged }) += 1;
         self.octets(octets);
     }
-    /// Something was left out.
+    /// Counts and reports something that was left out.
     fn problem(&mut self, line: String) {
         self.summary.problems += 1;
         self.watch.tell(line);

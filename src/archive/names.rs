@@ -1,18 +1,18 @@
 //! Names of mailboxes as names of files, and back.
 //!
-//! In a Maildir++ tree the folder of `Archive/2024` is `.Archive.2024`, in modified UTF-7; what would be taken for
-//! something else is escaped as Dovecot's listescape plugin does it: `\2e` for a dot. An mbox file is `Archive.2024.mbox`
-//! in UTF-8, escaped with `%`. Names that are too long for a file have a hash instead. The true name always stands in the
+//! In a Maildir++ tree the folder of `Archive/2024` is `.Archive.2024`, in modified UTF-7. Ambiguous characters are
+//! escaped as Dovecot's listescape plugin does it: `\2e` for a dot. An mbox file is `Archive.2024.mbox` in UTF-8,
+//! escaped with `%`. In names that are too long for a file a hash replaces the rest. The full name is always in the
 //! manifest.
 
 use crate::message::mailbox_name as utf7;
 
-/// Octets of a file's name: 255 are allowed, and something is put before and behind it.
+/// Octets of a file name, at most: 255 are allowed, and something is added before and after it.
 const LENGTH_MAX: usize = 200;
-/// What mbox file names do without, so that they fit any file system.
+/// Characters that are escaped in the names of mbox files, so that any file system takes them.
 const UNFIT: &str = "\"*:<>?|\\";
 
-/// The folder of the mailbox `name` below the one of the INBOX; the INBOX has none of its own.
+/// The folder of the mailbox `name` in the folder of the INBOX; `None` for the INBOX itself.
 pub fn maildir(name: &str) -> Option<String> {
     if name == "INBOX" {
         return None;
@@ -21,18 +21,18 @@ pub fn maildir(name: &str) -> Option<String> {
     Some(format!(".{}", short(utf7::encode(&escaped), name)))
 }
 
-/// The file of the mailbox `name`, without its extension.
+/// The file name of the mailbox `name` without extension.
 pub fn mbox(name: &str) -> String {
     short(escape(name, '%', |_, c| UNFIT.contains(c)), name)
 }
 
-/// The mailbox whose folder has this name, which begins with a dot.
+/// The mailbox of the folder with this name, which begins with a dot.
 pub fn from_maildir(folder: &str) -> String {
     let name = folder.strip_prefix('.').unwrap_or(folder);
     unescape(&utf7::decode(name.as_bytes()).unwrap_or_else(|| name.to_owned()), '\\')
 }
 
-/// The mailbox whose file has this name, the extension left out.
+/// The mailbox of the file with this name without extension.
 pub fn from_mbox(stem: &str) -> String {
     unescape(stem, '%')
 }
@@ -45,7 +45,8 @@ fn short(file: String, name: &str) -> String {
     format!("pillarbox-{}", data_encoding::HEXLOWER.encode(&hash.as_ref()[..16]))
 }
 
-/// Levels are parted by dots; a dot, the sign that `escapes` and what is `unfit` become that sign and two digits.
+/// Escapes a name. Dots separate its levels. A dot, the character `escapes` and `unfit` characters become `escapes`
+/// and two hexadecimal digits.
 fn escape(name: &str, escapes: char, unfit: impl Fn(usize, char) -> bool) -> String {
     let mut escaped = String::with_capacity(name.len());
     for (at, c) in name.char_indices() {

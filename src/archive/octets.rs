@@ -1,4 +1,5 @@
-//! The octets of a message in a file, piece by piece, as they were before they were put there; or of one in an account.
+//! Reads the octets of a message piece by piece: from a file, as they were before they were put there, or from an
+//! account.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,15 +8,15 @@ use super::from_lines::FromLines;
 use crate::flash::ReadAt;
 use crate::store::Body;
 
-/// Octets read at once.
+/// Octets that are read at once, at most.
 const PIECE: usize = 64 * 1024;
 
-/// How a message stands in its file.
+/// The form of a message in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
-    /// `From ` lines are quoted.
+    /// Whether `From ` lines are quoted.
     pub quoted: bool,
-    /// Lines may end in a bare LF that means CRLF: programs on Unix store mail so.
+    /// Whether a bare LF may stand for CRLF, as programs on Unix store mail.
     pub unix_lines: bool,
 }
 
@@ -28,7 +29,7 @@ enum Kind<'a> {
 }
 
 impl<'a> Octets<'a> {
-    /// Reads `ranges` (offset and octets) of `file`, one after the other.
+    /// Reads `ranges` (offset and length) of `file`, one after the other.
     pub fn of_file(file: File, ranges: &'a [(u64, u64)], form: Form) -> Octets<'a> {
         Octets(Kind::File(OfFile::new(file, ranges, form)))
     }
@@ -41,7 +42,7 @@ impl<'a> Octets<'a> {
     /// The next octets; `None` at the end.
     ///
     /// # Errors
-    /// `UnexpectedEof` when a file is shorter than it should be; what the store says.
+    /// `UnexpectedEof` if a file is shorter than it should be, and what the store says.
     pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
         match &mut self.0 {
             Kind::File(file) => file.next(),
@@ -73,7 +74,7 @@ impl OfBody {
 struct OfFile<'a> {
     file: File,
     ranges: std::slice::Iter<'a, (u64, u64)>,
-    /// Octets to come of the range that is being read.
+    /// Octets that are left of the current range.
     left: u64,
     quotes: Option<FromLines>,
     lines: Option<UnixLines>,

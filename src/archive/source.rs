@@ -1,5 +1,5 @@
-//! What an import comes from: a Maildir with its folders, mbox files, or an export of ours, which it finds out by itself;
-//! or another account.
+//! The source of an import: a Maildir with its folders, mbox files or an export of Pillarbox, which are told apart by
+//! their files; or another account.
 
 use std::fs;
 use std::io::{self, Read};
@@ -14,19 +14,19 @@ use crate::failure::Failure;
 use crate::pace::Pace;
 use crate::store::{Account, Flags, MailboxId, MailboxNumbers, Message, Uid};
 
-/// Mailboxes.
+/// The mailboxes to import.
 pub struct Source {
-    /// In order of name.
+    /// The mailboxes in the order of their names.
     pub mailboxes: Vec<Found>,
     /// Names that are subscribed there.
     pub subscriptions: Vec<String>,
-    /// It is an export of ours: the account is to become the same.
+    /// The description of the export, if it is one of Pillarbox: the account is to become the same.
     pub export: Option<Export>,
     /// What could not be read.
     pub problems: Vec<String>,
 }
 
-/// A mailbox.
+/// A mailbox to import.
 pub struct Found {
     /// Its name in the account.
     pub name: String,
@@ -35,28 +35,28 @@ pub struct Found {
 
 /// Where a mailbox is.
 enum At {
-    /// In files: below `root` at `path`.
+    /// In files: at `path` below `root`.
     Files { root: Rc<Beneath>, path: PathBuf, format: Format },
     /// In another account.
     Account { account: Rc<Account>, id: MailboxId, keeps_use: bool },
 }
 
-/// What is in a mailbox.
+/// The contents of a mailbox.
 #[derive(Default)]
 pub struct Contents {
-    /// The numbers that it had, where they are known.
+    /// The numbers of the mailbox, if they are known.
     pub numbers: Option<MailboxNumbers>,
-    /// By the bits of the messages' flags.
+    /// The keywords in the order of the bits in the messages' flags.
     pub keywords: Vec<String>,
-    /// Entries and values.
+    /// The annotations: entries and values.
     pub annotations: Vec<(String, Vec<u8>)>,
-    /// In the order of their UIDs, or as they came.
+    /// The messages in the order of their UIDs, or of the files.
     pub messages: Vec<Entry>,
     /// What could not be read.
     pub problems: Vec<String>,
 }
 
-/// A message.
+/// A message to import.
 pub struct Entry {
     /// Where its octets are.
     pub place: Place,
@@ -64,9 +64,9 @@ pub struct Entry {
     pub flags: Flags,
     /// INTERNALDATE.
     pub date: i64,
-    /// Its UID, where it is known.
+    /// Its UID, if it is known.
     pub uid: Option<Uid>,
-    /// Its MODSEQ, where it is known.
+    /// Its MODSEQ, if it is known.
     pub modseq: Option<u64>,
 }
 
@@ -80,18 +80,18 @@ pub enum Place {
 
 /// A message in a file.
 pub struct InFile {
-    /// The folder of all of them.
+    /// The folder that `file` is in.
     pub root: Rc<Beneath>,
-    /// The file there.
+    /// The path of the file below `root`.
     pub file: Rc<Path>,
-    /// Offset and octets of its parts there.
+    /// Offset and length of the message's parts in the file.
     pub ranges: Vec<(u64, u64)>,
-    /// How it stands there.
+    /// The form of the message in the file.
     pub form: Form,
 }
 
 impl Entry {
-    /// Octets there: about those of the message.
+    /// Octets of the message in its source, which are about those of the message.
     pub fn octets(&self) -> u64 {
         match &self.place {
             Place::File(file) => file.ranges.iter().map(|(_, octets)| octets).sum(),
@@ -99,7 +99,7 @@ impl Entry {
         }
     }
 
-    /// Opens it.
+    /// Opens the message for reading.
     ///
     /// # Errors
     /// What the system says.
@@ -115,7 +115,7 @@ impl Entry {
         }
     }
 
-    /// The file that it is in.
+    /// The file of the message, if it is in one.
     pub fn file(&self) -> Option<&Path> {
         match &self.place {
             Place::File(file) => Some(&file.file),
@@ -123,14 +123,14 @@ impl Entry {
         }
     }
 
-    /// So many octets more of it are in its file at that offset.
+    /// Adds a range of the file to the message.
     pub fn goes_on(&mut self, offset: u64, octets: u64) {
         if let Place::File(file) = &mut self.place {
             file.ranges.push((offset, octets));
         }
     }
 
-    /// Where it is, for people.
+    /// Where the message is, in words.
     pub fn shown(&self) -> String {
         match &self.place {
             Place::File(InFile { root, file, ranges, .. }) => {
@@ -143,7 +143,7 @@ impl Entry {
 }
 
 impl Found {
-    /// What is in it.
+    /// Reads the contents of the mailbox.
     ///
     /// # Errors
     /// What the system says.
@@ -155,7 +155,7 @@ impl Found {
         }
     }
 
-    /// Where it is, for people.
+    /// Where the mailbox is, for messages.
     pub fn shown(&self) -> PathBuf {
         match &self.at {
             At::Files { root, path, .. } => root.shown(path),
@@ -163,7 +163,7 @@ impl Found {
         }
     }
 
-    /// One in another account. Whether it `keeps_use`: it goes on to be what it was for.
+    /// A mailbox in another account. `keeps_use`: it keeps its special use.
     pub fn in_account(name: String, account: &Rc<Account>, id: MailboxId, keeps_use: bool) -> Found {
         Found { name, at: At::Account { account: account.clone(), id, keeps_use } }
     }
@@ -183,12 +183,12 @@ impl Found {
     }
 }
 
-/// What lies at `path`.
+/// The mail at `path`.
 ///
 /// # Errors
-/// Neither a Maildir nor mbox files, or what the system says.
+/// It is neither a Maildir nor mbox files, or the system refuses.
 pub fn find(path: &Path) -> Result<Source, Failure> {
-    // Without a slash at its end, behind which a link would be followed.
+    // Without a final slash: with it a link would be followed.
     let path: PathBuf = path.components().collect();
     let kind = fs::symlink_metadata(&path).map_err(Failure::at(&path))?;
     if kind.is_symlink() {
@@ -203,7 +203,7 @@ pub fn find(path: &Path) -> Result<Source, Failure> {
     let root = Rc::new(Beneath::open(folder).map_err(Failure::at(folder))?);
     let mut problems = Vec::new();
     let mut text = |name: &str| match root.text(name) {
-        // Beside a single file it is somebody else's.
+        // Files beside a single mbox file do not belong to it.
         _ if !is_folder => None,
         Ok(text) => text,
         Err(error) => {
@@ -239,7 +239,7 @@ pub fn find(path: &Path) -> Result<Source, Failure> {
     Ok(Source { mailboxes, subscriptions, export, problems })
 }
 
-/// The mailboxes in the folder `root`. What may be one and is not followed is told.
+/// The mailboxes in the folder `root`. Links that may be mailboxes are reported and not followed.
 fn in_folder(root: &Rc<Beneath>, problems: &mut Vec<String>) -> io::Result<Vec<Found>> {
     let left_out =
         |path: &Path, error: &io::Error| format!("{}: left out: {error}", root.shown(path).display());
@@ -277,7 +277,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// It holds `cur` and `new`; where these are links, it would be one.
+/// Whether the folder holds `cur` and `new`. If one of them is a link, that is reported.
 fn is_maildir(root: &Beneath, path: &Path, problems: &mut Vec<String>) -> bool {
     ["cur", "new"].into_iter().all(|part| {
         let part = path.join(part);
@@ -289,14 +289,14 @@ fn is_maildir(root: &Beneath, path: &Path, problems: &mut Vec<String>) -> bool {
     })
 }
 
-/// An mbox file begins with `From `; an empty one tells by its name.
+/// Whether a file is an mbox: it begins with `From `, or is empty and named `.mbox`.
 fn is_mbox(root: &Beneath, path: &Path) -> io::Result<bool> {
     let mut begin = Vec::new();
     root.read(path)?.take(5).read_to_end(&mut begin)?;
     Ok(begin == b"From " || begin.is_empty() && path.extension().is_some_and(|it| it == "mbox"))
 }
 
-/// `INBOX` or what the system's own mailbox is called; else the file's name without `.mbox`.
+/// The mailbox of an mbox file: `INBOX` for the usual names of it, otherwise the file's name without `.mbox`.
 fn mbox_name(path: &Path) -> String {
     let name = file_name(path);
     let stem = name.strip_suffix(".mbox").unwrap_or(&name);

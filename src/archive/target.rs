@@ -1,4 +1,4 @@
-//! The folder that an export goes to: files appear there under their names when they are whole and durable.
+//! The folder of an export. A file gets its name there only when it is complete and durable.
 
 use std::fs;
 use std::future::poll_fn;
@@ -14,26 +14,26 @@ use crate::flash::disk::Disk;
 use crate::flash::{File, Sync};
 use crate::pace::Pace;
 
-/// Octets gathered before they are written.
+/// Octets that are collected before they are written.
 const PIECE: usize = 64 * 1024;
-/// Octets of one file that are synced at once: all of a large one would hold up everybody on the flash.
+/// Octets of a file after which it is synced: to sync a large file at once would hold up everybody on the flash.
 const UNSYNCED: u64 = 4 * 1024 * 1024;
-/// Files that wait to be synced.
+/// Files that wait to be synced, at most.
 const BATCH: usize = 64;
-/// Files that are synced side by side, where that costs little more than one; on a disk that is fast enough for syncs to be
-/// made on the spot, they hold up the others no longer than that many.
+/// Files that are synced in parallel, where that costs little more than one. On a disk that is so fast that each sync
+/// is made at once, other tasks wait for no more than so many.
 const SIDE_BY_SIDE: usize = 4;
 
-/// The folder.
+/// The folder of an export.
 pub struct Target {
     root: PathBuf,
     folder: Beneath,
-    /// Syncs its files.
+    /// Syncs the files.
     disk: Disk,
 }
 
 impl Target {
-    /// The folder `root`, made where it is not there.
+    /// Opens the folder `root`, which is made if it does not exist.
     ///
     /// # Errors
     /// What the system says.
@@ -43,13 +43,13 @@ impl Target {
         Ok(Target { root: root.to_owned(), folder, disk })
     }
 
-    /// What the system said about `path`.
+    /// The failure for an error of the system about `path`.
     pub fn at(&self, path: &str) -> impl FnOnce(io::Error) -> Failure {
         let path = self.root.join(path);
         move |error| Failure::at(&path)(error)
     }
 
-    /// The names in a folder; none when it is not there.
+    /// The names in a folder; empty if it does not exist.
     ///
     /// # Errors
     /// What the system says.
@@ -80,7 +80,7 @@ impl Target {
         self.folder.remove(path).map_err(self.at(path))
     }
 
-    /// Removes a folder, if it is there and empty; whether it is gone.
+    /// Removes a folder if it exists and is empty. Returns whether it is gone.
     pub fn remove_empty_dir(&self, dir: &str) -> bool {
         let removed = self.folder.remove_dir(dir);
         removed.is_ok() || self.folder.look(dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -92,7 +92,7 @@ impl Target {
     /// What the system says.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
         self.folder.rename(from, to).map_err(|error| match error.kind() {
-            // FAT, as on most sticks.
+            // FAT, which most memory sticks have.
             io::ErrorKind::InvalidInput if to.contains(':') => Failure::System(format!(
                 "{}: the file system there takes no colons in names, which a Maildir needs: use --format mbox",
                 self.root.display()
@@ -101,12 +101,12 @@ impl Target {
         })
     }
 
-    /// Octets of a file; `None` when there is no such file.
+    /// Octets of a file; `None` if it does not exist.
     pub fn len(&self, path: &str) -> Option<u64> {
         self.folder.look(path).ok().filter(fs::Metadata::is_file).map(|file| file.len())
     }
 
-    /// A file for reading; `None` when there is no such file.
+    /// Opens a file for reading; `None` if it does not exist.
     pub fn open(&self, path: &str) -> Option<fs::File> {
         self.folder.read(path).ok()
     }
@@ -120,7 +120,7 @@ impl Target {
         self.disk.adopt(folder).sync().await.map_err(self.at(dir))
     }
 
-    /// Begins a file under the name `path`, which it may lose to another.
+    /// Begins a file with the preliminary name `path`.
     ///
     /// # Errors
     /// What the system says.
@@ -130,7 +130,7 @@ impl Target {
         Ok(Draft { target: self, path, file, written: 0, synced: 0, waiting: Vec::new() })
     }
 
-    /// Puts a small file in its place, whole or not at all.
+    /// Writes a small file completely or not at all.
     ///
     /// # Errors
     /// What the system says.
@@ -146,7 +146,7 @@ impl Target {
             true => SystemTime::UNIX_EPOCH.checked_sub(distance),
             false => SystemTime::UNIX_EPOCH.checked_add(distance),
         };
-        // A date that the system does not know stands in the manifest.
+        // A date that the file system cannot hold is in the manifest.
         let Some(moment) = moment else { return Ok(()) };
         match self.folder.read(path)?.set_modified(moment) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
@@ -166,7 +166,7 @@ pub struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// Octets so far.
+    /// Octets written so far.
     pub fn len(&self) -> u64 {
         self.written + self.waiting.len() as u64
     }
@@ -187,7 +187,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Makes what was written so far durable, if it is much.
+    /// Syncs what was written so far if it is much.
     ///
     /// # Errors
     /// What the system says.
@@ -199,7 +199,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Takes back everything from `len` octets on.
+    /// Removes the octets from `len` on.
     ///
     /// # Errors
     /// What the system says.
@@ -211,7 +211,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Makes it durable and gives it its name, in the place of what has it.
+    /// Syncs the file and gives it the name `name`, in the place of a file with that name.
     ///
     /// # Errors
     /// What the system says.
@@ -222,7 +222,7 @@ impl Draft<'_> {
     }
 }
 
-/// Files that wait for their names until they are durable.
+/// Files that get their names when they are durable.
 pub struct Batch<'a> {
     target: &'a Target,
     pace: Pace,
@@ -230,12 +230,12 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// None yet.
+    /// A batch without files.
     pub fn new(target: &'a Target) -> Batch<'a> {
         Batch { target, pace: Pace::new(), waiting: Vec::new() }
     }
 
-    /// Adds a file that is to get the name `name`, and the time of change `date`.
+    /// Adds a file that is to get the name `name` and the modification time `date`.
     ///
     /// # Errors
     /// What the system says.
@@ -246,7 +246,7 @@ impl<'a> Batch<'a> {
         if self.waiting.len() >= BATCH { self.settle().await } else { Ok(()) }
     }
 
-    /// Makes all of them durable and gives them their names.
+    /// Syncs all files and gives them their names.
     ///
     /// # Errors
     /// What the system says.
@@ -263,7 +263,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Syncs side by side.
+/// Runs syncs in parallel.
 async fn all(mut syncs: Vec<Sync>) -> io::Result<()> {
     poll_fn(|context| {
         let mut outcome = Ok(());

@@ -58,6 +58,8 @@ pub struct Standing {
     pub trial: bool,
     /// Why the last update was not kept, if so.
     pub fallback: Option<String>,
+    /// What the USB stick is, where one is mounted.
+    pub stick: Option<String>,
     /// Memory of the whole device.
     pub memory: Option<Memory>,
 }
@@ -147,6 +149,7 @@ impl Device {
             slot: self.board.slot(),
             trial: self.board.on_trial(),
             fallback: self.board.text("fallback"),
+            stick: self.board.stick(),
             memory: Memory::now(),
         }
     }

@@ -9,8 +9,10 @@ pub mod device;
 pub mod first;
 pub mod health;
 pub mod mbr;
+pub mod media;
 pub mod ports;
 mod receive;
+pub mod remarks;
 pub mod settings;
 pub mod slots;
 pub mod time;
@@ -44,6 +46,16 @@ pub fn etc() -> PathBuf {
 /// Where a board mounts the part of its card that a PC can read; for tests `PILLARBOX_CARD` names another folder.
 pub fn card() -> PathBuf {
     env::var_os("PILLARBOX_CARD").map_or_else(|| PathBuf::from("/card"), PathBuf::from)
+}
+
+/// Where a board mounts a USB stick; for tests `PILLARBOX_USB` names another folder.
+pub fn usb() -> PathBuf {
+    env::var_os("PILLARBOX_USB").map_or_else(|| PathBuf::from("/usb"), PathBuf::from)
+}
+
+/// The folder below which [`usb`] leads: what is allowed for it holds for what is mounted below it later, too.
+pub fn media() -> PathBuf {
+    env::var_os("PILLARBOX_USB").map_or_else(|| PathBuf::from("/media"), PathBuf::from)
 }
 
 /// What the image says about itself.

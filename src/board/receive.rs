@@ -66,10 +66,10 @@ pub enum ReceiveError {
 fn advice(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            "there is no such file: it is to be in the data folder or on the card, in /card".to_owned()
+            "there is no such file: it is to be in the data folder, on the card, in /card, or on a USB stick, in /usb".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            "only files in the data folder and in /card can be read".to_owned()
+            "only files in the data folder, in /card and in /usb can be read".to_owned()
         }
         _ => error.to_string(),
     }

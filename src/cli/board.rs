@@ -78,23 +78,28 @@ pub fn carry_out(request: Request) -> Result<(), Failure> {
 /// The settings for the scripts. Settings that cannot be read must not keep the device from its network: the defaults are used,
 /// and a line says so.
 fn settings(data: &Path) -> String {
-    let stored = match data.is_dir() {
-        true => Disk::new(data)
-            .map_err(|error| error.to_string())
-            .and_then(|flash| file::load(&flash).map_err(|error| error.to_string())),
-        false => Ok(None),
+    let (config, damage) = looked_up(data);
+    let used = match config {
+        Some(_) => "the settings before it are used: look at them with `show config`",
+        None => "the network is set up with the defaults",
     };
-    let config = match stored {
-        Ok(stored) => stored.map(|stored| stored.config),
-        Err(error) => {
-            say::err(format_args!(
-                "pillarbox: {}/{error}; the network is set up with the defaults",
-                data.display()
-            ));
-            None
-        }
-    };
+    for line in damage {
+        say::err(format_args!("{line}; {used}"));
+    }
     board::settings::for_sh(&config.unwrap_or_else(Config::on_a_board))
+}
+
+/// What is stored, and what of it is damaged. Nothing is changed: this is root, and the daemon sets aside what is in its way.
+fn looked_up(data: &Path) -> (Option<Config>, Vec<String>) {
+    if !data.is_dir() {
+        return (None, Vec::new());
+    }
+    let flash = match Disk::new(data) {
+        Ok(flash) => flash,
+        Err(error) => return (None, vec![format!("{}: {error}", data.display())]),
+    };
+    let damage = file::check(&flash).unwrap_or_else(|error| vec![error.to_string()]);
+    (file::peek(&flash), damage)
 }
 
 fn grow(device: &Path, partition: &str) -> Result<(), Failure> {
@@ -115,16 +120,23 @@ fn first_configuration(card: &Path, data: &Path) -> Result<(), Failure> {
     match first::import(card, data) {
         Ok(Outcome::NoFile | Outcome::Known) => Ok(()),
         Ok(Outcome::Blanked) => print("first configuration: the secrets in the file are unreadable now\n"),
-        Ok(Outcome::Imported { config, warnings }) => print(&format!(
+        Ok(Outcome::CommentsBlanked(lines)) => print(&format!(
+            "first configuration: the secrets in {} of the file are unreadable now\n",
+            say::counted(lines.len() as u64, "comment")
+        )),
+        Ok(Outcome::Imported { config, warnings, .. }) => print(&format!(
             "first configuration: imported, accounts: {}, warnings: {}\n",
             config.accounts.len(),
             warnings.len()
         )),
         Ok(Outcome::Refused(problems)) => {
+            // The first line is for the status, the others are for the log.
             let lines = problems.iter().map(|problem| format!("first configuration: {problem}"));
-            Err(Failure::Problems(lines.collect()))
+            Err(Failure::Problems(std::iter::once(first::refusal(&problems)).chain(lines).collect()))
         }
-        Err(error) => Err(Failure::System(format!("first configuration: {error}"))),
+        Err(error) => Err(Failure::System(format!(
+            "pillarbox.toml on the card was not imported, or its passwords are readable still: {error}"
+        ))),
     }
 }
 
@@ -132,6 +144,7 @@ fn first_configuration(card: &Path, data: &Path) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
+    /// Catches: a device without a network, since its settings are damaged, and a look that changes what it looks at.
     #[test]
     fn without_a_usable_configuration_the_network_has_its_defaults() {
         let data = std::env::temp_dir().join(format!("pillarbox-board-{}", std::process::id()));
@@ -139,11 +152,43 @@ mod tests {
         assert_eq!(settings(&data), defaults);
         assert!(!data.exists());
         std::fs::create_dir_all(&data).unwrap();
+        let files = || {
+            let mut files: Vec<_> = std::fs::read_dir(&data)
+                .unwrap()
+                .map(|entry| entry.unwrap())
+                .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
+                .collect();
+            files.sort();
+            files
+        };
         std::fs::write(data.join("config.postcard"), "damaged").unwrap();
+        let before = files();
         assert_eq!(settings(&data), defaults);
-        std::fs::remove_dir_all(&data).unwrap();
-        let no_card = grow(&data, "4");
+        assert_eq!(files(), before);
+        let (config, damage) = looked_up(&data);
+        assert!(
+            config.is_none() && damage.len() == 1 && damage[0].starts_with("config.postcard: "),
+            "{damage:?}"
+        );
+
+        // The one before it is there.
+        std::fs::remove_file(data.join("config.postcard")).unwrap();
+        let mut stored = Config::on_a_board();
+        stored.server.hostname = "mail.home.example".try_into().unwrap();
+        let flash = Disk::new(&data).unwrap();
+        async_io::block_on(file::save(&flash, &stored)).unwrap();
+        async_io::block_on(file::save(&flash, &stored)).unwrap();
+        std::fs::write(data.join("config.postcard"), "damaged").unwrap();
+        let before = files();
+        assert!(settings(&data).starts_with("HOSTNAME=\"mail\"\n"));
+        assert_eq!(files(), before, "nothing was set aside");
+        std::fs::remove_dir_all(data).unwrap();
+    }
+
+    #[test]
+    fn a_partition_that_cannot_grow_is_told() {
+        let no_card = grow(Path::new("/nowhere"), "4");
         assert!(matches!(no_card, Err(Failure::System(_))), "{no_card:?}");
-        assert!(matches!(grow(&data, "four"), Err(Failure::Usage(_))));
+        assert!(matches!(grow(Path::new("/nowhere"), "four"), Err(Failure::Usage(_))));
     }
 }

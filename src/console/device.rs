@@ -20,6 +20,9 @@ impl Session {
         if let Some(Memory { total, used }) = board.memory {
             text += &format!("memory   {} of {} in use\n", size(used), size(total));
         }
+        if let Some(stick) = board.stick {
+            text += &format!("stick    {stick}, at /usb\n");
+        }
         if let Some(why) = board.fallback {
             text += &format!("update   the last one was not kept: {why}\n");
         }

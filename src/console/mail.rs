@@ -72,7 +72,7 @@ impl Job {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         match self {
             Job::Export { dest: path, .. } | Job::Import { src: path, .. } => path,
         }

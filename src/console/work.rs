@@ -16,12 +16,12 @@ use super::session::{Session, Step, defaults, listed};
 use super::terminal::for_terminal;
 use super::{card, follow, restore, unclaimed};
 use crate::archive::{Format, Progress, Watch};
+use crate::board::media::Medium;
 use crate::clock::unix_now;
-use crate::config::encoding::Encoding;
 use crate::config::{file, path, text};
 use crate::credential::cost;
 use crate::failure::Failure;
-use crate::message::date::{rfc5322, stamp};
+use crate::message::date::rfc5322;
 use crate::operator::status::size;
 use crate::operator::{Operator, World};
 use crate::say::counted;
@@ -39,8 +39,8 @@ pub enum Work {
     Fsck,
     /// Mail leaves or comes.
     Mail(Job),
-    /// A backup goes to the card.
-    Backup,
+    /// A backup goes to the card or the stick.
+    Backup(Medium),
     /// A file of the card is looked through,
     Check(PathBuf),
     /// or becomes the candidate.
@@ -89,9 +89,9 @@ impl Session {
         }
         match card::path(typed) {
             Some(path) => Step::Work(work(path)),
-            None => {
-                Step::Refuse(format!("{typed}: name something on the card, such as mail or settings.toml"))
-            }
+            None => Step::Refuse(format!(
+                "{typed}: name something on the card, such as mail or settings.toml, or on a USB stick, such as /usb/mail"
+            )),
         }
     }
 
@@ -111,7 +111,12 @@ impl Session {
             return Step::Refuse(path::no_such_account(self.candidate(), account).to_string());
         }
         let named = || format!("mail-{}", account.replace('~', "-"));
-        let folder = words.get(1).map_or_else(named, |folder| (*folder).to_owned());
+        let folder = match words.get(1) {
+            None => named(),
+            // On the medium that is named alone, the same folder.
+            Some(typed) if card::medium(typed).is_some() => format!("{}/{}", typed.trim(), named()),
+            Some(folder) => (*folder).to_owned(),
+        };
         self.of_card(world, &folder, |path| Work::Mail(job(account.to_owned(), path)), verb)
     }
 
@@ -125,8 +130,20 @@ impl Session {
         self.mail_work(world, words, "mail import ACCOUNT SRC", |account, src| Job::Import { account, src })
     }
 
-    pub(super) fn backup(&mut self, world: &dyn World, _: &[&str]) -> Step {
-        self.of_card(world, "backup", |_| Work::Backup, "backup DEST")
+    pub(super) fn backup(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        let typed = words.concat();
+        let medium = match typed.trim() {
+            "" => Medium::Card,
+            typed => match card::medium(typed) {
+                Some(medium) => medium,
+                None => {
+                    return Step::Refuse(format!(
+                        "{typed}: the backup goes to the card, or with `backup /usb` to a USB stick"
+                    ));
+                }
+            },
+        };
+        self.of_card(world, "backup", |_| Work::Backup(medium), "backup DEST")
     }
 
     pub(super) fn fsck(&mut self, _: &dyn World, _: &[&str]) -> Step {
@@ -285,7 +302,44 @@ pub(super) async fn run(
     }))
 }
 
+impl Work {
+    /// The medium that it needs, and whether it writes there.
+    fn medium(&self) -> Option<(Medium, bool)> {
+        match self {
+            Work::Mail(job) => Some((Medium::of(job.path()), matches!(job, Job::Export { .. }))),
+            Work::Backup(medium) => Some((*medium, true)),
+            Work::Check(path) | Work::Import(path) | Work::Restore(path) => Some((Medium::of(path), false)),
+            Work::Fsck | Work::BenchAuth | Work::Follow | Work::DeleteSetAside | Work::Unclaimed(_) => None,
+        }
+    }
+}
+
+/// Does it while its medium can be written to, where it writes: all is there when this says so.
 async fn perform(operator: &Operator, session: &mut Session, work: &Work, news: &News) -> Step {
+    let (Some((medium, writes)), Some(device)) = (work.medium(), &operator.context.device) else {
+        return done(operator, session, work, news).await;
+    };
+    let board = device.board();
+    if !writes {
+        return match board.reaches(medium) {
+            Ok(()) => done(operator, session, work, news).await,
+            Err(why) => Step::Refuse(why),
+        };
+    }
+    let writable = match board.writable(medium).await {
+        Ok(writable) => writable,
+        Err(why) => return Step::Refuse(why),
+    };
+    let step = done(operator, session, work, news).await;
+    news.far(format!("waiting until all is on the {}", medium.name()));
+    match (writable.end().await, step) {
+        (Ok(()), step) => step,
+        (Err(why), Step::Refuse(words)) => Step::Refuse(format!("{words}; {why}")),
+        (Err(why), _) => Step::Refuse(why),
+    }
+}
+
+async fn done(operator: &Operator, session: &mut Session, work: &Work, news: &News) -> Step {
     let store = &operator.context.store;
     let said = |outcome: Result<String, Failure>| match outcome {
         Ok(words) => Step::Say(words + "\n"),
@@ -312,12 +366,15 @@ async fn perform(operator: &Operator, session: &mut Session, work: &Work, news: 
             let done = Box::pin(job.run(&operator.context.config(), store, news)).await;
             said(done.and_then(|summary| job.outcome(&summary)))
         }
-        Work::Backup => said(Box::pin(backup_to_card(operator, news)).await),
-        Work::Check(path) => match settings_of(path) {
+        Work::Backup(medium) => {
+            let (far, hear) = (|words| news.far(words), |line| news.hear(line));
+            said(Box::pin(card::backup(operator, *medium, &far, &hear)).await)
+        }
+        Work::Check(path) => match card::settings(path) {
             Ok(toml) => session.checked(operator, &toml),
             Err(failure) => Step::Refuse(failure.words()),
         },
-        Work::Import(path) => match settings_of(path) {
+        Work::Import(path) => match card::settings(path) {
             Ok(toml) => session.take_over(operator, &toml),
             Err(failure) => Step::Refuse(failure.words()),
         },
@@ -332,35 +389,5 @@ async fn perform(operator: &Operator, session: &mut Session, work: &Work, news: 
         Work::Restore(path) => Box::pin(restore::perform(operator, path, &|words| news.far(words))).await,
         Work::DeleteSetAside => said(Box::pin(restore::delete_set_aside(operator)).await),
         Work::BenchAuth => Step::Say(cost(operator.context.config().rounds()).await),
-    }
-}
-
-/// A configuration file of the card, in whatever encoding.
-fn settings_of(path: &std::path::Path) -> Result<String, Failure> {
-    // A little more than fits, in the longest encoding.
-    let octets = card::read(path, 2 * text::MAX_TEXT as u64 + 4)?;
-    Ok(String::from_utf8_lossy(&Encoding::of(&octets).decoded(&octets)).into_owned())
-}
-
-async fn backup_to_card(operator: &Operator, news: &News) -> Result<String, Failure> {
-    let name = format!("pillarbox-{}.tar", stamp(unix_now()));
-    let at = crate::board::card().join(&name);
-    let heard = |octets| news.far(format!("{name}: {}", size(octets)));
-    let tell = |line| news.hear(line);
-    let mut draft = card::Draft::begin(&name, &heard, &tell).map_err(Failure::at(&at))?;
-    log::info!("backup: to {}", at.display());
-    let made = crate::archive::backup::write(&operator.context.store, &mut draft)
-        .await
-        .map_err(|failure| Failure::System(format!("{}: {}", at.display(), failure.words())))?;
-    draft.keep().await.map_err(Failure::at(&at))?;
-    log::info!("backup: {}: {}", at.display(), made);
-    let line = format!(
-        "{}: {}; whoever has the card can read all of it: put it in a safe place",
-        at.display(),
-        made
-    );
-    match made.problems {
-        0 => Ok(line),
-        _ => Err(Failure::Input(line)),
     }
 }

@@ -1,4 +1,4 @@
-//! Who is connected: one place for each connection.
+//! The open connections: each has a place.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,47 +15,47 @@ use crate::auth;
 use crate::config::{Account, Config, Service};
 use crate::credential::Verifier;
 
-/// All places, taken and free.
+/// The places of all open connections.
 #[derive(Default)]
 pub struct Places {
     taken: Rc<RefCell<BTreeMap<u64, Rc<Taken>>>>,
     next: Cell<u64>,
-    /// Somebody goes.
+    /// Notified when a connection ends.
     goes: Rc<Event>,
 }
 
 /// Why there is no room for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoom {
-    /// As many as are served at once.
+    /// `server.max_connections` are open, and none of them can be ended.
     #[error("server.max_connections are open, and all of them have logged in")]
     Server,
-    /// The last quarter is for the LAN.
+    /// Connections from outside have all places that they may have; the last quarter is for the LAN.
     #[error(
         "three quarters of server.max_connections are open from outside the LAN, and all of them have logged in"
     )]
     Outside,
-    /// Nine tenths of those that are served at once come from this address.
+    /// This address has nine tenths of the places that it may take.
     #[error("nine tenths of what one address may have of server.max_connections are open from this one")]
     Address,
 }
 
-/// Why a connection has to end although its client would go on.
+/// Why the server ends a connection that its client would go on with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The settings no longer allow it.
+    /// The settings no longer allow the session.
     Right,
     /// The settings no longer allow Connector clients.
     Connector,
-    /// Nobody has logged in, and another one needs the place.
+    /// The client has not logged in, and another connection needs the place.
     Room,
-    /// The operator wants it.
+    /// The operator ends the connection.
     Disconnected,
-    /// The appliance stops. What a client that is known is about to hand over may be finished.
+    /// The appliance stops. A client that is known may finish what it is handing over.
     Stopping,
 }
 
-/// A connection's place. It is free again when this is dropped.
+/// The place of a connection. It is free again when this is dropped.
 pub struct Place {
     id: u64,
     this: Rc<Taken>,
@@ -63,10 +63,10 @@ pub struct Place {
     goes: Rc<Event>,
 }
 
-/// A place that is taken, for the operator.
+/// An open connection, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connected {
-    /// Names it for [`Places::disconnect`].
+    /// The number of the connection, for [`Places::disconnect`].
     pub id: u64,
     /// The name of the listener.
     pub listener: &'static str,
@@ -74,9 +74,9 @@ pub struct Connected {
     pub account: Option<String>,
     /// The app password that it logged in with.
     pub device: Option<String>,
-    /// Where the client is.
+    /// The client's address.
     pub address: IpAddr,
-    /// For how long it has been there.
+    /// How long the connection has been open.
     pub age: Duration,
 }
 
@@ -87,33 +87,33 @@ struct Taken {
     on_lan: bool,
     since: Instant,
     client: RefCell<Client>,
-    /// Nobody else gets the place.
+    /// Whether the place must not be given to another connection.
     is_kept: Cell<bool>,
-    /// The client named itself as a Connector client.
+    /// Whether the client has named itself as a Connector client.
     connector: Cell<bool>,
     end: Cell<Option<End>>,
-    /// Nothing more is said or heard here.
+    /// Whether nothing more is sent or received.
     has_parted: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
 }
 
-/// Who sits on a place.
+/// The client of a connection.
 enum Client {
-    /// Nobody knows yet.
+    /// Not known yet.
     Unknown,
-    /// A device of the LAN, which needs no login.
+    /// A device in the LAN, which needs no login.
     Device,
-    /// An account.
+    /// An account that has logged in.
     Account(Login),
 }
 
-/// A login of an account, which stays it under another name.
+/// The login of an account, which stays valid when the account is renamed.
 struct Login {
-    /// What the account is called.
+    /// The present name of the account.
     name: String,
-    /// Its lasting identity; 0 where it has none.
+    /// The lasting identity of the account; 0 if it has none.
     id: u64,
-    /// That of the password that it came in with.
+    /// The verifier of the password that was used.
     verifier: Box<Verifier>,
 }
 
@@ -124,14 +124,14 @@ impl Login {
 }
 
 impl Places {
-    /// A place for a connection from `peer` to `service` (`None`: one without login) by the listener of this name.
+    /// A place for a connection from `peer` to `service` (`None`: one without login) at the listener of this name.
     ///
-    /// Of `server.max_connections` a quarter is for the LAN, and one address takes at most nine tenths of what there is
-    /// for it: nobody can take all places and leave the others outside. Where there is no more room, the oldest
-    /// connection that has not logged in ends. Who comes from outside takes none of the LAN's.
+    /// A quarter of `server.max_connections` is for the LAN, and one address gets at most nine tenths of the places
+    /// that it may take. So nobody can take all places and lock the others out. If there is no room, the oldest
+    /// connection that has not logged in ends. A connection from outside never takes the place of one in the LAN.
     ///
     /// # Errors
-    /// Why there is no room.
+    /// There is no room.
     pub fn open(
         &self,
         listener: &'static str,
@@ -162,20 +162,20 @@ impl Places {
         Ok(Place { id, this, taken: self.taken.clone(), goes: self.goes.clone() })
     }
 
-    /// Connections to `service`.
+    /// The number of connections to `service`.
     pub fn count(&self, service: Service) -> u32 {
         let count = self.taken.borrow().values().filter(|taken| taken.service == Some(service)).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// All connections that do not end just now, the oldest first.
+    /// All connections that are not ending, the oldest first.
     pub fn list(&self, config: &Config) -> Vec<Connected> {
         let taken = self.taken.borrow();
         let open = taken.iter().filter(|(_, taken)| taken.end.get().is_none());
         open.map(|(id, taken)| taken.connected(*id, config)).collect()
     }
 
-    /// Ends a connection; `false` when there is none.
+    /// Ends a connection. `false` if there is none with this number.
     pub fn disconnect(&self, id: u64) -> bool {
         let taken = self.taken.borrow();
         let open = taken.get(&id).filter(|taken| taken.end.get().is_none());
@@ -187,7 +187,7 @@ impl Places {
         self.taken.borrow().values().for_each(|taken| taken.end(End::Stopping));
     }
 
-    /// Waits until nothing more is said or heard by anybody.
+    /// Waits until nothing more is sent or received on any connection.
     pub async fn parted(&self) {
         self.until(|taken| taken.values().all(|taken| taken.has_parted.get())).await;
     }
@@ -207,7 +207,7 @@ impl Places {
         }
     }
 
-    /// Ends the connections that `config`, which is in force from now on, no longer allows.
+    /// Ends the connections that `config`, now in force, no longer allows.
     pub fn review(&self, config: &Config) {
         for taken in self.taken.borrow().values() {
             taken.review(config);
@@ -215,7 +215,7 @@ impl Places {
     }
 }
 
-/// Lets connections end until there is room for one more.
+/// Ends connections until there is room for one more.
 fn make_room(
     taken: &mut BTreeMap<u64, Rc<Taken>>,
     limit: usize,
@@ -250,13 +250,13 @@ fn make_room(
 }
 
 impl Place {
-    /// A device of the LAN sits here.
+    /// Notes that the client is a device in the LAN.
     pub fn is_of_device(&self) {
         self.this.client.replace(Client::Device);
     }
 
-    /// The account `name` has logged in with the password of `verifier`. Where `config`, which is in force now, forbids
-    /// it meanwhile, the place is taken away again.
+    /// Notes that the account `name` has logged in with the password of `verifier`. If `config`, which is in force
+    /// now, no longer allows that, the connection ends.
     pub fn is_of_account(&self, name: &str, verifier: Box<Verifier>, config: &Config) {
         let id = config.account(name).map_or(0, |account| account.id);
         self.this.client.replace(Client::Account(Login { name: name.to_owned(), id, verifier }));
@@ -264,7 +264,7 @@ impl Place {
         self.this.review(config);
     }
 
-    /// What the account is called that has logged in.
+    /// The present name of the account that has logged in.
     pub fn account(&self) -> Option<String> {
         match &*self.this.client.borrow() {
             Client::Account(login) => Some(login.name.clone()),
@@ -272,23 +272,23 @@ impl Place {
         }
     }
 
-    /// The client is a Connector client.
+    /// Notes that the client is a Connector client.
     pub fn is_of_connector(&self) {
         self.this.connector.set(true);
     }
 
-    /// Nobody else gets the place from now on: what is done here is worth as much as a login.
+    /// Keeps the place from being given to another connection: what the client has done counts as much as a login.
     pub fn keep(&self) {
         self.this.is_kept.set(true);
     }
 
-    /// The last word is spoken: nobody need wait for this client any more.
+    /// Notes that nothing more is sent or received, so nobody need wait for this client.
     pub fn part(&self) {
         self.this.has_parted.set(true);
         self.goes.notify(usize::MAX);
     }
 
-    /// Whether a device or an account sits here.
+    /// Whether the client is known: a device, or an account that has logged in.
     pub fn is_known(&self) -> bool {
         !matches!(*self.this.client.borrow(), Client::Unknown)
     }
@@ -298,12 +298,12 @@ impl Place {
         matches!(*self.this.client.borrow(), Client::Account(..))
     }
 
-    /// Why the connection has to end now.
+    /// Why the connection has to end, if it has to.
     pub fn end(&self) -> Option<End> {
         self.this.end.get()
     }
 
-    /// Waits until the connection has to end. One task of the connection may wait for it.
+    /// Waits until the connection has to end. Only one task of the connection may wait for that.
     pub async fn ended(&self) -> End {
         poll_fn(|cx| match self.end() {
             Some(end) => Poll::Ready(end),
@@ -348,7 +348,7 @@ impl Taken {
         }
     }
 
-    /// Whether `config` allows the client what it was allowed when it came.
+    /// Whether `config` still allows the client what it was allowed before.
     fn allowed(&self, config: &Config) -> Result<(), End> {
         match &*self.client.borrow() {
             Client::Unknown => Ok(()),
@@ -380,7 +380,8 @@ impl Taken {
     }
 }
 
-/// What counts as one address: of IPv6 the /64, in which a host may take as many as it likes (RFC 4291 section 2.5.4).
+/// The part of an address that counts as one client: of IPv6 the /64, in which a host may choose its addresses (RFC
+/// 4291 section 2.5.4).
 fn origin(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

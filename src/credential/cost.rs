@@ -1,27 +1,27 @@
-//! What the check of a password costs. It is the longest thing that happens without a pause, so everyone else waits for so long.
+//! What it costs to check a password. It is the longest work without a pause, so everybody else waits for it.
 
 use std::time::{Duration, Instant};
 
 use super::Verifier;
 
-/// For so long nobody should have to wait.
+/// The longest time for which others should have to wait.
 const LIMIT: Duration = Duration::from_millis(50);
 
-/// Rounds that are measured at once: a few milliseconds, and less than 50 on the slowest board, since nobody else gets a turn.
+/// PBKDF2 rounds that are measured at once: they take some milliseconds, and less than 50 on the slowest board, since
+/// nobody else gets a turn.
 const ROUNDS: u32 = 2_000;
-/// So often.
+/// How often that is measured.
 const RUNS: u32 = 30;
 
-/// Nanoseconds of a round on a Cortex-A7 at 1 GHz, at least and at most, by what the authors of ring's
-/// assembler code measured: 15.4 cycles an octet on a Cortex-A8, which does more at once, and 35 on a
-/// core that does one thing at a time. A round hashes two blocks of 64 octets; the code around them
-/// takes as long again at the very most.
+/// Nanoseconds of a round on a Cortex-A7 at 1 GHz, at least and at most, from measurements by the authors of ring's
+/// assembler code: 15.4 cycles an octet on a Cortex-A8, which does more at once, and 35 on a core that does one thing
+/// at a time. A round hashes two blocks of 64 octets; the code around them takes as long again at most.
 const CORTEX_A7: (u64, u64) = (128 * 154 / 10, 128 * 35 * 2);
 
-/// What it costs with `stored` rounds, in words. Others get a turn between the runs.
+/// The cost of a check with `stored` rounds, in words. Other tasks get a turn between the runs.
 pub async fn cost(stored: u32) -> String {
     let verifier = Verifier::with("a password", ROUNDS, [7; 16]);
-    // The shortest of some runs: what disturbed the others is not the hash.
+    // The shortest run counts: longer ones were disturbed.
     let mut least = Duration::MAX;
     for _ in 0..RUNS {
         let begun = Instant::now();
@@ -32,7 +32,7 @@ pub async fn cost(stored: u32) -> String {
     words(stored, least)
 }
 
-/// `measured` is the time of [`ROUNDS`].
+/// The words; `measured` is the time of [`ROUNDS`] rounds.
 fn words(stored: u32, measured: Duration) -> String {
     let here = measured * stored / ROUNDS;
     let fit = LIMIT.as_nanos() * u128::from(ROUNDS) / measured.as_nanos().max(1);

@@ -1,6 +1,6 @@
-//! Passwords as they are kept: never themselves, only verifiers that tell a right one from a wrong one.
+//! Stored passwords: never the passwords themselves, only verifiers that tell a right one from a wrong one.
 //!
-//! It knows nothing of accounts and settings; these know it.
+//! This module knows nothing of accounts and settings; they use it.
 
 mod cost;
 mod random;

@@ -6,7 +6,7 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     ring::rand::generate(&ring::rand::SystemRandom::new()).expect("getrandom works").expose()
 }
 
-/// Sixteen letters and digits, none of which is mistaken for another: 80 bits.
+/// A password of sixteen letters and digits that cannot be mistaken for each other: 80 bits.
 pub fn random_password() -> String {
     const SIGNS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     random::<16>()

@@ -1,9 +1,9 @@
-//! Passwords as SCRAM wants them (RFC 5802 section 2.2): prepared with SASLprep (RFC 4013), so that one
-//! password is the same octets whatever a keyboard makes of an umlaut.
+//! Passwords prepared for SCRAM (RFC 5802 section 2.2) with SASLprep (RFC 4013), so that a password is always the
+//! same octets, however a keyboard encodes an umlaut.
 
 use zeroize::Zeroizing;
 
-/// Why a password cannot be set.
+/// Why a password cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnusablePassword {
     /// SASLprep forbids some of its characters, or their order.
@@ -12,21 +12,21 @@ pub enum UnusablePassword {
          ones, or a mix of writing directions): choose others"
     )]
     Characters,
-    /// Nothing is left of it.
+    /// No characters are left after the preparation.
     #[error("a password has at least one character that can be seen")]
     Empty,
 }
 
-/// Whether `password` can be set.
+/// Checks that `password` can be used.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it cannot.
 pub fn check_password(password: &str) -> Result<(), UnusablePassword> {
     let prepared = stringprep::saslprep(password).map_err(|_| UnusablePassword::Characters)?;
     if prepared.is_empty() { Err(UnusablePassword::Empty) } else { Ok(()) }
 }
 
-/// The octets to hash. What cannot be prepared cannot have been set either, and stays as it is.
+/// The octets to hash. A password that cannot be prepared is used as it is: it cannot have been set either.
 pub(super) fn prepared(password: &[u8]) -> Zeroizing<Vec<u8>> {
     let text = std::str::from_utf8(password).ok();
     let prepared = text.and_then(|text| stringprep::saslprep(text).ok());
@@ -41,7 +41,7 @@ mod tests {
     fn one_password_is_the_same_octets_however_it_was_typed() {
         for (typed, octets) in [
             ("correct horse", "correct horse"),
-            // RFC 4013 section 3.
+            // The examples of RFC 4013 section 3.
             ("I\u{ad}X", "IX"),
             ("user", "user"),
             ("USER", "USER"),

@@ -1,7 +1,7 @@
 //! SCRAM-SHA-256 verifiers (RFC 5802, RFC 7677) in the text form of RFC 5803.
 //!
-//! A verifier tells a right password from a wrong one and is of no other use to who steals it. It is
-//! also what a SCRAM exchange on the server needs, so no stored password has to change for that.
+//! A verifier tells a right password from a wrong one, and is of no other use to a thief. A SCRAM exchange on the
+//! server needs it as well, so stored passwords can be used for SCRAM.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -15,21 +15,22 @@ use zeroize::Zeroizing;
 use super::random;
 use super::saslprep::prepared;
 
-/// PBKDF2 rounds of a new verifier: RFC 7677 section 4's least, 8 to 36 ms on a Cortex-A7 (see
-/// `bench-auth`), during which no other session runs.
+/// PBKDF2 rounds of a new verifier: the least of RFC 7677 section 4. They take 8 to 36 ms on a Cortex-A7 (see
+/// `bench-auth`), during which no other session gets a turn.
 pub const DEFAULT_ITERATIONS: u32 = 4096;
 
-/// Rounds that a verifier made elsewhere may ask for: more would stall every session for too long.
+/// The accepted numbers of PBKDF2 rounds in a verifier from elsewhere: more rounds would stall every session for too
+/// long.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=100_000;
 
 const SCHEME: &str = "SCRAM-SHA-256";
 
-/// What a password is checked against: never the password itself.
+/// The verifier of a password. It does not hold the password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verifier {
     /// PBKDF2 rounds.
     pub iterations: u32,
-    /// Random.
+    /// The random salt.
     pub salt: [u8; 16],
     /// `H(HMAC(salted password, "Client Key"))`.
     pub stored_key: [u8; 32],
@@ -37,10 +38,10 @@ pub struct Verifier {
     pub server_key: [u8; 32],
 }
 
-/// How a password was made into its verifier.
+/// The parameters with which a password is made into its verifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Salt {
-    /// Random, or made up for an unknown login.
+    /// The random salt, or a made-up one for an unknown login.
     pub salt: [u8; 16],
     /// PBKDF2 rounds.
     pub iterations: u32,
@@ -52,7 +53,7 @@ impl Verifier {
         Verifier::with(password, DEFAULT_ITERATIONS, random())
     }
 
-    /// The verifier of `password` with this salt and so many rounds, one at the least.
+    /// The verifier of `password` with this salt and so many rounds, at least one.
     pub fn with(password: &str, iterations: u32, salt: [u8; 16]) -> Verifier {
         let key = salted_password(&prepared(password.as_bytes()), iterations, &salt);
         let client_key = hmac::sign(&key, b"Client Key");
@@ -64,18 +65,18 @@ impl Verifier {
         }
     }
 
-    /// Whether it is of some password: no hash gives zeros.
+    /// Whether it is the verifier of a password: no hash is all zeros.
     pub fn is_set(&self) -> bool {
         self.stored_key != [0; 32]
     }
 
-    /// Of no password yet, and with the salt and the rounds of this one.
+    /// A verifier without a password, with the same salt and rounds.
     pub fn unset(&self) -> Verifier {
         Verifier { stored_key: [0; 32], server_key: [0; 32], ..*self }
     }
 
-    /// Of another password. Salt and rounds stay where there are some: those of an account's passwords
-    /// are the same.
+    /// The verifier of another password. Salt and rounds are kept if there are any: all passwords of an account have
+    /// the same.
     pub fn renewed(&self, password: &str) -> Verifier {
         match self.iterations {
             0 => Verifier::new(password),
@@ -83,29 +84,29 @@ impl Verifier {
         }
     }
 
-    /// How it was made, for a client that proves its password without sending it.
+    /// The salt and the rounds, for a client that proves its password without sending it.
     pub fn salt(&self) -> Salt {
         Salt { salt: self.salt, iterations: self.iterations }
     }
 
-    /// Whether `password` is the right one; takes the same time for every wrong one.
+    /// Whether `password` is the right one. Takes the same time for every wrong one.
     pub fn verify(&self, password: &[u8]) -> bool {
         self.accepts(&self.hash(password))
     }
 
-    /// A password salted and hashed, as all passwords of the account are.
+    /// The salted and hashed password, with the parameters that all passwords of the account have.
     pub(crate) fn hash(&self, password: &[u8]) -> hmac::Key {
         salted_password(&prepared(password), self.iterations, &self.salt)
     }
 
-    /// Whether it is the verifier of what was hashed.
+    /// Whether `key` is the hash of the right password.
     pub(crate) fn accepts(&self, key: &hmac::Key) -> bool {
-        // The server key proves the password as well as the stored key does, and `hmac::verify`
-        // compares in constant time.
+        // The server key proves the password as well as the stored key does, and `hmac::verify` compares in constant
+        // time.
         is_signed(key, b"Server Key", &self.server_key)
     }
 
-    /// What a client that knows the password sends as its proof of `auth_message`.
+    /// The proof of `auth_message` that a client with this password sends.
     #[cfg(test)]
     pub(crate) fn proof(&self, password: &str, auth_message: &[u8]) -> [u8; 32] {
         let salted = salted_password(password.as_bytes(), self.iterations, &self.salt);
@@ -116,8 +117,8 @@ impl Verifier {
         proof
     }
 
-    /// RFC 5802 section 3: the server's signature of `auth_message`, if the client's proof is right. The work is the same if it is
-    /// not.
+    /// The server's signature of `auth_message` if the client's proof is right (RFC 5802 section 3). The work is the
+    /// same if it is wrong.
     pub(crate) fn verify_proof(&self, auth_message: &[u8], proof: &[u8; 32]) -> Option<[u8; 32]> {
         let stored = hmac::Key::new(hmac::HMAC_SHA256, &self.stored_key);
         let mut client_key = Zeroizing::new(octets(sign(&stored, auth_message).as_ref()));
@@ -125,7 +126,7 @@ impl Verifier {
         let found = digest::digest(&digest::SHA256, &*client_key);
         let server = hmac::Key::new(hmac::HMAC_SHA256, &self.server_key);
         let signature = octets(sign(&server, auth_message).as_ref());
-        // A comparison in constant time, and ring has no other that it promises.
+        // A comparison in constant time: this is the only one that ring promises.
         let is_right = is_signed(&stored, found.as_ref(), sign(&stored, &self.stored_key).as_ref());
         is_right.then_some(signature)
     }
@@ -138,14 +139,14 @@ fn sign(key: &hmac::Key, message: &[u8]) -> hmac::Tag {
     hmac::sign(key, message)
 }
 
-/// Whether `signature` is what [`sign`] makes of these; takes the same time for every wrong one.
+/// Whether `signature` is the result of [`sign`]. Takes the same time for every wrong one.
 fn is_signed(key: &hmac::Key, message: &[u8], signature: &[u8]) -> bool {
     #[cfg(test)]
     count_hash();
     hmac::verify(key, message, signature).is_ok()
 }
 
-/// As much work as `iterations` rounds of a verifier, for nothing.
+/// Does as much work as `iterations` rounds of a verifier.
 pub(crate) fn spend(iterations: u32) {
     if iterations > 0 {
         salted_password(b"", iterations, &[0; 16]);
@@ -164,13 +165,13 @@ fn salted_password(password: &[u8], iterations: u32, salt: &[u8]) -> hmac::Key {
 
 #[cfg(test)]
 thread_local! {
-    /// Rounds that were computed: what a login costs, on a slow day as on a fast one.
+    /// PBKDF2 rounds computed so far: the cost of a login, independent of the machine's speed.
     pub(crate) static ROUNDS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
-    /// Keyed hashes that were computed besides.
+    /// Other keyed hashes computed so far.
     pub(crate) static HASHES: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// One more keyed hash was computed.
+/// Counts a keyed hash.
 #[cfg(test)]
 pub(crate) fn count_hash() {
     HASHES.set(HASHES.get() + 1);
@@ -189,7 +190,7 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY` (RFC 5803 section 3), the last three in base64.
+/// Writes `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY` (RFC 5803 section 3), the last three in base64.
 impl fmt::Display for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [salt, stored, server] =
@@ -198,13 +199,13 @@ impl fmt::Display for Verifier {
     }
 }
 
-/// Why a text is no verifier.
+/// Why a text is not a verifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseVerifierError {
-    /// Not the form of RFC 5803.
+    /// It does not have the form of RFC 5803.
     #[error("not a verifier: it looks like SCRAM-SHA-256$4096:SALT$STOREDKEY:SERVERKEY, in base64")]
     Form,
-    /// Too few or too many rounds.
+    /// It has too few or too many rounds.
     #[error("{0} iterations: a verifier has {least} to {most}", least = ITERATIONS.start(), most = ITERATIONS.end())]
     Iterations(u32),
 }
@@ -243,7 +244,7 @@ fn decode<const N: usize>(base64: &str) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
-    /// RFC 7677 section 3: user `user`, password `pencil`.
+    /// The verifier of RFC 7677 section 3: user `user`, password `pencil`.
     fn pencil() -> Verifier {
         Verifier::with("pencil", 4096, decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap())
     }

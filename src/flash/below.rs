@@ -1,18 +1,18 @@
-//! A folder of a flash, taken for a flash of its own.
+//! A folder of a flash that is used as a flash of its own.
 
 use std::io;
 use std::rc::Rc;
 
 use super::{File, Flash, Mode, Space, Sync};
 
-/// What lies below a folder.
+/// The part of a flash below a folder.
 pub struct Below {
     flash: Rc<dyn Flash>,
     folder: String,
 }
 
 impl Below {
-    /// The folder `folder` of `flash`.
+    /// The part of `flash` below `folder`.
     pub fn new(flash: Rc<dyn Flash>, folder: &str) -> Below {
         Below { flash, folder: folder.to_owned() }
     }

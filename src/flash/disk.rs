@@ -1,4 +1,4 @@
-//! Linux files under one folder: 0700 for folders, 0600 for files.
+//! A flash that is a folder of the Linux file system. Its folders have mode 0700, its files 0600.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use super::syncer::Syncer;
 use super::{File, Flash, Mode, ReadAt, Space, Sync};
 
-/// The file whose lock makes an appliance the only one on a data folder. It says which file it is: see `appliance::origin`.
+/// The file whose lock makes sure that only one appliance uses a data folder. It records which file it is, so that a
+/// copy of the folder is recognised: see `data_folder::origin`.
 pub const LOCK: &str = "lock";
 
 /// A [`Flash`] that is a folder of the Linux file system.
@@ -22,17 +23,17 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The folder `root`, created where it is not there.
+    /// The folder `root`, which is created when it does not exist.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     pub fn new(root: impl Into<PathBuf>) -> io::Result<Disk> {
         let root = root.into();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
         Ok(Disk { root, syncer: Rc::new(Syncer::new()) })
     }
 
-    /// A file or folder that was opened elsewhere, to be written and synced as those here.
+    /// A file or folder that was opened elsewhere, to be written and synced like those opened here.
     pub fn adopt(&self, file: fs::File) -> Rc<dyn File> {
         Rc::new(DiskFile { file: Rc::new(file), syncer: self.syncer.clone() })
     }
@@ -41,7 +42,7 @@ impl Disk {
 impl Flash for Disk {
     fn open(&self, path: &str, mode: Mode) -> io::Result<Rc<dyn File>> {
         let mut options = fs::OpenOptions::new();
-        // Reading would else write the time of it, to flash and into every read.
+        // Otherwise reading would write the access time: to flash, and in every read.
         let flags = OFlags::NOATIME.bits().cast_signed();
         options.read(true).write(mode != Mode::Read).mode(0o600).custom_flags(flags);
         if mode == Mode::Create {
@@ -49,7 +50,7 @@ impl Flash for Disk {
         }
         let path = self.root.join(path);
         let file = match options.open(&path) {
-            // Only for the owner of a file.
+            // Only the owner of a file may ask for this.
             Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
                 options.custom_flags(0).open(&path)?
             }
@@ -74,7 +75,7 @@ impl Flash for Disk {
         let path = self.root.join(path);
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // A read-only file system refuses before it looks whether there is anything to remove.
+            // A read-only file system refuses before it checks whether there is anything to remove.
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && is_missing(&path) => Ok(()),
             other => other,
         }
@@ -108,7 +109,8 @@ impl Flash for Disk {
         if mounted.is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY)) {
             return true;
         }
-        // An ext4 that has met an error keeps its flags since Linux 6.15, and refuses what is opened for writing.
+        // Since Linux 6.15 an ext4 file system that has met an error keeps its flags, and refuses to open files for
+        // writing.
         let lock = fs::OpenOptions::new().write(true).open(self.root.join(LOCK));
         lock.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
     }
@@ -148,7 +150,7 @@ impl File for DiskFile {
         self.syncer.sync(self.file.clone())
     }
     fn drop_cache(&self) {
-        // Where the file system keeps no pages, there are none to drop.
+        // A file system that keeps no pages has none to drop.
         let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
     }
 }
@@ -162,7 +164,7 @@ mod tests {
         std::env::temp_dir().join(format!("pillarbox-disk-{name}-{}", std::process::id()))
     }
 
-    /// `None` where the kernel has no io_uring for us, and `PILLARBOX_MAY_SKIP` says that this may be so.
+    /// The ring; `None` when the kernel refuses io_uring and `PILLARBOX_MAY_SKIP` allows that.
     fn ring() -> Option<Ring> {
         let skipped = std::env::var("PILLARBOX_MAY_SKIP").unwrap_or_default();
         let refused = |error: &io::Error| {
@@ -211,7 +213,7 @@ mod tests {
         async_io::block_on(async {
             for round in 0..20 {
                 let mut syncs: Vec<_> = (0..40).map(|n| Box::pin(ring.fdatasync(file(n)))).collect();
-                // One is polled and dropped: its answer comes when nobody waits for it.
+                // One sync is polled and then dropped: its answer comes when nothing waits for it.
                 let given_up = syncs.swap_remove(round);
                 smol::future::or(async { drop(given_up.await) }, smol::future::ready(())).await;
                 for sync in syncs {
@@ -222,8 +224,8 @@ mod tests {
         fs::remove_dir_all(&root).unwrap();
     }
 
-    /// Each waiter is woken, whoever takes notice of the completion: a sync that comes alone after others would
-    /// else be waited for until the next one.
+    /// Catches: a waiter that is not woken because another one has read its completion: a sync without a later one
+    /// would then wait for the next sync.
     #[test]
     fn no_completion_is_missed() {
         let Some(ring) = ring() else { return };

@@ -1,8 +1,8 @@
-//! What the appliance asks of a flash: files that grow, and a promise when they are safe.
+//! What the appliance needs of a flash: files that grow, and a promise when their octets are durable.
 //!
-//! Paths are relative to the data folder, with `/` between their parts. What was written is only
-//! durable once the future of a sync has ended well; before that a power cut may drop, keep or tear
-//! it, in any order. [`disk`] is the Linux implementation, `sim` the simulated one of the tests.
+//! Paths are relative to the data folder, with `/` between their parts. What was written is durable only when the
+//! future of a sync has ended without an error; before that a power cut may drop, keep or tear it, in any order.
+//! [`disk`] is the Linux implementation, `sim` the simulated one of the tests.
 
 use std::future::Future;
 use std::io;
@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 pub mod below;
 pub mod disk;
-/// Shared with the scenarios.
+/// A flash over another one, for tests; shared with the scenarios of `tests/`.
 #[cfg(test)]
 #[path = "../../tests/support/over.rs"]
 pub(crate) mod over;
@@ -23,7 +23,7 @@ mod syncer;
 mod uring;
 pub mod wear;
 
-/// The future of a sync: `Ok` means that everything written before the call is durable.
+/// The future of a sync. `Ok` means that everything written before the call is durable.
 pub type Sync = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
 /// How [`Flash::open`] opens a file.
@@ -33,40 +33,40 @@ pub enum Mode {
     Read,
     /// For reading and writing; the file exists.
     Write,
-    /// For reading and writing; an empty file takes the place of whatever was there.
+    /// For reading and writing; an empty file replaces an existing one.
     Create,
 }
 
 /// Octets of the flash that the data folder lies on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Space {
-    /// All of it.
+    /// Octets of the whole flash.
     pub total: u64,
-    /// What is left for data.
+    /// Octets that are free for data.
     pub free: u64,
 }
 
-/// The unit at most, however large the flash is.
+/// Octets of [`Space::unit`] at most, however large the flash is.
 const UNIT: u64 = 4 * 1024 * 1024;
 
 impl Space {
-    /// In what the reserves are counted, and how long a segment of the log is: a part of 64, at most 4 MiB.
+    /// The unit of the reserves, in octets, and the size of a segment of the log: a 64th of the flash, at most 4 MiB.
     pub fn unit(self) -> u64 {
         (self.total / 64).min(UNIT)
     }
 
-    /// What new mail must leave free, so that deleting, flags and the configuration go on working: four units, at most
-    /// 16 MiB.
+    /// Octets that new mail must leave free, so that deleting, flags and the configuration keep working: four units,
+    /// at most 16 MiB.
     pub fn reserve(self) -> u64 {
         4 * self.unit()
     }
 
-    /// What a change that is no mail must leave free, so that compaction has room for a segment.
+    /// Octets that changes other than mail must leave free, so that compaction has room for a segment.
     pub fn change_reserve(self) -> u64 {
         self.last_reserve() + self.unit() + self.unit() / 2
     }
 
-    /// What compaction must leave free: deleting, checkpoints and settings alone may use it.
+    /// Octets that compaction must leave free. Only deleting, checkpoints and settings may use them.
     pub fn last_reserve(self) -> u64 {
         2 * self.unit()
     }
@@ -76,21 +76,21 @@ impl Space {
         self.free >= self.reserve().saturating_add(octets)
     }
 
-    /// Whether the operator has to do something before new mail is refused: an eighth is left, at most
-    /// four times the reserve.
+    /// Whether the operator has to act before new mail is refused: less is free than the reserve plus a sixteenth of
+    /// the flash, of which at most 48 MiB count.
     pub fn is_low(self) -> bool {
         self.free < self.reserve().saturating_add((self.total / 16).min(12 * UNIT))
     }
 }
 
-/// Whether a refused write says that no other will be taken either: the flash is mounted read-only, as the kernel does by
-/// itself after errors, or the medium takes nothing any more.
+/// Whether a refused write means that every other write will be refused, too: the flash is mounted read-only, which
+/// the kernel does by itself after errors, or the medium takes no more changes.
 pub fn takes_no_changes(refused: &io::Error) -> bool {
     refused.kind() == io::ErrorKind::ReadOnlyFilesystem
         || refused.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
-/// What the operator has to know of a flash that takes no changes, and has to do.
+/// What the operator is told about a flash that takes no changes, and what to do about it.
 pub fn advice(why: &str) -> String {
     format!(
         "the flash takes no changes: {why}; all that is stored can be read: back up with `pillarbox mail export`, then \
@@ -98,7 +98,8 @@ pub fn advice(why: &str) -> String {
     )
 }
 
-/// What the system says about a file of the data folder, in words where the whole flash is the matter.
+/// The words for what the system answered at a file of the data folder; they name the flash when the whole flash is
+/// affected.
 pub fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => format!("the flash takes no changes: {READ_ONLY}"),
@@ -106,7 +107,7 @@ pub fn words(error: &io::Error) -> String {
     }
 }
 
-/// Why a flash takes no changes, as far as what it said to a write tells.
+/// Why a flash takes no changes, as far as the error of a write tells.
 pub fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => READ_ONLY.to_owned(),
@@ -114,13 +115,14 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Why a flash takes no changes, where [`Flash::is_read_only`] says so.
+/// Why a flash takes no changes when [`Flash::is_read_only`] is true.
 pub const READ_ONLY: &str = "it is mounted read-only, by someone or by the kernel after errors";
 
-/// Writes a small file in the place of the one at `path`. Durable on return; until then the one before it is there, whole.
+/// Replaces the small file at `path` by a new one with these octets. The new file is durable on return; until then
+/// the old one stays whole.
 ///
 /// # Errors
-/// What the system says.
+/// Errors of the flash.
 pub async fn replace(flash: &dyn Flash, path: &str, octets: &[u8]) -> io::Result<()> {
     let new = format!("{path}.new");
     let file = flash.open(&new, Mode::Create)?;
@@ -132,45 +134,46 @@ pub async fn replace(flash: &dyn Flash, path: &str, octets: &[u8]) -> io::Result
 
 /// A folder tree on flash.
 pub trait Flash {
-    /// Opens a file. Durable only once the folder is synced ([`Flash::sync_dir`]), where it is new.
+    /// Opens a file. A new file is durable only once its folder is synced ([`Flash::sync_dir`]).
     ///
     /// # Errors
-    /// `NotFound` where the mode wants an existing file, or what the system says.
+    /// `NotFound` when the mode needs an existing file and there is none; errors of the system.
     fn open(&self, path: &str, mode: Mode) -> io::Result<Rc<dyn File>>;
-    /// The names in a folder, in no order; empty when there is no such folder.
+    /// The names in a folder, in no particular order; empty when there is no such folder.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
-    /// Creates a folder and those above it, unless they are there.
+    /// Creates a folder and the missing folders above it.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     fn create_dir(&self, dir: &str) -> io::Result<()>;
-    /// Removes a file; one that is not there counts as removed.
+    /// Removes a file. It is not an error when there is none.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     fn remove(&self, path: &str) -> io::Result<()>;
-    /// Removes a folder with all that is in it.
+    /// Removes a folder and everything in it.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     fn remove_dir(&self, dir: &str) -> io::Result<()>;
-    /// Puts `from` in the place of `to`, whole or not at all.
+    /// Renames `from` to `to`, which is replaced when it exists. A cut leaves this done or not done, nothing in
+    /// between.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, dir: &str) -> Sync;
-    /// How much room there is.
+    /// How much room the flash has.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     fn space(&self) -> io::Result<Space>;
-    /// Whether the system is known to refuse every change. Where it is not known, a write may be refused all the same:
-    /// see [`takes_no_changes`].
+    /// Whether the flash is known to refuse every change. A write may be refused even when this is false: see
+    /// [`takes_no_changes`].
     fn is_read_only(&self) -> bool {
         false
     }
@@ -181,41 +184,42 @@ pub trait File: ReadAt {
     /// Writes all of `data` at `offset`.
     ///
     /// # Errors
-    /// `StorageFull`, or what the system says; part of the data may have been written.
+    /// `StorageFull`, or other errors of the system; part of the data may have been written then.
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
-    /// Cuts the file to `len` octets.
+    /// Truncates the file to `len` octets.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     fn truncate(&self, len: u64) -> io::Result<()>;
     /// Makes the file's content and length durable.
     fn sync(&self) -> Sync;
-    /// Lets what is read from now on come from the medium, but for what still waits to be written to it. What a sync that
-    /// failed was to make durable can else be read for as long as the system runs, and is nowhere else.
+    /// Drops cached contents, so that later reads come from the medium; what still waits to be written is kept.
+    /// Without this, what a failed sync was to make durable could be read as long as the system runs, although it is
+    /// not on the medium.
     fn drop_cache(&self) {}
 }
 
-/// Bytes that can be read from any place: a file, a stored message, a slice.
+/// Octets that can be read at any offset: a file, a stored message, a slice.
 #[allow(clippy::len_without_is_empty, reason = "the length may have to be asked of the system")]
 pub trait ReadAt {
-    /// Octets in all.
+    /// The number of octets.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     fn len(&self) -> io::Result<u64>;
-    /// Reads up to `buf.len()` octets at `offset`; 0 only at the end.
+    /// Reads up to `buf.len()` octets at `offset`. Returns how many were read; 0 only at the end.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
-    /// All of them, where they are in memory anyway: they need not be copied then.
+    /// All octets, when they are in memory anyway and need not be copied.
     fn in_memory(&self) -> Option<&[u8]> {
         None
     }
     /// Fills `buf` from `offset` on.
     ///
     /// # Errors
-    /// `UnexpectedEof` when there is less.
+    /// `UnexpectedEof` when there are fewer octets; errors of the system.
     fn read_exact_at(&self, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
         while !buf.is_empty() {
             let n = self.read_at(offset, buf)?;

@@ -1,4 +1,5 @@
-//! For tests: a flash that can be read and takes no changes, as a card that turned read-only or answers EIO to writes.
+//! For tests: a flash that can be read and takes no changes, like a card that became read-only or answers writes with
+//! EIO.
 
 use std::cell::Cell;
 use std::io;
@@ -9,19 +10,19 @@ use rustix::io::Errno;
 use super::Flash;
 use super::over::{Over, Special};
 
-/// What is on another flash; its changes are refused, or will be once the test says so.
+/// Another flash whose changes are refused, at once or from when the test says so.
 pub type Refusing = Over<Answer>;
 
-/// What answers every change; `None`: it is made.
+/// The error that answers every change; `None` when changes are made.
 pub struct Answer(Cell<Option<Errno>>);
 
 impl Refusing {
-    /// `flash`, whose every change is answered by `answer`.
+    /// `flash`, whose every change is answered by the error `answer`.
     pub fn new(flash: impl Flash + 'static, answer: Option<Errno>) -> Refusing {
         Over::with(flash, Rc::new(Answer(Cell::new(answer))))
     }
 
-    /// From now on every change is answered so.
+    /// Sets the error that answers every change from now on; `None` for no error.
     pub fn answer(&self, answer: Option<Errno>) {
         self.special.0.set(answer);
     }

@@ -1,10 +1,10 @@
-//! A simulated flash: what was written is kept apart from what was synced.
+//! A simulated flash, which keeps what was written apart from what was synced.
 //!
-//! Every change of the medium is a step, and steps are counted. The power can be cut at any of them: from
-//! there on everything fails, and [`SimFlash::restart`] gives the flash as it may look afterwards: of
-//! what was not synced each write is kept, dropped or torn, in any order, as a seed decides. Names are
-//! kept apart in the same way, folder by folder: see [`names`]. A process that is killed leaves more than a
-//! cut does ([`SimFlash::killed`]): the next one reads all of it, and may still lose it.
+//! Every change of the medium is a step, and steps are counted. The power can be cut at any step: from there on
+//! everything fails, and [`SimFlash::restart`] returns the flash as it may look afterwards: each write that was not
+//! synced is kept, dropped or torn, in any order, as a seed decides. Names are kept apart in the same way, folder by
+//! folder: see [`names`]. A killed process leaves more than a cut does ([`SimFlash::killed`]): the next process reads
+//! everything that was written, and may still lose it.
 
 use std::cell::RefCell;
 use std::io;
@@ -45,9 +45,9 @@ impl Change {
 struct Node {
     live: Rc<Vec<u8>>,
     durable: Rc<Vec<u8>>,
-    /// What was written since, each with the step that it was.
+    /// The changes since the last sync, each with its step.
     unsynced: Vec<(u64, Change)>,
-    /// A sync has failed: some of what can be read is nowhere else.
+    /// Whether a sync has failed, so that some of what can be read is not on the medium.
     lost: bool,
 }
 
@@ -64,44 +64,44 @@ struct Medium {
     witness: Option<Witness>,
 }
 
-/// Looks at the flash at each step.
+/// A function that is called with the flash at each step.
 type Witness = Rc<dyn Fn(&SimFlash)>;
 
-/// The simulated flash; clones share it.
+/// The simulated flash. Clones share one medium.
 #[derive(Clone, Default)]
 pub struct SimFlash(Rc<RefCell<Medium>>);
 
 impl SimFlash {
-    /// Steps so far.
+    /// The number of steps so far.
     pub fn steps(&self) -> u64 {
         self.0.borrow().steps
     }
-    /// Cuts the power at a step to come: that step may still be half done, later ones fail.
+    /// Cuts the power at a later step: that step may be half done, and all steps after it fail.
     pub fn cut_at(&self, step: u64) {
         self.0.borrow_mut().cut_at = Some(step);
     }
-    /// Lets the sync that is this step fail; what it should have made durable is lost at the next cut.
+    /// Makes the sync at this step fail. What it should have made durable is lost at the next cut.
     pub fn fail_sync_at(&self, step: u64) {
         self.0.borrow_mut().sync_fails_at = Some(step);
     }
-    /// Calls `witness` at each step from now on, when it is done but nothing says that it will last:
-    /// [`SimFlash::restart`] then gives the flash after a cut right there.
+    /// Calls `witness` at each step from now on, when the step is done and not yet durable: [`SimFlash::restart`]
+    /// then returns the flash after a cut at that moment.
     pub fn watch(&self, witness: impl Fn(&SimFlash) + 'static) {
         self.0.borrow_mut().witness = Some(Rc::new(witness));
     }
-    /// Reads so far.
+    /// The number of reads so far.
     pub fn reads(&self) -> u64 {
         self.0.borrow().reads
     }
-    /// Lets the read of this number fail, and the later ones succeed.
+    /// Makes the read of this number fail. Later reads succeed.
     pub fn fail_read_at(&self, read: u64) {
         self.0.borrow_mut().read_fails_at = Some(read);
     }
-    /// Limits the octets of all files.
+    /// Limits the octets of all files together; `None` for no limit.
     pub fn limit(&self, capacity: Option<u64>) {
         self.0.borrow_mut().capacity = capacity;
     }
-    /// Flips one bit of a file, below every checksum.
+    /// Flips one bit of a file, as a damaged medium would: no checksum changes with it.
     pub fn flip(&self, path: &str, bit: usize) {
         let mut medium = self.0.borrow_mut();
         let Some(Entry::File(node)) = medium.names.get(path) else { panic!("{path} is no file") };
@@ -109,7 +109,7 @@ impl SimFlash {
         Rc::make_mut(&mut node.live)[bit / 8] ^= 1 << (bit % 8);
         node.durable = node.live.clone();
     }
-    /// Alters octets of a file, below every checksum; what lies behind its end is nothing.
+    /// Alters octets of a file, as a damaged medium would. The part of `octets` after the end of the file is ignored.
     pub fn alter(&self, path: &str, octets: std::ops::Range<usize>, to: impl Fn(u8) -> u8) {
         let mut medium = self.0.borrow_mut();
         let Some(Entry::File(node)) = medium.names.get(path) else { panic!("{path} is no file") };
@@ -124,7 +124,7 @@ impl SimFlash {
         let medium = self.0.borrow();
         medium.names.files().map(|(path, node)| (path.to_owned(), medium.nodes[node].live.len())).collect()
     }
-    /// The flash after the power came back, as `seed` lets the unsynced changes survive.
+    /// The flash after a power cut. `seed` decides which unsynced changes survive.
     pub fn restart(&self, seed: u64) -> SimFlash {
         let mut choices = Choices::new(seed);
         let medium = self.0.borrow();
@@ -133,15 +133,15 @@ impl SimFlash {
         SimFlash::of(Medium { nodes, names, ..Medium::default() })
     }
 
-    /// The flash as the next process finds it when this one was killed while the power stayed: all that was
-    /// written can be read, and what was not synced is as little durable as it was before.
+    /// The flash as the next process finds it when this process was killed and the power stayed: everything that was
+    /// written can be read, and what was not synced is still not durable.
     pub fn killed(&self) -> SimFlash {
         let medium = self.0.borrow();
         let (nodes, names, steps) = (medium.nodes.clone(), medium.names.clone(), medium.steps);
         SimFlash::of(Medium { nodes, names, steps, ..Medium::default() })
     }
 
-    /// Another flash with the same files, all of them durable: as after an orderly end.
+    /// Another flash with the same files, all of them durable, as after an orderly end.
     pub fn copy(&self) -> SimFlash {
         let medium = self.0.borrow();
         let nodes = medium.nodes.iter().map(|node| Node::settled(node.live.clone())).collect();
@@ -197,7 +197,7 @@ impl Node {
     }
 }
 
-/// The content that a cut leaves: each unsynced change kept, dropped, or (a write) torn.
+/// The content of a file after a cut: each unsynced change is kept, dropped, or (a write) torn.
 fn survivors(node: &Node, choices: &mut Choices) -> Rc<Vec<u8>> {
     if node.unsynced.is_empty() {
         return node.durable.clone();
@@ -221,7 +221,8 @@ fn survivors(node: &Node, choices: &mut Choices) -> Rc<Vec<u8>> {
     Rc::new(content)
 }
 
-/// Part of a write: up to any octet, or any of its sectors, since a disk may write them in any order.
+/// Writes part of a write: its beginning up to some octet, or some of its sectors, which a disk may write in any
+/// order.
 fn tear(offset: u64, data: &[u8], content: &mut Vec<u8>, choices: &mut Choices) {
     if choices.chance(50) {
         let torn = data[..choices.below(data.len() + 1)].to_vec();
@@ -331,7 +332,7 @@ impl SimFile {
     fn change(&self, change: Change) -> io::Result<()> {
         let stepped = self.flash.step();
         let mut medium = self.flash.0.borrow_mut();
-        // The step at which the power goes may be half done.
+        // The step at which the power is cut may be half done.
         let last = medium.cut_at.is_some_and(|cut| medium.steps == cut + 1);
         let step = medium.steps;
         let node = &mut medium.nodes[self.node];
@@ -364,7 +365,7 @@ impl File for SimFile {
         if self.flash.0.borrow().capacity.is_some() {
             let room = (self.len()? + self.flash.space()?.free).saturating_sub(offset);
             if room < data.len() as u64 {
-                // What still fits is written.
+                // The octets that still fit are written.
                 self.change(Change::Write { offset, data: data[..room as usize].to_vec() })?;
                 return Err(io::ErrorKind::StorageFull.into());
             }
@@ -377,7 +378,7 @@ impl File for SimFile {
     fn sync(&self) -> Sync {
         let (flash, node, called) = (self.flash.clone(), self.node, self.flash.steps());
         Box::pin(async move {
-            // What is written from here on need not be part of it.
+            // What is written from here on need not be part of the sync.
             smol::future::yield_now().await;
             let failed = flash.sync_step();
             let mut medium = flash.0.borrow_mut();
@@ -385,7 +386,7 @@ impl File for SimFile {
             let synced = node.unsynced.partition_point(|(step, _)| *step <= called);
             let synced: Vec<_> = node.unsynced.drain(..synced).collect();
             if failed.is_err() {
-                // As Linux has it: it can be read, but no later sync tries it again.
+                // As in Linux: the octets can be read, but no later sync writes them.
                 node.lost = true;
             } else if node.lost || !node.unsynced.is_empty() {
                 let durable = Rc::make_mut(&mut node.durable);

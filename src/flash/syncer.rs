@@ -1,8 +1,7 @@
-//! Syncs that stall nobody.
+//! Syncs that do not stall the thread.
 //!
-//! They go through io_uring, whose completion wakes an eventfd that async-io waits for: the thread serves
-//! other sessions meanwhile, however long an SD card takes. Where the kernel refuses io_uring, every sync
-//! is made on the spot.
+//! Syncs go through io_uring, whose completion wakes an eventfd that async-io waits for: the thread serves other
+//! sessions meanwhile, however long an SD card takes. When the kernel refuses io_uring, every sync blocks the thread.
 
 use std::fs::File;
 use std::rc::Rc;
@@ -12,18 +11,18 @@ use super::uring::Ring;
 
 /// Makes files durable.
 pub struct Syncer {
-    /// `None` where the kernel has refused.
+    /// The ring; `None` when the kernel has refused it.
     ring: Option<Rc<Ring>>,
 }
 
 impl Syncer {
-    /// Sets the ring up: later the appliance may make none any more (`crate::sandbox`).
+    /// Sets the ring up. This must be early: later the sandbox forbids it (`crate::sandbox`).
     pub fn new() -> Syncer {
         let refused = |error: &_| log::info!("no io_uring, syncs will stall: {error}");
         Syncer { ring: Ring::new().map(Rc::new).inspect_err(refused).ok() }
     }
 
-    /// Makes content and length of `file` durable (for a folder: its names).
+    /// Makes content and length of `file` durable; for a folder, its names.
     pub fn sync(self: &Rc<Self>, file: Rc<File>) -> Sync {
         let syncer = self.clone();
         Box::pin(async move {

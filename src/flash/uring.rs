@@ -15,19 +15,19 @@ use io_uring::{IoUring, opcode, types};
 use rustix::event::{EventfdFlags, eventfd};
 use smol::future::or;
 
-/// Syncs under way at once; more of them wait for their turn.
+/// Syncs under way at once. Further syncs wait.
 const ENTRIES: u32 = 16;
 
 /// A sync that was submitted.
 struct Ticket {
-    /// Open until the kernel is done with it.
+    /// The file, kept open until the kernel has finished the sync.
     _file: Rc<File>,
     state: State,
 }
 
 enum State {
     Waiting,
-    /// Nobody waits for the answer any more.
+    /// The future was dropped: nothing waits for the answer.
     Abandoned,
     Done(i32),
 }
@@ -35,21 +35,21 @@ enum State {
 /// Sends fdatasync to the kernel and waits for the answers.
 pub struct Ring {
     uring: RefCell<IoUring>,
-    /// Until it is waited for the first time: async-io starts its thread with the first that it is given.
+    /// The eventfd until it is first waited for: async-io starts its thread with the first descriptor that it gets.
     eventfd: Cell<Option<OwnedFd>>,
     completed: OnceCell<Async<OwnedFd>>,
-    /// Wakes everyone who waits: whoever read `completed` may have taken notice of the others' completions too, and
-    /// nothing else would tell them.
+    /// Wakes all waiters: the one that has read `completed` may have reaped the completions of others, and nothing
+    /// else would tell them.
     settled: Event,
     tickets: RefCell<BTreeMap<u64, Ticket>>,
     next: Cell<u64>,
 }
 
 impl Ring {
-    /// Sets the ring up. It takes fsync and fdatasync and nothing else, for good (Linux 5.10).
+    /// Sets the ring up. It accepts fsync and fdatasync and nothing else, for good (Linux 5.10).
     ///
     /// # Errors
-    /// What the kernel says, `Unsupported` or `PermissionDenied` where it has no io_uring for us.
+    /// Errors of the kernel: `Unsupported` or `PermissionDenied` when it refuses io_uring.
     pub fn new() -> io::Result<Ring> {
         let uring = IoUring::builder().setup_r_disabled().build(ENTRIES)?;
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -67,16 +67,17 @@ impl Ring {
         })
     }
 
-    /// fdatasync(2) of `file`, on the spot if the kernel does not take it. Dropping the future does not stop the sync.
+    /// fdatasync(2) of `file`. It blocks when the kernel does not accept it. Dropping the future does not stop the
+    /// sync.
     ///
     /// # Errors
-    /// What the kernel says of the sync.
+    /// The kernel's error for the sync.
     pub async fn fdatasync(&self, file: Rc<File>) -> io::Result<()> {
         self.wait(|| (self.under_way() < ENTRIES as usize).then_some(())).await?;
         let ticket = self.next.get();
         self.next.set(ticket + 1);
         if self.submit(ticket, file.clone()).is_err() {
-            // The kernel has no room for it now.
+            // The kernel has no room for the entry now.
             return file.sync_data();
         }
         let waiting = Waiting { ring: self, ticket };
@@ -84,10 +85,10 @@ impl Ring {
         if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(()) }
     }
 
-    /// Takes notice of completions until `probe` gives something.
+    /// Reaps completions until `probe` returns something.
     async fn wait<T>(&self, probe: impl Fn() -> Option<T>) -> io::Result<T> {
         loop {
-            // Listen first, then look.
+            // Listen first and then look, so that no wake-up is missed.
             let settled = self.settled.listen();
             self.reap();
             if let Some(found) = probe() {
@@ -104,7 +105,7 @@ impl Ring {
     async fn completion(&self) -> io::Result<()> {
         let completed = self.completed()?;
         completed.readable().await?;
-        // Resets the counter. Empty when another waiter has read it.
+        // Resets the counter. Nothing is read when another waiter has read it.
         let mut count = [0; 8];
         let _ = rustix::io::read(completed.get_ref(), &mut count);
         Ok(())
@@ -118,7 +119,7 @@ impl Ring {
         self.completed.get().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Syncs that the kernel is not done with.
+    /// The number of syncs that the kernel has not finished.
     fn under_way(&self) -> usize {
         let tickets = self.tickets.borrow();
         tickets.values().filter(|ticket| !matches!(ticket.state, State::Done(_))).count()
@@ -160,7 +161,7 @@ impl Ring {
     }
 }
 
-/// The claim on a ticket's answer, given up when dropped.
+/// A claim on a ticket's answer, which is given up when the value is dropped.
 struct Waiting<'a> {
     ring: &'a Ring,
     ticket: u64,
@@ -189,12 +190,13 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
-    /// Catches: a ring that whoever takes over the process could open or read files with, past the filter of system calls.
+    /// Catches: a ring with which an attacker who has taken over the process could open or read files, past the
+    /// filter of system calls.
     #[test]
     fn the_ring_takes_syncs_and_nothing_else() {
         let Ok(ring) = Ring::new() else { return };
         let mut uring = ring.uring.borrow_mut();
-        // SAFETY: it refers to nothing.
+        // SAFETY: the entry refers to no memory and no descriptor.
         unsafe { uring.submission().push(&opcode::Nop::new().build()).unwrap() };
         uring.submit_and_wait(1).unwrap();
         assert_eq!(uring.completion().next().unwrap().result(), -rustix::io::Errno::ACCESS.raw_os_error());

@@ -1,4 +1,4 @@
-//! What is written to a flash, since every octet wears it.
+//! How much is written to a flash, since every octet wears it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,23 +6,23 @@ use std::path::Path;
 
 use rustix::fs::{major, minor};
 
-/// Octets that this process has caused to be written since its start.
+/// Octets that this process has caused to be written since its start; `None` when the system does not tell.
 pub fn of_process() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/io").ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix("write_bytes:"))?;
     value.trim().parse().ok()
 }
 
-/// Octets that were written to the partition of `folder` since the machine was switched on, by everyone, with
-/// what the file system itself writes. `None` where the folder is on no block device.
+/// Octets that all processes and the file system have written to the partition of `folder` since the machine was
+/// switched on. `None` when the folder is not on a block device.
 pub fn of_device(folder: &Path) -> Option<u64> {
     let device = folder.metadata().ok()?.dev();
     let path = format!("/sys/dev/block/{}:{}/stat", major(device), minor(device));
     sectors_written(&fs::read_to_string(path).ok()?).map(|sectors| sectors.saturating_mul(512))
 }
 
-/// The seventh field of a block device's `stat` (Linux: `Documentation/block/stat.rst`), which counts sectors of
-/// 512 octets whatever the device's are.
+/// The seventh field of a block device's `stat` (Linux: `Documentation/block/stat.rst`), which counts sectors of 512
+/// octets whatever the size of the device's sectors.
 fn sectors_written(stat: &str) -> Option<u64> {
     stat.split_whitespace().nth(6)?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Carrying out what a session leaves to the server: logins, commits, messages, search results.
+//! Carries out what a session leaves to the server: logins, commits, messages, search results.
 
 use std::io;
 
@@ -17,8 +17,8 @@ use crate::sasl::server::Claim;
 use crate::store::Error;
 
 impl Connection {
-    /// Reads a command and carries it out. The tag of an IDLE is handed back: whoever waits for long
-    /// must not hold all of this.
+    /// Reads a command and carries it out. Returns the tag of an IDLE: a connection that waits for long must not hold
+    /// the memory of this future.
     pub async fn command(&mut self, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Option<String>> {
         let mut out = String::new();
         self.session.takes_no_changes(self.context.store.read_only().is_some());
@@ -97,7 +97,7 @@ impl Connection {
         }
     }
 
-    /// Tells the news of the mailbox, then the tagged response.
+    /// Tells the client of changes in the selected mailbox, then sends the tagged response.
     pub async fn reply(&mut self, reply: Reply) -> io::Result<()> {
         self.tell_selected(&reply.news).await?;
         let tagged = self.session.tagged(&reply);
@@ -105,24 +105,24 @@ impl Connection {
         self.say(reply.goodbye.unwrap_or_default()).await
     }
 
-    /// Tells the news of the selected mailbox.
+    /// Tells the client of changes in the selected mailbox.
     pub async fn tell_selected(&mut self, news: &News) -> io::Result<()> {
         let mut updates = self.session.news(news);
-        // RFC 5465 section 5.1: the UID is told to who has said NOTIFY.
+        // RFC 5465 section 5.1: a client that has sent NOTIFY is told the UID.
         self.tell_updates(&mut updates, news.uid || self.session.notify.is_some()).await?;
         self.tell_new().await?;
         self.tell_contexts().await
     }
 
-    /// Tells updates of the selected mailbox, in pieces.
+    /// Sends updates of the selected mailbox, in pieces.
     pub async fn tell_updates(&mut self, updates: &mut Updates, uid: bool) -> io::Result<()> {
-        // A client that reads as fast as this writes never lets it wait.
+        // With a client that reads as fast as this writes, writing never waits: others would get no turn.
         let pace = Pace::new();
         while !updates.is_empty() {
             let mut out = String::new();
             self.session.write_updates(updates, uid, &mut out);
             self.write(&out).await?;
-            // What tells little may have looked at much.
+            // A short response may have needed a look at many messages.
             pace.did(STEP.max(out.len() as u64)).await;
         }
         Ok(())

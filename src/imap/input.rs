@@ -1,4 +1,4 @@
-//! Reading: commands with their literals.
+//! Reads commands with their literals.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -12,21 +12,21 @@ use crate::imap::wire::grammar::{self, Refused};
 use crate::net::line::LineEnd;
 use crate::serving::Protocol;
 
-/// Octets of a command after the login.
+/// Octets of a command after the login at most.
 pub(super) const LIMIT: usize = 64 * 1024;
-/// Octets of a line before the login: an ID of 30 fields of 30 octets, with values of 1024 octets (RFC 2971 section
-/// 3.3), and what stands between them.
+/// Octets of a line before the login at most: an ID of 30 fields of 30 octets with values of 1024 octets (RFC 2971
+/// section 3.3), and what is between them.
 pub(super) const LIMIT_BEFORE_LOGIN: usize = 34 * 1024;
-/// Octets of any other command before the login.
+/// Octets of any command other than ID before the login at most.
 const OTHERS_BEFORE_LOGIN: usize = 8 * 1024;
-/// Time for a client to send octets that nobody wants.
+/// Time in which a client must have sent octets that are discarded.
 const SKIP_TIME: Duration = Duration::from_secs(5 * 60);
 
-/// What a client said.
+/// What a client has sent.
 pub(super) enum Input {
     /// A command.
     Command(Tagged),
-    /// Something that is none.
+    /// Something that is not a command.
     Refused(Refused),
     /// The client closed the connection.
     Closed,
@@ -62,12 +62,12 @@ impl Connection {
         })
     }
 
-    /// The command continuation request that a synchronizing literal waits for.
+    /// Sends the command continuation request that a synchronizing literal waits for.
     pub async fn go_ahead(&mut self, literal: Literal) -> io::Result<()> {
         if literal.synchronizing { self.say("+ Go ahead\r\n").await } else { Ok(()) }
     }
 
-    /// Hands `length` octets on as they come.
+    /// Reads `length` octets and hands them to `take` as they come.
     pub async fn pieces(&mut self, length: u64, take: impl FnMut(&[u8])) -> io::Result<()> {
         self.pieces_until(length, None, take).await
     }
@@ -94,8 +94,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Throws away `length` octets. RFC 7888 section 4 lets a server close the connection instead: that
-    /// happens to a client that goes on for long.
+    /// Reads `length` octets and discards them. RFC 7888 section 4 allows a server to close the connection instead:
+    /// this is done when they take too long.
     pub async fn skip(&mut self, length: u64) -> io::Result<()> {
         let until = self.context.time.now() + SKIP_TIME;
         self.pieces_until(length, Some(until), |_| {}).await

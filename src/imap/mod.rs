@@ -1,9 +1,9 @@
-//! IMAP4rev1 (RFC 3501): what mail programs that keep their mail on the server speak; and IMAP4rev2 (RFC 9051), which is for
-//! those that ask for it.
+//! IMAP4rev1 (RFC 3501), which mail programs speak that keep their mail on the server, and IMAP4rev2 (RFC 9051), for
+//! clients that enable it.
 //!
-//! [`wire`] turns the octets of one command into a [`wire::command::Command`] and back, `state` is what the session knows,
-//! `commands` says what each command does, and the [`server`] with the files beside it moves the octets. The extensions are
-//! those that `state::session` announces.
+//! [`wire`] parses the octets of one command into a [`wire::command::Command`] and writes responses, `state` is what
+//! a session knows, `commands` holds what each command does, and [`server`] with the files beside it reads and writes
+//! the connection. The extensions are those that `state::session` announces.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod commands;

@@ -1,5 +1,4 @@
-//! A client's connection. Here, and in the files beside that go on with `Connection`, is the only place of this module
-//! that waits.
+//! A client's connection. Only this file, and the files beside it that extend `Connection`, wait for anything.
 
 use std::borrow::Cow;
 use std::io;
@@ -32,7 +31,7 @@ pub fn serve(
     Connection::new(stream, place, context, session, own).serve(implicit_tls)
 }
 
-/// What a connection has besides its session.
+/// What a connection needs besides its session.
 pub(super) struct Imap {
     pub last_structure: LastStructure,
 }
@@ -92,7 +91,7 @@ impl Protocol for Imap {
 }
 
 impl Connection {
-    /// Writes and sends.
+    /// Writes text and sends everything that was written.
     pub async fn say(&mut self, text: &str) -> io::Result<()> {
         self.write(text).await?;
         self.flush().await

@@ -1,15 +1,16 @@
-//! Address lists (RFC 5322 section 3.4), obsolete forms included, as ENVELOPE takes them apart.
-//! Whatever the field holds, something is made of it; nothing is decoded.
+//! Address lists (RFC 5322 section 3.4), including obsolete forms, split as ENVELOPE needs them. Any field gives some
+//! result; nothing is decoded.
 //!
-//! What mail programs write wrong costs no other address of the list, and makes none that nobody wrote: words before an
-//! address without brackets are its name, and what is opened and not closed is no more than its first character.
+//! An error in one address of a list must not lose another address, and must not create an address that was not
+//! written. So words before an address without brackets are its name, and a quote, bracket or comment that is opened
+//! and not closed counts only as its first character.
 
 mod plain;
 
 use plain::plain;
 
-/// An `address` of RFC 3501 section 7.4.2. Without host and with a mailbox it begins a group of that
-/// name, with neither it ends one.
+/// An `address` of RFC 3501 section 7.4.2. An address without host begins a group whose name is the mailbox; an
+/// address with neither ends a group.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The display name, or else the last comment beside the address.
@@ -18,30 +19,30 @@ pub struct Address {
     pub route: Option<Vec<u8>>,
     /// The local part.
     pub mailbox: Option<Vec<u8>>,
-    /// The domain; empty where it is missing, since its absence means a group.
+    /// The domain. It is empty when it is missing, since `None` means a group.
     pub host: Option<Vec<u8>>,
 }
 
-/// The addresses of an unfolded field, one after the other.
+/// Iterates over the addresses of an unfolded field.
 pub struct Addresses<'a> {
     text: Text<'a>,
     in_group: bool,
-    /// A group that stood in brackets was begun.
+    /// A group in brackets was begun, and ends before the next address.
     group_ends: bool,
-    /// The words between an address in brackets and the next one, where the comma is missing.
+    /// The words between an address in brackets and the next one, when the comma is missing.
     name: Vec<u8>,
-    /// The short way is gone where there is one; tests leave it.
+    /// Whether the fast path is used; tests switch it off.
     short: bool,
 }
 
 impl<'a> Addresses<'a> {
-    /// Reads `field`.
+    /// The addresses of `field`.
     pub fn new(field: &'a [u8]) -> Addresses<'a> {
         let text = Text { rest: field, patience: PATIENCE };
         Addresses { text, in_group: false, group_ends: false, name: Vec::new(), short: true }
     }
 
-    /// Up to the `,`, `;` or end behind an address, or the `:` behind a group's name.
+    /// Reads up to the `,`, `;` or end after an address, or to the `:` after a group's name.
     fn draft(&mut self) -> Draft {
         let mut draft = Draft { phrase: std::mem::take(&mut self.name), ..Draft::default() };
         loop {
@@ -95,7 +96,7 @@ impl Iterator for Addresses<'_> {
             if std::mem::take(&mut self.group_ends) {
                 return Some(Address::default());
             }
-            // Whose quotes are no longer looked through for their ends has the long way.
+            // After `patience` is used up, only the slow path gives the right result.
             if self.short
                 && self.name.is_empty()
                 && self.text.patience > 0
@@ -132,7 +133,7 @@ impl Iterator for Addresses<'_> {
     }
 }
 
-/// `addr-spec`, with the route that stood before it.
+/// An `addr-spec`, with the route before it.
 #[derive(Default)]
 struct AddrSpec {
     route: Option<Vec<u8>>,
@@ -141,33 +142,33 @@ struct AddrSpec {
 }
 
 impl AddrSpec {
-    /// What is being read of it.
+    /// The part that is being read: the host, or before it the local part.
     fn last(&mut self) -> &mut Vec<u8> {
         self.host.as_mut().unwrap_or(&mut self.local)
     }
 
-    /// Whether there is anything of an address.
+    /// Whether there is a local part or a host.
     fn is_some(&self) -> bool {
         !self.local.is_empty() || self.host.as_ref().is_some_and(|host| !host.is_empty())
     }
 }
 
-/// What is known of an address while its characters pass: only a `<` tells a name from a local part.
+/// An address that is being read: only a `<` tells a name from a local part.
 #[derive(Default)]
 struct Draft {
     phrase: Vec<u8>,
-    /// Octets of the phrase before what is the local part, if there are no brackets.
+    /// Octets of the phrase that come before the local part, if there are no brackets.
     name: usize,
-    /// What stands behind the brackets.
+    /// The words after the brackets.
     behind: Vec<u8>,
     comment: Option<Vec<u8>>,
     spec: AddrSpec,
     angle: Option<AddrSpec>,
-    /// A blank or a comment came last.
+    /// Whether a blank or a comment came last.
     spaced: bool,
-    /// The local part ends with a dot so far, behind which it may go on after a blank.
+    /// Whether the local part ends with a dot so far: it may continue after a blank.
     dot: bool,
-    /// The domain has ended.
+    /// Whether the domain has ended.
     over: bool,
 }
 
@@ -181,12 +182,12 @@ impl Draft {
         }
         phrase.extend(text);
         if self.angle.is_some() {
-            return; // it means nothing, unless another address follows
+            return; // it has no meaning, unless another address follows
         }
         match &mut self.spec.host {
             None => {
-                // RFC 5322 section 4.4: blanks may stand around the dots of a local part; at others a name ends. A dot
-                // right behind a further word is that of an initial.
+                // RFC 5322 section 4.4: there may be blanks around the dots of a local part; elsewhere a blank ends a
+                // name. A dot right after a further word is that of an initial.
                 let is_dot = text == b".";
                 if blank && !is_dot && !self.dot {
                     self.name = length;
@@ -196,7 +197,7 @@ impl Draft {
                 self.dot = is_dot && (blank || self.name == 0);
             }
             Some(host) => {
-                // Blanks may stand around the dots of a domain; at others it is over.
+                // There may be blanks around the dots of a domain; elsewhere a blank ends it.
                 self.over |= blank && !host.is_empty() && !host.ends_with(b".") && text != b".";
                 if !self.over {
                     host.extend(text);
@@ -214,14 +215,14 @@ impl Draft {
         self.phrase.push(b'@');
     }
 
-    /// A `>` that closes nothing is a part of a name at the most.
+    /// Handles a `>` that closes nothing: at most it is part of a name.
     fn stray(&mut self) {
         if self.angle.is_none() && self.spec.host.is_none() {
             self.phrase.push(b'>');
         }
     }
 
-    /// The name of `<Undisclosed-Recipients:;>`, which is a group for those who write it.
+    /// The name of `<Undisclosed-Recipients:;>`, which its writers mean as a group.
     fn group_in_brackets(&mut self) -> Option<Vec<u8>> {
         let spec = self.angle.as_mut().filter(|spec| spec.host.is_none())?;
         let name = spec.local.strip_suffix(b":;").or_else(|| spec.local.strip_suffix(b":"))?;
@@ -251,17 +252,17 @@ impl Draft {
     }
 }
 
-/// How often what is opened is looked through for its end in vain: then it has none, and each time would be another walk
-/// through the field.
+/// How often the end of a quote, bracket or comment may be searched for in vain. After that nothing counts as closed,
+/// since each search would be another walk through the field.
 const PATIENCE: u8 = 16;
 
-/// The rest of a field.
+/// The rest of a field that is being read.
 struct Text<'a> {
     rest: &'a [u8],
     patience: u8,
 }
 
-/// What words and addresses are made of besides dots.
+/// Whether the octet may be part of a word or an address; dots are not included.
 const fn is_of_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'=' | b'?' | b'+') || !b.is_ascii()
 }
@@ -271,8 +272,7 @@ impl<'a> Text<'a> {
         self.rest.first().copied()
     }
 
-    /// Passes the next character, and what follows it as far as that is of a word: it is no less than what would be pushed
-    /// character by character.
+    /// Takes the next octet, and the word octets after it. The result is the same as when they are taken one by one.
     fn run(&mut self) -> &'a [u8] {
         let length = self.rest.iter().take_while(|&&b| is_of_word(b)).count().max(1);
         let (run, rest) = self.rest.split_at(length.min(self.rest.len()));
@@ -284,7 +284,7 @@ impl<'a> Text<'a> {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
-    /// A host that stands behind the end of a group, as some programs write it.
+    /// Skips a host after the end of a group, which some programs write.
     fn skip_host(&mut self) {
         if self.peek() == Some(b'@') {
             while !matches!(self.peek(), None | Some(b',' | b';')) {
@@ -293,7 +293,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// What `read` makes of the text behind the next character; where it says `None`, only that character is passed.
+    /// What `read` returns for the text after the next octet. When it returns `None`, only that octet is skipped.
     fn closed(&mut self, read: impl FnOnce(&mut Self) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
         self.skip();
         let rest = self.rest;
@@ -311,7 +311,7 @@ impl<'a> Text<'a> {
         b
     }
 
-    /// `None`: it is not closed, or it would be closed by what opens the next name, and has an address in it.
+    /// A quoted string; `None` when it is not closed, or closed by a quote that opens the name after an address.
     fn quoted(&mut self) -> Option<Vec<u8>> {
         self.closed(|text| {
             let mut quoted = Vec::new();
@@ -328,7 +328,7 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// `None`: it is not closed.
+    /// A comment; `None` when it is not closed.
     fn comment(&mut self) -> Option<Vec<u8>> {
         self.closed(|text| {
             let mut comment = Vec::new();
@@ -351,7 +351,7 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// With its brackets; the first alone where it is not closed.
+    /// A domain literal with its brackets; only the first bracket when it is not closed.
     fn domain_literal(&mut self) -> Vec<u8> {
         let literal = self.closed(|text| {
             let mut literal = vec![b'['];
@@ -363,7 +363,7 @@ impl<'a> Text<'a> {
         literal.unwrap_or_else(|| vec![b'['])
     }
 
-    /// `<addr-spec>`, or `<@a,@b:addr-spec>`; without its end, a comma or the next `<` is taken for it.
+    /// `<addr-spec>`, or `<@a,@b:addr-spec>`. When the end is missing, a comma or the next `<` counts as the end.
     fn angle_addr(&mut self) -> AddrSpec {
         self.skip();
         let mut spec = AddrSpec::default();
@@ -374,7 +374,7 @@ impl<'a> Text<'a> {
                 Some(b'[') => spec.last().extend(self.domain_literal()),
                 Some(b'<') if spec.is_some() => return spec,
                 Some(b'<') => self.skip(),
-                // In a route a comma stands before the local part.
+                // In a route there is a comma before the local part.
                 Some(b',' | b';') if !spec.local.is_empty() && !spec.local.ends_with(b":") => return spec,
                 Some(b) if b.is_ascii_alphanumeric() => {
                     let run = self.run();

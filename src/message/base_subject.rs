@@ -1,18 +1,18 @@
-//! The base subject, by which SORT and THREAD take replies and forwards for what they belong to (RFC 5256 section 2.1).
+//! The base subject, by which SORT and THREAD match replies and forwards with the original (RFC 5256 section 2.1).
 
 use super::encoded_word::Decoded;
 
-/// A subject without what replies and forwards have put around it.
+/// A subject without what replies and forwards add to it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct BaseSubject {
-    /// Its blanks are single spaces.
+    /// The base subject, with single spaces as its blanks.
     pub text: Decoded,
-    /// Something was taken away that only replies and forwards have.
+    /// Whether something was removed that only replies and forwards have.
     pub is_reply: bool,
 }
 
 impl BaseSubject {
-    /// Of the content of a Subject field. The work is bounded by its length.
+    /// The base subject of the content of a Subject field. The work is bounded by its length.
     pub fn of(field: &[u8]) -> BaseSubject {
         if let Some(text) = plain(field) {
             let (base, is_reply) = base(text);
@@ -39,7 +39,7 @@ impl BaseSubject {
     }
 }
 
-/// The field itself, as most are: of ASCII, nothing in it encoded, and its blanks single spaces already.
+/// The field itself when it is ASCII, has no encoded words, and only single spaces as blanks, as most subjects.
 fn plain(field: &[u8]) -> Option<&str> {
     let mut before = b' ';
     for &b in field {
@@ -48,7 +48,7 @@ fn plain(field: &[u8]) -> Option<&str> {
         }
         before = b;
     }
-    // Blanks at its end are passed over like others.
+    // Blanks at its end are removed later.
     std::str::from_utf8(field).ok()
 }
 
@@ -66,7 +66,8 @@ fn base(subject: &str) -> (&str, bool) {
                 (text, is_reply) = (rest.trim_start_matches(' '), true);
                 continue;
             }
-            // No leader follows, so that none appears when the blobs go one by one: each is looked at once.
+            // No leader follows, so none can appear when the blobs are removed one by one: each blob is looked at
+            // once.
             while let Some(rest) = behind_blob(text).filter(|rest| !rest.is_empty()) {
                 text = rest;
             }
@@ -88,7 +89,7 @@ fn without_end<'a>(text: &'a str, end: &str) -> Option<&'a str> {
     last.eq_ignore_ascii_case(end).then_some(rest)
 }
 
-/// `subj-blob`: something in brackets without brackets in it, and blanks.
+/// The text after a `subj-blob`: brackets with no brackets between them, and blanks.
 fn behind_blob(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('[')?;
     let end = inner.find(['[', ']'])?;
@@ -103,7 +104,7 @@ fn behind_blobs(mut text: &str) -> &str {
     text
 }
 
-/// `subj-refwd`: `re:`, `fw:` or `fwd:`, with a blob before the colon or without.
+/// The text after a `subj-refwd`: `re:`, `fw:` or `fwd:`, with or without a blob before the colon.
 fn behind_refwd(text: &str) -> Option<&str> {
     let rest = ["re", "fwd", "fw"].iter().find_map(|word| {
         let rest = without_beginning(text, word)?.trim_start_matches(' ');
@@ -118,7 +119,8 @@ mod tests {
 
     use super::*;
 
-    /// Catches: what of a reply or forward is left, and a word that is taken away although it belongs to the subject.
+    /// Catches: a part of a reply or forward that is not removed, and a word that is removed although it belongs to
+    /// the subject.
     #[test]
     fn replies_and_forwards_have_the_subject_of_what_they_answer() {
         for (subject, base, is_reply) in [
@@ -149,7 +151,8 @@ mod tests {
     }
 
     proptest! {
-        /// Catches: a subject of which the short way makes something else: blanks, encoded words, controls.
+        /// Catches: a subject for which the fast path returns something else, because of blanks, encoded words or
+        /// controls.
         #[test]
         fn a_plain_subject_has_a_short_way(
             pieces in proptest::collection::vec(
@@ -172,7 +175,7 @@ mod tests {
             let long = piece.repeat((1 << 20) / piece.len());
             let begun = std::time::Instant::now();
             BaseSubject::of(long.as_bytes());
-            // Once through it takes milliseconds, and once for each bracket minutes.
+            // One pass takes milliseconds; one pass for each bracket would take minutes.
             assert!(begun.elapsed().as_secs() < 20, "{piece}");
         }
     }

@@ -1,4 +1,4 @@
-//! What a part holds once its transfer encoding is undone (RFC 3516 section 4.3).
+//! The content of a part with its transfer encoding undone (RFC 3516 section 4.3).
 
 use std::io;
 use std::ops::Range;
@@ -20,19 +20,19 @@ pub struct Binary<'a> {
 }
 
 impl<'a> Binary<'a> {
-    /// The octets of `range` as they are.
+    /// The octets of `range` without decoding.
     pub fn identity(message: &'a dyn ReadAt, range: Range<u64>) -> Binary<'a> {
         Binary { message, rest: range, decoder: TransferDecoder::Identity }
     }
 
-    /// The content of `part`; `None`: in an encoding that is not known.
+    /// The content of `part`; `None` when its encoding is not known.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn of(message: &'a dyn ReadAt, part: &Part) -> io::Result<Option<Binary<'a>>> {
         let mut binary = Binary::identity(message, part.content());
-        // What has parts has no encoding, whatever it says (RFC 2045 section 6.4); but `message/global` may have one (RFC 6532
-        // section 3.7).
+        // A part that contains parts has no encoding, whatever its header says (RFC 2045 section 6.4). Only
+        // `message/global` may have one (RFC 6532 section 3.7).
         let may_be_encoded = match part.media {
             Media::Multipart | Media::Opaque => false,
             Media::Message => {
@@ -56,10 +56,10 @@ impl<'a> Binary<'a> {
         Ok(Some(binary))
     }
 
-    /// Appends what the next piece decodes to; `None`: there is no more. Says how much was read.
+    /// Appends the decoded octets of the next piece, and returns how many octets were read; `None` at the end.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn step(&mut self, out: &mut Vec<u8>) -> io::Result<Option<u64>> {
         let length = (self.rest.end - self.rest.start).min(PIECE);
         if length == 0 {
@@ -81,7 +81,7 @@ mod tests {
     use super::super::mime::Structure;
     use super::*;
 
-    /// RFC 6532 section 3.7. Catches: an encoding that is undone of a `message/rfc822`, which has none.
+    /// RFC 6532 section 3.7. Catches: a `message/rfc822` that is decoded, although it has no encoding.
     #[test]
     fn a_message_with_utf8_in_its_header_may_be_encoded() {
         for (subtype, expected) in [("global", "Subject: x\n"), ("rfc822", "U3ViamVjdDogeAo=")] {

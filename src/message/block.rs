@@ -1,5 +1,5 @@
-//! A short header block that is in memory, as summaries are and most mail in the log: the short way of [`super::header::Fields`],
-//! which has to reckon with blocks that come in pieces. Both find the same.
+//! The fast path for a short header block that is in memory, as summaries and most messages in the log are.
+//! [`super::header::Fields`] does the same for blocks that come in pieces. Both find the same fields.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,15 +10,15 @@ use super::header::{MOST_FIELDS, empty_line};
 use super::window::WINDOW;
 use crate::flash::ReadAt;
 
-/// The fields of the block, one after the other: their names, and what stands behind the colons with its line ends.
+/// Iterates over the fields of a block: their names, and the text after the colons including line ends.
 pub struct Block<'a> {
     rest: &'a [u8],
     passed: usize,
 }
 
 impl<'a> Block<'a> {
-    /// The block at `header`, in no multipart; `None` where it is not in memory, or may be more than a [`Window`](super::window::Window)
-    /// holds at once.
+    /// The block at `header`, which must not be in a multipart; `None` when it is not in memory, or may be longer
+    /// than a [`Window`](super::window::Window) holds at once.
     pub fn of(source: &'a dyn ReadAt, header: &Range<u64>) -> Option<Block<'a>> {
         let whole = source.in_memory()?;
         let end = header.end.min(whole.len() as u64);
@@ -54,7 +54,7 @@ impl<'a> Iterator for Block<'a> {
     }
 }
 
-/// What stands behind a colon: unfolded, without the blanks around it.
+/// The text after a colon, unfolded and without the blanks around it.
 pub fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
     let value = value.trim_ascii();
     if memchr2(b'\r', b'\n', value).is_none() {
@@ -72,7 +72,7 @@ mod tests {
     use super::super::header::visit;
     use super::*;
 
-    /// The same octets, read from flash.
+    /// The same octets, as if they were read from flash.
     struct OnFlash<'a>(&'a [u8]);
     impl ReadAt for OnFlash<'_> {
         fn len(&self) -> io::Result<u64> {
@@ -95,8 +95,8 @@ mod tests {
     }
 
     proptest! {
-        /// Catches: a fold, a line end of scanners, a line without a colon, a blank before the colon or the end of the block that
-        /// the short way sees otherwise.
+        /// Catches: a fold, a line end of scanners, a line without a colon, a blank before the colon or an end of the
+        /// block that the fast path treats differently.
         #[test]
         fn it_finds_what_the_long_way_finds(
             pieces in proptest::collection::vec(
@@ -118,7 +118,7 @@ mod tests {
         }
     }
 
-    /// Catches: one field more, or one less, of a block that has too many, and a block that is too long.
+    /// Catches: one field more, or one less, in a block with too many fields, and a block that is too long.
     #[test]
     fn it_ends_where_the_long_way_ends() {
         let many = "a:\n".repeat(MOST_FIELDS + 1);

@@ -1,5 +1,5 @@
-//! BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2, RFC 9051 section 7.5.2), written from the places of the parts and what
-//! their headers say, part by part, so that a caller can let others run in between and keep nothing.
+//! Writes BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2, RFC 9051 section 7.5.2) from the places of the parts and
+//! from their headers, part by part, so that a caller can give others a turn in between and need not keep anything.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,65 +14,65 @@ use super::parameters::Parameterized;
 use super::window::Window;
 use crate::flash::ReadAt;
 
-/// Octets after which the headers of further parts are not read, so that a hostile message cannot fill
-/// the memory with its description.
+/// Octets of the text after which no more headers of parts are read, so that a hostile message cannot fill the memory
+/// with its description.
 const MAX_TEXT: usize = 256 * 1024;
 
-/// Octets of a MIME field that are shown.
+/// Octets of a MIME field that are written at most.
 const MAX_FIELD: usize = 8 * 1024;
 
-/// What is told.
+/// Which form is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Form {
-    /// BODYSTRUCTURE, which has extension data, else BODY.
+    /// Whether it is BODYSTRUCTURE, which has extension data; otherwise BODY.
     pub extensible: bool,
-    /// As IMAP4rev2 has it: `message/global` is a message, and parameters are told as RFC 2231 means them.
+    /// Whether it is the form of IMAP4rev2: `message/global` is a message, and parameters of RFC 2231 are decoded.
     pub rev2: bool,
 }
 
 /// Appends the whole text of the response.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn write(message: &dyn ReadAt, structure: &Structure, form: Form, out: &mut Vec<u8>) -> io::Result<()> {
     let mut description = Description::new(message, structure, form);
     while description.step(out)? {}
     Ok(())
 }
 
-/// The text of the response under way: what follows the word BODYSTRUCTURE or BODY.
+/// Writes the text of the response step by step: what follows the word BODYSTRUCTURE or BODY.
 pub struct Description<'a> {
     message: &'a dyn ReadAt,
     structure: &'a Structure,
     form: Form,
-    /// What is left to write, the next at the end. It is as deep as the structure, which the scan limits.
+    /// What is still to be written, the next item last. It is as deep as the structure, which the scan limits.
     left: Vec<Left>,
     written: usize,
     passed: u64,
 }
 
 enum Left {
-    /// The part at this place.
+    /// The part with this index.
     Part(usize),
-    /// Of the part at this place, what follows the parts within it.
+    /// The end of the part with this index, after the parts within it.
     End(usize, Box<Described>),
 }
 
 impl<'a> Description<'a> {
-    /// Nothing is written yet.
+    /// A description of which nothing is written yet.
     pub fn new(message: &'a dyn ReadAt, structure: &'a Structure, form: Form) -> Description<'a> {
         Description { message, structure, form, left: vec![Left::Part(0)], written: 0, passed: 0 }
     }
 
-    /// Octets of headers that were read.
+    /// Octets of headers that were read so far.
     pub fn passed(&self) -> u64 {
         self.passed
     }
 
-    /// Appends what is said of one part more. `false`: it was the last.
+    /// Appends the text for one more part. Returns `false` when it was the last.
     ///
     /// # Errors
-    /// What the source says. The part is described then as if its header said nothing, and the next step goes on.
+    /// Errors of the source. The part is then described as if its header were empty, and the next step continues.
     pub fn step(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
         let before = out.len();
         let result = match self.left.pop() {
@@ -117,19 +117,19 @@ impl<'a> Description<'a> {
         result
     }
 
-    /// Whether the part is told as a message. IMAP4rev1 knows `message/rfc822` only.
+    /// Whether the part is described as a message. IMAP4rev1 knows only `message/rfc822`.
     fn is_message(&self, part: &Part, described: &Described) -> bool {
         let known = self.form.rev2 || described.subtype.eq_ignore_ascii_case(b"rfc822");
         part.media == Media::Message && known
     }
 
-    /// Whether the response is not too much yet.
+    /// Whether more headers may be read: the text is not too long yet.
     fn is_readable(&self) -> bool {
         self.written < MAX_TEXT
     }
 
     fn described(&mut self, part: &Part) -> (Described, io::Result<()>) {
-        // What stands in a header without an end is no description of what follows.
+        // A header whose end was not found does not describe what follows.
         let readable = self.is_readable() && part.media != Media::Opaque;
         let header = if readable { part.header() } else { 0..0 };
         self.passed += header.end - header.start;
@@ -144,7 +144,7 @@ impl<'a> Description<'a> {
         Envelope::of(self.message, message.header())
     }
 
-    /// `body-type-1part`, up to what `message/rfc822` and `text` have besides.
+    /// Writes a `body-type-1part` up to what only `message/rfc822` and `text` have.
     fn begin(&self, part: &Part, described: &Described, out: &mut Vec<u8>) {
         let size = part.content().end - part.content().start;
         string(&described.kind, out);
@@ -162,7 +162,7 @@ impl<'a> Description<'a> {
         out.extend(format!(" {size}").as_bytes());
     }
 
-    /// What follows the parts within a part, or the beginning of one that has none.
+    /// Writes what follows the parts within a part, or the text of a part that contains none.
     fn end(&self, at: usize, described: &Described, out: &mut Vec<u8>) {
         let Some(part) = self.structure.parts().get(at) else { return };
         if part.media == Media::Multipart {
@@ -187,7 +187,7 @@ impl<'a> Description<'a> {
     }
 }
 
-/// What a part says of itself. An empty field says nothing.
+/// The fields of a part's header. An empty field counts as missing.
 #[derive(Default)]
 struct Described {
     kind: Vec<u8>,
@@ -203,7 +203,7 @@ struct Described {
 }
 
 impl Described {
-    /// What there is to say of a part whose header is not read.
+    /// The description of a part whose header is not read.
     fn nothing(media: Media) -> Described {
         let mut described = Described::default();
         described.set_type(media, None);
@@ -242,8 +242,8 @@ impl Described {
         Ok(described)
     }
 
-    /// The type as the part says it, unless the structure says otherwise: the form of the response
-    /// follows from the type, so the two must agree.
+    /// Sets the type that the part's header gives, unless it contradicts the structure: the form of the response
+    /// depends on the type, so both must agree.
     fn set_type(&mut self, media: Media, field: Option<Vec<u8>>) {
         let parsed = Parameterized::parse(field.as_deref().unwrap_or_default());
         let is = |kind: &[u8], name: &str| kind.eq_ignore_ascii_case(name.as_bytes());
@@ -264,19 +264,19 @@ impl Described {
         if said.is_some() {
             self.content_type = parsed;
         } else if media == Media::Text {
-            // RFC 2045 section 5.2: what says nothing is plain US-ASCII.
+            // RFC 2045 section 5.2: without a type it is plain US-ASCII text.
             self.content_type.parameters = vec![(b"charset".to_vec(), b"us-ascii".to_vec())];
         }
     }
 
-    /// `body-fld-dsp`, `body-fld-lang` and `body-fld-loc`, each after a space.
+    /// Writes `body-fld-dsp`, `body-fld-lang` and `body-fld-loc`, each after a space.
     fn write_disposition_and_so_on(&self, form: Form, out: &mut Vec<u8>) {
         let disposition = self.disposition.as_deref().map(Parameterized::parse);
         let says_nothing = |said: &Parameterized| said.value.is_empty() && said.parameters.is_empty();
         match disposition.filter(|disposition| !says_nothing(disposition)) {
             Some(disposition) => {
                 out.extend(b" (");
-                // RFC 2183 section 2.8: what is of no known kind is an attachment.
+                // RFC 2183 section 2.8: an unknown disposition is treated as an attachment.
                 let kind =
                     if disposition.value.is_empty() { b"attachment" } else { disposition.value.as_slice() };
                 string(kind, out);
@@ -293,7 +293,7 @@ impl Described {
     }
 }
 
-/// `body-fld-param`.
+/// Writes a `body-fld-param`.
 fn parameters(field: &Parameterized, form: Form, out: &mut Vec<u8>) {
     if field.parameters.is_empty() {
         return out.extend(b"NIL");
@@ -308,7 +308,7 @@ fn parameters(field: &Parameterized, form: Form, out: &mut Vec<u8>) {
     out.push(b')');
 }
 
-/// `body-fld-lang`, of a Content-Language field (RFC 3282).
+/// Writes a `body-fld-lang` for a Content-Language field (RFC 3282).
 fn languages(field: &[u8], out: &mut Vec<u8>) {
     let mut any = false;
     for tag in field.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|tag| !tag.is_empty()) {

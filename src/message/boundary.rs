@@ -1,43 +1,43 @@
 //! Delimiter lines of multiparts (RFC 2046 section 5.1.1).
 
-/// Boundaries are of at most 70 characters (RFC 2046); mail programs that exceed it by far are not known.
+/// Octets of a boundary at most. RFC 2046 allows 70 characters; no mail program is known that exceeds this limit.
 pub const MAX_BOUNDARY: usize = 250;
 
-/// Octets that [`Boundaries::delimiter`] wants to see: a line with the longest boundary and some padding.
+/// Octets that [`Boundaries::delimiter`] needs to see: a line with the longest boundary and some padding.
 pub const MAX_LINE: usize = 512;
 
-/// The boundaries of the multiparts that are open, the outermost first.
+/// The boundaries of the open multiparts, the outermost first.
 #[derive(Default)]
 pub struct Boundaries(Vec<Vec<u8>>);
 
 /// A delimiter line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delimiter {
-    /// How many multiparts stand outside the one it belongs to.
+    /// How many multiparts are around the one that it belongs to.
     pub level: usize,
-    /// `--` follows the boundary: it has no more parts.
+    /// Whether `--` follows the boundary, so that the multipart has no more parts.
     pub close: bool,
 }
 
 impl Boundaries {
-    /// Opens a multipart within the others, and gives its level.
+    /// Opens a multipart within the others, and returns its level.
     pub fn push(&mut self, boundary: Vec<u8>) -> usize {
         self.0.push(boundary);
         self.0.len() - 1
     }
 
-    /// Closes multiparts from the inside until `level` are left.
+    /// Closes multiparts from the inside until `level` are open.
     pub fn truncate(&mut self, level: usize) {
         self.0.truncate(level);
     }
 
-    /// How many are open.
+    /// How many multiparts are open.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The delimiter line that `text` begins with. One of an outer multipart ends the inner ones too,
-    /// so that a missing end does not swallow what follows.
+    /// The delimiter line that `text` begins with. A delimiter of an outer multipart also ends the inner ones, so
+    /// that a missing end does not swallow what follows.
     pub fn delimiter(&self, text: &[u8]) -> Option<Delimiter> {
         let text = text.strip_prefix(b"--")?;
         self.0.iter().enumerate().rev().find_map(|(level, boundary)| {

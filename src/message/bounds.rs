@@ -1,5 +1,5 @@
-//! Whatever a message is like, a step of a walk through it is so much work and no more: counted in octets that are read,
-//! so that it holds on every machine.
+//! Tests that each step of a walk through any message is bounded work. The work is counted in octets that are read,
+//! so the tests are valid on every machine.
 
 use std::cell::Cell;
 use std::io;
@@ -13,10 +13,10 @@ use super::signature::Signer;
 use super::summary;
 use crate::flash::ReadAt;
 
-/// Octets that a step may read: a header block, what was read of it twice, and some windows.
+/// Octets that a step may read at most: a header block, its beginning a second time, and some windows.
 const STEP: u64 = 2 * MAX_HEADER + 64 * 1024;
 
-/// A message on flash that counts the octets which are read.
+/// A message on flash that counts the octets that are read.
 struct Counting<'a> {
     octets: &'a [u8],
     read: Cell<u64>,
@@ -39,7 +39,7 @@ impl ReadAt for Counting<'_> {
     }
 }
 
-/// Messages that are much work in one way or another, of some MiB.
+/// Messages of some MiB that are much work, each in a different way.
 fn hostile() -> Vec<(&'static str, Vec<u8>)> {
     const SIZE: usize = 3 << 20;
     let header = "Content-Type: multipart/mixed; boundary=b\r\nSubject: a\r\n";
@@ -73,7 +73,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Catches: a walk through a header that does not end at the limits, and a step that goes on through parts.
+/// Catches: a walk through a header that does not end at the limits, and a step that continues through several parts.
 #[test]
 fn a_step_reads_so_much_and_no_more() {
     for (name, message) in hostile() {
@@ -118,12 +118,12 @@ fn a_step_reads_so_much_and_no_more() {
         while signer.step().unwrap().is_none() {
             bounded("a signature");
         }
-        // HTML with references is looked at twice.
+        // HTML with references is read twice.
         assert!(signer.passed() <= 6 * message.len() as u64, "{name}: {} octets", signer.passed());
     }
 }
 
-/// One message of so many fields, and what `FETCH` and `SEARCH` make of it.
+/// A message with so many fields, and where its header ends.
 fn cut(fields: usize, name: &str) -> (Vec<u8>, u64) {
     let field = format!("{name}: b\r\n");
     let message = format!(
@@ -134,7 +134,7 @@ fn cut(fields: usize, name: &str) -> (Vec<u8>, u64) {
     (message.into_bytes(), length)
 }
 
-/// Catches: a limit that some of those who read a header do not know, so that they disagree on where it ends.
+/// Catches: a limit that some readers of headers do not know, so that they disagree about where a header ends.
 #[test]
 fn of_a_header_that_is_too_much_everyone_sees_the_same() {
     let (message, length) = cut(MAX_FIELDS, "b");
@@ -171,7 +171,7 @@ fn of_a_header_that_is_too_much_everyone_sees_the_same() {
     assert_eq!(fields, b"Content-Type: text/plain\r\nSubject: early\r\n");
 }
 
-/// Catches: fields that are cut in the middle, and a part whose end is no longer found behind its endless header.
+/// Catches: fields that are cut in the middle, and a part whose end is not found after its endless header.
 #[test]
 fn a_field_that_does_not_fit_is_content() {
     let long = " c@d,\r\n".repeat(MAX_HEADER as usize / 7 + 1000);

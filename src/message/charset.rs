@@ -1,55 +1,56 @@
-//! Character sets by the names that mail gives them, and what they decode to, in pieces.
+//! Character sets by the names that mail uses, and decoders for them that work in pieces.
 //!
-//! encoding_rs knows those of the web under the names of the web. Mail has others: names of Python, Java and Windows
-//! (`cp932`, `latin-1`), and sets that browsers have given up because they deceive filters of pages, which a search is not
-//! (UTF-7, ISO-2022-KR, HZ, UTF-32, Johab), or never had (code pages of DOS).
+//! encoding_rs knows the character sets of the web under the names of the web. Mail also uses names of Python, Java
+//! and Windows (`cp932`, `latin-1`), character sets that browsers have given up because they deceive filters of web
+//! pages, which does not matter for a search (UTF-7, ISO-2022-KR, HZ, UTF-32, Johab), and some that browsers never
+//! had (code pages of DOS).
 
 use encoding_rs::{
     BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, IBM866, ISO_2022_JP, KOI8_R, KOI8_U, MACINTOSH, SHIFT_JIS,
     UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_MAC_CYRILLIC, X_USER_DEFINED,
 };
 
-/// A character set, as far as its name tells it.
+/// A character set, as far as its name tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charset {
-    /// One that encoding_rs knows.
+    /// A character set that encoding_rs knows.
     Known(&'static Encoding),
-    /// No name, or one that says nothing. Also US-ASCII, for which so much else passes.
+    /// No name, or a name that says nothing. Also US-ASCII, since much else is sent under that name.
     Unlabelled,
-    /// RFC 2152.
+    /// UTF-7 (RFC 2152).
     Utf7,
-    /// The octets tell which of the two.
+    /// UTF-16. The octets tell which order it has.
     Utf16,
-    /// As told, or the octets tell.
+    /// UTF-32 in this order; `None` when the octets must tell the order.
     Utf32(Option<Order>),
-    /// A code page of DOS: what its upper half means.
+    /// A code page of DOS, given by the characters of its upper half.
     Page(&'static [u16; 128]),
-    /// Seven bits, with shifts in between.
+    /// Seven-bit octets, with shifts between two sets.
     Shifted(Shift),
-    /// The combining one of KS X 1001, annex 3.
+    /// The combining encoding of KS X 1001, annex 3.
     Johab,
 }
 
-/// The order of octets.
+/// The order of the octets in a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The highest first.
+    /// The most significant octet first.
     Big,
-    /// The lowest first.
+    /// The least significant octet first.
     Little,
 }
 
-/// How characters of two octets are shifted into seven bits.
+/// How characters of two octets are shifted into seven-bit octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shift {
-    /// ISO-2022-KR (RFC 1557): SO and SI.
+    /// ISO-2022-KR (RFC 1557), with SO and SI.
     Kr,
-    /// HZ-GB-2312 (RFC 1843): `~{` and `~}`.
+    /// HZ-GB-2312 (RFC 1843), with `~{` and `~}`.
     Hz,
 }
 
 impl Charset {
-    /// The one that is called `name`.
+    /// The character set with this name.
     pub fn named(name: &[u8]) -> Charset {
         let name = name.trim_ascii();
         match Encoding::for_label_no_replacement(name) {
@@ -62,9 +63,9 @@ impl Charset {
         }
     }
 
-    /// Names that the web does not have, whatever stands between their letters and digits.
+    /// The character set for a name that the web does not have. Anything between letters and digits is ignored.
     fn otherwise(name: &[u8]) -> Option<Charset> {
-        /// Longer names are not known.
+        /// Letters and digits of a name that are looked at: no known name is longer.
         const MAX: usize = 40;
         let letters = name.iter().filter(|b| b.is_ascii_alphanumeric()).take(MAX).map(u8::to_ascii_lowercase);
         let name = String::from_utf8(letters.collect()).ok()?;
@@ -122,13 +123,13 @@ fn label(label: &str) -> Option<Charset> {
     Encoding::for_label_no_replacement(label.as_bytes()).map(Charset::Known)
 }
 
-/// Names of US-ASCII, which on the web mean windows-1252.
+/// Whether this is a name of US-ASCII, which on the web means windows-1252.
 fn is_ascii(name: &[u8]) -> bool {
     let names: [&[u8]; 4] = [b"ascii", b"us-ascii", b"ansi_x3.4-1968", b"iso-ir-6"];
     names.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// What a number of Microsoft's or IBM's means.
+/// The character set for a number of a code page of Microsoft or IBM.
 fn code_page(number: u32) -> Option<Charset> {
     Some(Charset::Known(match number {
         437 => return Some(Charset::Page(&CP437)),
@@ -164,21 +165,21 @@ pub struct Decoder(Decoding);
 
 enum Decoding {
     Known(encoding_rs::Decoder),
-    /// The beginning of a character whose end the next piece brings.
+    /// The beginning of a character whose end comes with the next piece.
     Unlabelled(Vec<u8>),
     Utf7(Utf7),
     /// The first octet, if there was one.
     Utf16(Vec<u8>),
-    /// Octets of a character that is not whole.
+    /// Octets of a character that is not complete.
     Utf32(Option<Order>, Vec<u8>),
     Page(&'static [u16; 128]),
     Shifted(Shifted),
-    /// The first octet of a character.
+    /// The first octet of a character that is not complete.
     Johab(Option<u8>),
 }
 
 impl Decoder {
-    /// At the beginning of a text.
+    /// A decoder at the beginning of a text.
     pub fn new(charset: Charset) -> Decoder {
         Decoder(match charset {
             Charset::Known(encoding) => Decoding::Known(encoding.new_decoder_with_bom_removal()),
@@ -192,7 +193,8 @@ impl Decoder {
         })
     }
 
-    /// Whether `octets` come next and are ASCII, each the character that it is: most text, with nothing to decode.
+    /// Whether `octets`, which come next, are ASCII and each stand for themselves: this is true of most text, and
+    /// nothing needs decoding.
     pub fn is_ascii(&self, octets: &[u8]) -> bool {
         let as_it_is = match &self.0 {
             Decoding::Known(decoder) => decoder.latin1_byte_compatible_up_to(octets) == Some(octets.len()),
@@ -203,7 +205,7 @@ impl Decoder {
         as_it_is && octets.is_ascii()
     }
 
-    /// Appends what `octets` mean; they are the `last` of the text, or more come.
+    /// Appends the text of `octets`. `last` says whether they are the end of the text.
     pub fn decode(&mut self, octets: &[u8], last: bool, out: &mut String) {
         match &mut self.0 {
             Decoding::Known(decoder) => known(decoder, octets, last, out),
@@ -214,7 +216,7 @@ impl Decoder {
                 if begun.len() < 2 && !last {
                     return;
                 }
-                // RFC 2781: without a mark it is big-endian, but that is not what is written.
+                // RFC 2781: without a mark it is big-endian, but mail programs do not keep to that.
                 let encoding = if matches!(begun.as_slice(), [(1..), 0, ..]) { UTF_16LE } else { UTF_16BE };
                 let octets = std::mem::take(begun);
                 let mut decoder = encoding.new_decoder();
@@ -234,7 +236,7 @@ impl Decoder {
     }
 }
 
-/// Appends a whole text.
+/// Appends the whole text of `octets`.
 pub fn decode(charset: Charset, octets: &[u8], out: &mut String) {
     Decoder::new(charset).decode(octets, true, out);
 }
@@ -245,7 +247,7 @@ fn known(decoder: &mut encoding_rs::Decoder, octets: &[u8], last: bool, out: &mu
     let _room_was_made = decoder.decode_to_string(octets, out, last);
 }
 
-/// UTF-8, and what is none is what Windows of the western world wrote.
+/// Decodes UTF-8; octets that are not UTF-8 are decoded as windows-1252, which Western Windows programs wrote.
 fn unlabelled(begun: &mut Vec<u8>, octets: &[u8], last: bool, out: &mut String) {
     let joined;
     let mut rest = octets;
@@ -282,11 +284,11 @@ fn unlabelled(begun: &mut Vec<u8>, octets: &[u8], last: bool, out: &mut String) 
 /// UTF-7 (RFC 2152).
 #[derive(Default)]
 struct Utf7 {
-    /// Within base64: the bits that are no whole unit yet, and how many they are.
+    /// Within base64: the bits that do not make a whole unit yet, and their number.
     shifted: Option<(u32, u32)>,
-    /// A `+` came last.
+    /// Whether a `+` came last.
     fresh: bool,
-    /// The first half of a pair.
+    /// The first half of a surrogate pair.
     high: Option<u16>,
 }
 
@@ -332,7 +334,7 @@ impl Utf7 {
     }
 }
 
-/// The value of a character of base64.
+/// The value of a base64 character; `None` for others.
 fn sextet(b: u8) -> Option<u32> {
     Some(match b {
         b'A'..=b'Z' => u32::from(b - b'A'),
@@ -348,7 +350,7 @@ fn utf32(order: &mut Option<Order>, begun: &mut Vec<u8>, octets: &[u8], out: &mu
     begun.extend(octets);
     let (characters, rest) = begun.as_chunks::<4>();
     for &character in characters {
-        // No character begins with an octet other than 0.
+        // The most significant octet of every character is 0.
         let guess = if character[0] == 0 { Order::Big } else { Order::Little };
         let c = match *order.get_or_insert(guess) {
             Order::Big => u32::from_be_bytes(character),
@@ -361,14 +363,14 @@ fn utf32(order: &mut Option<Order>, begun: &mut Vec<u8>, octets: &[u8], out: &mu
     *begun = rest.to_vec();
 }
 
-/// Takes the shifts out: then it is a character set of eight bits.
+/// Removes the shifts, so that the text is in an eight-bit character set.
 struct Shifted {
     shift: Shift,
     inner: encoding_rs::Decoder,
     on: bool,
     /// Octets of an escape sequence that are still to come.
     skip: u8,
-    /// `~` came last.
+    /// Whether `~` came last.
     tilde: bool,
 }
 
@@ -401,7 +403,7 @@ impl Shifted {
                     _ => plain.push(b),
                 },
                 (Shift::Hz, b'~') => self.tilde = true,
-                // Neither goes on in the next line.
+                // Neither shift continues in the next line.
                 (_, b'\n') => {
                     self.on = false;
                     plain.push(b);
@@ -414,7 +416,8 @@ impl Shifted {
     }
 }
 
-/// A character is 1, and five bits each for its beginning, middle and end; others are moved rows of KS X 1001.
+/// Decodes an octet of Johab. A syllable is a 1 bit, and five bits each for its beginning, middle and end; other
+/// characters are moved rows of KS X 1001.
 fn johab(lead: &mut Option<u8>, b: u8, out: &mut String) {
     let Some(first) = lead.take() else {
         match b {
@@ -493,7 +496,7 @@ static CP852: [u16; 128] = [
 mod tests {
     use super::*;
 
-    /// Decodes `octets` in pieces of every size; they must agree.
+    /// Decodes `octets` in pieces of every size, and asserts that the results agree.
     fn decoded(name: &str, octets: &[u8]) -> String {
         let in_pieces = |size: usize| {
             let mut decoder = Decoder::new(Charset::named(name.as_bytes()));
@@ -510,7 +513,7 @@ mod tests {
         whole
     }
 
-    /// Catches: a name that mail has and the web has not, and a set that is taken for another.
+    /// Catches: a name that mail uses and the web does not, and a character set that is confused with another.
     #[test]
     fn names_as_mail_has_them() {
         let german = "Gr\u{fc}\u{df}e";
@@ -588,7 +591,7 @@ mod tests {
         }
     }
 
-    /// Catches: text that is taken as it is while the beginning of a character waits.
+    /// Catches: text that counts as ASCII while the beginning of a character is waiting.
     #[test]
     fn ascii_is_what_needs_no_decoding() {
         for (name, expected) in

@@ -1,8 +1,8 @@
-//! How texts are compared: by `i;unicode-casemap` (RFC 5051), letters without their case and taken apart from their accents, then
-//! octet by octet. It is what SEARCH, SORT and THREAD compare by (RFC 5255 section 4: I18NLEVEL=1).
+//! How texts are compared: by `i;unicode-casemap` (RFC 5051), which ignores case and decomposes accents, and then
+//! octet by octet. SEARCH, SORT and THREAD use it (RFC 5255 section 4: I18NLEVEL=1).
 //!
-//! Unicode's tables are those of the standard library and of `unicode-normalization`. Whoever changes what comes out of here, also by a
-//! newer one of these, raises [`super::signature::VERSION`].
+//! The Unicode tables are those of the standard library and of `unicode-normalization`. A change of what this module
+//! returns, also by a newer version of these, needs a higher [`super::signature::VERSION`].
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use unicode_normalization::char::decompose_compatible;
 
 use super::encoded_word::Decoded;
 
-/// Appends `text` with each letter in title case, where that is one letter, and decomposed (RFC 5051 section 2).
+/// Appends `text` with each letter in title case, when that is a single letter, and decomposed (RFC 5051 section 2).
 pub fn collate(text: &str, out: &mut Vec<u8>) {
     if text.is_ascii() {
         return collate_ascii(text.as_bytes(), out);
@@ -19,19 +19,21 @@ pub fn collate(text: &str, out: &mut Vec<u8>) {
     text.chars().for_each(|c| collate_char(c, out));
 }
 
-/// Appends what puts a text into order, or octets that are none: these stand behind all texts (RFC 5255 section 4.6).
+/// Appends the octets that determine the place of a text in the order. Octets that are not text come after all texts
+/// (RFC 5255 section 4.6).
 pub fn collate_decoded(decoded: &Decoded, out: &mut Vec<u8>) {
     match decoded {
         Decoded::Text(text) => collate(text, out),
         Decoded::Octets(octets) => {
-            // An octet that UTF-8 does not have. Behind it, UTF-8 has the order of what it encodes.
+            // This octet does not occur in UTF-8, so these come last. They are ordered like the octets that their
+            // characters stand for.
             out.push(0xff);
             out.extend(octets.as_bytes());
         }
     }
 }
 
-/// What [`collate`] appends of one character.
+/// Appends what [`collate`] appends for one character.
 pub fn collate_char(c: char, out: &mut Vec<u8>) {
     if c.is_ascii() {
         return out.push(c.to_ascii_uppercase() as u8);
@@ -46,7 +48,8 @@ pub fn collate_char(c: char, out: &mut Vec<u8>) {
     }
 }
 
-/// What [`collate`] appends of ASCII, which is text in upper case: octet by octet this would be half of what a search of bodies takes.
+/// Appends what [`collate`] appends for ASCII: the text in upper case. Octet by octet this would take half of the
+/// time of a search in bodies.
 #[expect(clippy::indexing_slicing, reason = "`out` only grows")]
 pub fn collate_ascii(text: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
@@ -62,14 +65,14 @@ pub fn collate_ascii(text: &[u8], out: &mut Vec<u8>) {
 
 /// Four octets of ASCII in upper case.
 fn upper_case(word: u32) -> u32 {
-    // The highest bit of an octet, which ASCII leaves free, becomes set from a on, and from behind z on.
+    // The highest bit of an octet, which is 0 in ASCII, becomes 1 for `a` and above, and for octets above `z`.
     let from_a = word.wrapping_add(0x0101_0101 * u32::from(0x80 - b'a'));
     let behind_z = word.wrapping_add(0x0101_0101 * u32::from(0x80 - (b'z' + 1)));
     word ^ (from_a & !behind_z & 0x8080_8080) >> 2
 }
 
-/// The letters that most mail without ASCII is written in (Latin, Greek, Cyrillic), since the tables take their time: what each
-/// becomes, a letter and an accent, or `None` where that is more.
+/// The decomposition of the letters in which most mail that is not ASCII is written (Latin, Greek, Cyrillic), since
+/// the full tables are slow: a letter and an accent, or `None` when there is more.
 static NEAR: LazyLock<[[Option<char>; 2]; 0x530]> = LazyLock::new(|| {
     std::array::from_fn(|c| {
         let (mut found, mut n) = ([None; 2], 0);
@@ -83,16 +86,17 @@ static NEAR: LazyLock<[[Option<char>; 2]; 0x530]> = LazyLock::new(|| {
     })
 });
 
-/// The simple title case of UnicodeData.txt; the standard library knows upper case, of which some is more than one letter.
+/// The simple title case of UnicodeData.txt. The standard library only has upper case, which may be more than one
+/// letter.
 fn title_case(c: char) -> char {
     match c {
-        // Letters of two, of which title case has the first large, and those of Georgian, which has none.
+        // Digraphs, whose title case has only the first letter large, and Georgian letters, which have no title case.
         '\u{1c4}'..='\u{1c6}' => '\u{1c5}',
         '\u{1c7}'..='\u{1c9}' => '\u{1c8}',
         '\u{1ca}'..='\u{1cc}' => '\u{1cb}',
         '\u{1f1}'..='\u{1f3}' => '\u{1f2}',
         '\u{10d0}'..='\u{10ff}' => c,
-        // Greek with an iota below, which upper case writes beside.
+        // Greek letters with iota subscript, which upper case writes as a second letter.
         '\u{1f80}'..='\u{1f87}' | '\u{1f90}'..='\u{1f97}' | '\u{1fa0}'..='\u{1fa7}' => behind(c, 8),
         '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => behind(c, 9),
         _ => {
@@ -119,8 +123,8 @@ mod tests {
         out
     }
 
-    /// Catches: letters that are told apart by their case or by how their accents are written, letters with accents that stand
-    /// behind all others, and `_`, which stands behind the letters.
+    /// Catches: letters that differ by case or by how their accents are written and do not compare as equal, letters
+    /// with accents that come after all others, and `_` that does not come after the letters.
     #[test]
     fn the_order_of_letters() {
         for (a, b) in [
@@ -132,7 +136,7 @@ mod tests {
         ] {
             assert_eq!(collated(a), collated(b));
         }
-        // The example of RFC 5051 section 2, and Greek that upper case makes longer.
+        // The example of RFC 5051 section 2, and Greek letters whose upper case is longer.
         assert_eq!(collated("\u{1c4}"), "Dz\u{30c}".as_bytes());
         assert_eq!(collated("\u{1f80}\u{1fb3}"), collated("\u{1f88}\u{1fbc}"));
         assert_eq!(collated("stra\u{df}e"), "STRA\u{df}E".as_bytes());
@@ -150,8 +154,8 @@ mod tests {
         }
     }
 
-    /// Catches: an octet beside the letters (`` ` ``, `{`, DEL) that is changed in four octets at once, and one that spills into
-    /// its neighbour.
+    /// Catches: an octet next to the letters in ASCII (`` ` ``, `{`, DEL) that is changed when four octets are
+    /// handled at once, and one that spills into its neighbour.
     #[test]
     fn ascii_loses_its_case_wherever_it_stands() {
         for other in [0, b'a', b'z', 0x7f] {
@@ -168,7 +172,8 @@ mod tests {
         }
     }
 
-    /// The example of RFC 5255 section 4.6, and octets among themselves. Catches: octets that are no text among the texts.
+    /// The example of RFC 5255 section 4.6, and octets among themselves. Catches: octets that are not text and come
+    /// among the texts.
     #[test]
     fn what_is_no_text_stands_behind_all_texts() {
         let key = |field: &str| {

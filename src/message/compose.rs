@@ -1,6 +1,6 @@
-//! Header fields of what the appliance itself has a hand in: the trace of a message that passed, and the
-//! fields that a submitted one may lack (RFC 6409 section 8). What comes from the network is made
-//! printable first, so that nobody can smuggle in a field of their own.
+//! Header fields that the appliance itself writes: the trace of a message that passes through it, and the fields that
+//! a submitted message may lack (RFC 6409 section 8). Text from the network is made printable first, so that nobody
+//! can smuggle in a field.
 
 use data_encoding::BASE32_NOPAD;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -10,9 +10,9 @@ use crate::clock::unix_now;
 
 /// A Received field (RFC 5321 section 4.4), folded, with its CRLF.
 ///
-/// `from` says who delivered it, as `client.example ([192.0.2.1])`; `with` is a name of the registry
-/// that RFC 3848 began (ESMTP, ESMTPS, ESMTPSA, POP3S…); `recipient` only where there is one, for a
-/// second one would learn of the first.
+/// `from` says who delivered the message, as `client.example ([192.0.2.1])`. `with` is a name of the registry that
+/// RFC 3848 began (ESMTP, ESMTPS, ESMTPSA, POP3S…). `recipient` is given only when there is one recipient, since each
+/// would be told of the others.
 pub fn received(from: &str, by: &str, with: &str, id: &str, recipient: Option<&str>, date: i64) -> String {
     let [from, by, with, id] = [from, by, with, id].map(printable);
     let recipient =
@@ -24,13 +24,13 @@ pub fn received(from: &str, by: &str, with: &str, id: &str, recipient: Option<&s
 /// A new Message-ID with its angle brackets.
 pub fn message_id(domain: &str) -> String {
     let mut random = [0; 15];
-    // Should the system ever have no random octets, the time still tells messages apart.
+    // If the system ever has no random octets, the time still makes the identifiers different.
     let _ = SystemRandom::new().fill(&mut random);
     let unique = BASE32_NOPAD.encode(&random).to_ascii_lowercase();
     format!("<{}.{unique}@{}>", unix_now(), printable(domain))
 }
 
-/// Without the characters that would end a line or break an ASCII-only field.
+/// The text with `?` for each character that would end a line or is not ASCII.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }

@@ -1,16 +1,16 @@
-//! Dates as mail writes them: RFC 5322 date-time in header fields, RFC 3501 date-time of INTERNALDATE,
-//! and the days of SEARCH. Calendar arithmetic is proleptic Gregorian, without leap seconds.
+//! Dates in mail: date-time of RFC 5322 in header fields, date-time of RFC 3501 for INTERNALDATE, and the days of
+//! SEARCH. The calendar is proleptic Gregorian, without leap seconds.
 //!
-//! Reading is lenient where real mail is (obsolete zones, comments, two-digit years, a missing weekday),
-//! and gives `None` rather than a guess where no day can be made out.
+//! Parsing is lenient where real mail needs it (obsolete zones, comments, two-digit years, a missing weekday), and
+//! returns `None` instead of a guess when no day can be found.
 
 const DAY: i64 = 86_400;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-/// 1970-01-01 was a Thursday.
+/// The names of weekdays from Thursday on, since 1970-01-01 was a Thursday.
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
-/// A moment, and the zone it was written in.
+/// A moment, and the zone in which it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime {
     /// Seconds since 1970-01-01 UTC.
@@ -20,8 +20,8 @@ pub struct DateTime {
 }
 
 impl DateTime {
-    /// The day on the writer's calendar, counted from 1970-01-01: SENTON and its kind disregard time
-    /// and zone (RFC 3501 section 6.4.4).
+    /// The day on the writer's calendar, counted from 1970-01-01: SENTON and the similar keys ignore time and zone
+    /// (RFC 3501 section 6.4.4).
     pub fn day(self) -> i32 {
         day_of(self.unix.saturating_add(self.zone.into()))
     }
@@ -32,13 +32,13 @@ pub fn day_of(unix: i64) -> i32 {
     i32::try_from(unix.div_euclid(DAY)).unwrap_or(if unix < 0 { i32::MIN } else { i32::MAX })
 }
 
-/// Reads the content of a Date field (RFC 5322 sections 3.3 and 4.3), or the day and time that asctime
-/// prints. A time or zone that is missing or makes no sense counts as midnight and UTC.
+/// Parses the content of a Date field (RFC 5322 sections 3.3 and 4.3), or the day and time that asctime prints. A
+/// time or zone that is missing or invalid counts as midnight and UTC.
 pub fn parse_rfc5322(text: &[u8]) -> Option<DateTime> {
     let mut words = Words(text);
     let mut word = words.next()?;
     if word.first()?.is_ascii_alphabetic() && month(word).is_none() {
-        word = words.next()?; // the weekday, which the date itself tells better
+        word = words.next()?; // the weekday, which follows from the date
     }
     let asctime = month(word);
     let (d, m) = match asctime {
@@ -59,7 +59,7 @@ pub fn parse_rfc5322(text: &[u8]) -> Option<DateTime> {
     moment(days_of(y, m, d)?, time.unwrap_or(0), zone)
 }
 
-/// Writes a moment as a Date field wants it, in UTC: `Sat, 01 Jan 2000 00:00:00 +0000`.
+/// A moment as it is written in a Date field, in UTC: `Sat, 01 Jan 2000 00:00:00 +0000`.
 #[expect(clippy::indexing_slicing, reason = "`Civil::of` gives weekdays from 0 to 6")]
 pub fn rfc5322(unix: i64) -> String {
     let c = Civil::of(unix);
@@ -75,19 +75,19 @@ pub fn rfc5322(unix: i64) -> String {
     )
 }
 
-/// A moment in UTC as a part of a file's name: `20000101-000000`.
+/// A moment in UTC for the name of a file: `20000101-000000`.
 pub fn stamp(unix: i64) -> String {
     let c = Civil::of(unix);
     format!("{:04}{:02}{:02}-{:02}{:02}{:02}", c.year, c.month, c.day, c.hour, c.minute, c.second)
 }
 
-/// A moment in UTC as logs have it (RFC 3339): `2000-01-01T00:00:00Z`.
+/// A moment in UTC as in logs (RFC 3339): `2000-01-01T00:00:00Z`.
 pub fn rfc3339(unix: i64) -> String {
     let c = Civil::of(unix);
     format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)
 }
 
-/// Reads a `date-time` of RFC 3501 section 9 without its quotes: ` 1-Feb-2000 10:00:00 +0200`.
+/// Parses a `date-time` of RFC 3501 section 9 without its quotes: ` 1-Feb-2000 10:00:00 +0200`.
 pub fn parse_internal(text: &str) -> Option<DateTime> {
     let (date, rest) = text.trim_start_matches(' ').split_once(' ')?;
     let (time, zone) = rest.split_once(' ')?;
@@ -99,7 +99,7 @@ pub fn parse_internal(text: &str) -> Option<DateTime> {
     moment(i64::from(parse_day(date)?), clock_time(time.as_bytes())?, zone_offset(zone))
 }
 
-/// Appends a moment as INTERNALDATE gives it, in UTC and without the quotes.
+/// Appends a moment as INTERNALDATE, in UTC and without the quotes.
 pub fn write_internal(unix: i64, out: &mut Vec<u8>) {
     let c = Civil::of(unix);
     let two = |out: &mut Vec<u8>, n: u8| out.extend([b'0' + n / 10, b'0' + n % 10]);
@@ -116,7 +116,7 @@ pub fn write_internal(unix: i64, out: &mut Vec<u8>) {
     out.extend(b" +0000");
 }
 
-/// Reads a `date-text` of RFC 3501 section 9, `1-Feb-2000`, as the day counted from 1970-01-01.
+/// Parses a `date-text` of RFC 3501 section 9, `1-Feb-2000`. Returns the day counted from 1970-01-01.
 pub fn parse_day(text: &str) -> Option<i32> {
     let mut parts = text.split('-');
     let (d, m, y) = (parts.next()?, parts.next()?, parts.next()?);
@@ -132,7 +132,7 @@ fn moment(day: i64, seconds: i64, zone: i32) -> Option<DateTime> {
     Some(DateTime { unix: day * DAY + seconds - i64::from(zone), zone })
 }
 
-/// Words of a date: blanks, commas and nested comments stand between them.
+/// Iterates over the words of a date. Blanks, commas and nested comments separate them.
 struct Words<'a>(&'a [u8]);
 
 impl<'a> Iterator for Words<'a> {
@@ -163,7 +163,7 @@ fn number(word: &[u8]) -> Option<u32> {
     word.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))
 }
 
-/// 1 to 12; the names of the months may be abbreviated, or not.
+/// The month, 1 to 12. Its name may be abbreviated or not.
 fn month(word: &[u8]) -> Option<u32> {
     let &[first, second, third] = word.first_chunk()?;
     let name = [first.to_ascii_uppercase(), second.to_ascii_lowercase(), third.to_ascii_lowercase()];
@@ -171,7 +171,7 @@ fn month(word: &[u8]) -> Option<u32> {
     u32::try_from(at + 1).ok()
 }
 
-/// RFC 5322 section 4.3: years of two and three digits.
+/// The year. RFC 5322 section 4.3 defines years of two and three digits.
 fn year(word: &[u8]) -> Option<i64> {
     let n = i64::from(number(word)?);
     Some(match (word.len(), n) {
@@ -181,7 +181,7 @@ fn year(word: &[u8]) -> Option<i64> {
     })
 }
 
-/// `hh:mm` or `hh:mm:ss`, in seconds; a leap second counts as the one before it.
+/// The time `hh:mm` or `hh:mm:ss` in seconds. A leap second counts as the second before it.
 fn clock_time(word: &[u8]) -> Option<i64> {
     let mut parts = word.split(|&b| b == b':' || b == b'.');
     let (h, m) = (number(parts.next()?)?, number(parts.next()?)?);
@@ -189,8 +189,8 @@ fn clock_time(word: &[u8]) -> Option<i64> {
     (h < 24 && m < 60 && s <= 60).then(|| i64::from(h * 3600 + m * 60 + s.min(59)))
 }
 
-/// RFC 5322 section 4.3: military zones and unknown names count as UTC; so does an hour of more than 59 minutes (section 3.3,
-/// RFC 5256 section 2.2).
+/// The zone in seconds ahead of UTC. Military zones and unknown names count as UTC (RFC 5322 section 4.3), and so
+/// does a zone with more than 59 minutes (section 3.3, RFC 5256 section 2.2).
 fn zone_offset(word: &[u8]) -> i32 {
     let hours = |name: &[u8]| {
         const NAMES: [(&[u8; 3], i32); 8] = [
@@ -218,7 +218,7 @@ fn zone_offset(word: &[u8]) -> i32 {
     }
 }
 
-/// Days from 1970-01-01 to a day that exists; years from 1 to 9999.
+/// Days from 1970-01-01 to this day; `None` when the day does not exist, or the year is not from 1 to 9999.
 fn days_of(y: i64, m: u32, d: u32) -> Option<i64> {
     let leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
     let last = match m {
@@ -230,14 +230,14 @@ fn days_of(y: i64, m: u32, d: u32) -> Option<i64> {
     if !(1..=9999).contains(&y) || !(1..=last).contains(&d) {
         return None;
     }
-    // Years that begin in March put the leap day at their end.
+    // In years that begin in March the leap day is the last day.
     let (m, d) = (i64::from(m), i64::from(d));
     let y = if m <= 2 { y - 1 } else { y };
     let day_of_year = (153 * ((m + 9) % 12) + 2) / 5 + d - 1;
     Some(365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + day_of_year - 719_468)
 }
 
-/// A moment in UTC, by the calendar.
+/// A moment in UTC, as a date and a time.
 struct Civil {
     year: i64,
     month: u8,
@@ -249,7 +249,8 @@ struct Civil {
 }
 
 impl Civil {
-    /// Moments outside of the years 0 to 9999, which four digits cannot write, become the nearest.
+    /// The date and time of a moment. Moments outside of the years 0 to 9999, which need more than four digits,
+    /// become the nearest within.
     fn of(unix: i64) -> Civil {
         let unix = unix.clamp(-62_167_219_200, 253_402_300_799);
         let (days, seconds) = (unix.div_euclid(DAY), unix.rem_euclid(DAY));

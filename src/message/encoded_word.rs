@@ -1,28 +1,28 @@
-//! Words in header fields that name their charset (RFC 2047).
+//! Encoded words, which name their charset, in header fields (RFC 2047).
 
 use memchr::memmem;
 
 use super::charset::{self, Charset};
 use super::transfer::Base64;
 
-/// Octets of text in one encoded word: the RFC allows 75 in all, some mail programs take more, and a
-/// word without an end must not cost a look at the whole field each time one begins.
+/// Octets of text in one encoded word at most. The RFC allows 75 in all, some mail programs write more, and a word
+/// without an end must not cause a look at the whole field each time a word begins.
 const MAX_WORD: usize = 1000;
 
-/// The text of an unfolded field, encoded words decoded. Not every place in a field may hold encoded
-/// words, but mail programs put them everywhere, even within quotes.
+/// The text of an unfolded field with its encoded words decoded. Encoded words are not allowed everywhere in a field,
+/// but mail programs write them everywhere, even within quotes.
 pub fn decode(field: &[u8]) -> String {
     let mut out = String::with_capacity(field.len());
     runs(field, |charset, octets| charset::decode(charset, octets, &mut out));
     out
 }
 
-/// What is put into order: a text, or octets that are none in the charset which they claim (RFC 5255 section 4.6).
+/// A value for sorting: a text, or octets that are not valid in the charset that they claim (RFC 5255 section 4.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decoded {
-    /// In Unicode.
+    /// A text in Unicode.
     Text(String),
-    /// A character, U+0000 to U+00FF, for each octet.
+    /// Octets, each as a character from U+0000 to U+00FF.
     Octets(String),
 }
 
@@ -33,7 +33,8 @@ impl Default for Decoded {
 }
 
 impl Decoded {
-    /// Of an unfolded field: its [`decode`]d text, or, if that is no whole one, its octets without the encoding of words.
+    /// The value of an unfolded field: its [`decode`]d text, or, if part of it cannot be decoded, the octets of its
+    /// words.
     pub fn of_field(field: &[u8]) -> Decoded {
         let text = decode(field);
         if !text.contains(char::REPLACEMENT_CHARACTER) {
@@ -44,7 +45,7 @@ impl Decoded {
         Decoded::Octets(out)
     }
 
-    /// Of octets that are UTF-8 or nothing.
+    /// The value of octets that should be UTF-8.
     pub fn of_utf8(octets: &[u8]) -> Decoded {
         match std::str::from_utf8(octets) {
             Ok(text) => Decoded::Text(text.to_owned()),
@@ -52,14 +53,14 @@ impl Decoded {
         }
     }
 
-    /// Its characters.
+    /// The characters of the value.
     pub fn as_str(&self) -> &str {
         match self {
             Decoded::Text(text) | Decoded::Octets(text) => text,
         }
     }
 
-    /// The same kind, with what `change` makes of the characters.
+    /// A value of the same kind, with its characters replaced by what `change` returns.
     pub fn map(&self, change: impl FnOnce(&str) -> String) -> Decoded {
         match self {
             Decoded::Text(text) => Decoded::Text(change(text)),
@@ -68,10 +69,10 @@ impl Decoded {
     }
 }
 
-/// Hands the octets of a field to `take`, those of encoded words decoded, with their charset.
+/// Hands the octets of a field with their charset to `take`, those of encoded words decoded from base64 or Q.
 fn runs(field: &[u8], mut take: impl FnMut(Charset, &[u8])) {
     let mut rest = field;
-    // Octets of encoded words that follow each other: a character may be cut in two between them.
+    // The octets of consecutive encoded words: a character may be cut in two between them.
     let mut run: Option<(Charset, Vec<u8>)> = None;
     let mut from = 0;
     let mut ends = Ends::default();
@@ -81,7 +82,7 @@ fn runs(field: &[u8], mut take: impl FnMut(Charset, &[u8])) {
             from = at + 2;
             continue;
         };
-        // RFC 2047 section 6.2: blanks between encoded words are not shown.
+        // RFC 2047 section 6.2: blanks between encoded words are ignored.
         let apart = run.is_none() || !before.trim_ascii().is_empty();
         let ended = run.take_if(|(previous, _)| apart || *previous != charset);
         ended.iter().for_each(|(charset, octets)| take(*charset, octets));
@@ -96,13 +97,13 @@ fn runs(field: &[u8], mut take: impl FnMut(Charset, &[u8])) {
     take(Charset::Unlabelled, rest);
 }
 
-/// Where the next `?=` of a field is, counted in octets from the field's end: so it is looked for once, however many
-/// words begin before it.
+/// The place of the next `?=` of a field, counted in octets from the field's end. It is searched for once, however
+/// many words begin before it.
 #[derive(Default)]
 struct Ends(Option<usize>);
 
 impl Ends {
-    /// The first place of `?=` in `rest`, the end of the field.
+    /// The offset of the first `?=` in `rest`, which must be the end of the field.
     fn first(&mut self, rest: &[u8]) -> Option<usize> {
         let known = self.0.filter(|&left| left <= rest.len());
         let left = match known {
@@ -114,14 +115,15 @@ impl Ends {
     }
 }
 
-/// The encoded word that `text`, the end of a field, begins with: its charset, its octets, and what follows.
+/// The encoded word at the beginning of `text`, which must be the end of a field: its charset, its octets, and what
+/// follows.
 fn encoded_word<'a>(text: &'a [u8], ends: &mut Ends) -> Option<(Charset, Vec<u8>, &'a [u8])> {
     let text = text.strip_prefix(b"=?")?;
     let mut parts = text.splitn(3, |&b| b == b'?');
     let (name, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
     let end = ends.first(rest).filter(|end| end + 2 <= MAX_WORD)?;
     let (content, after) = (rest.get(..end)?, rest.get(end + 2..)?);
-    // RFC 2231 section 5 lets a language follow the charset.
+    // RFC 2231 section 5 allows a language after the charset.
     let name = name.split(|&b| b == b'*').next()?;
     if name.is_empty() || name.contains(&b' ') {
         return None;
@@ -135,7 +137,7 @@ fn encoded_word<'a>(text: &'a [u8], ends: &mut Ends) -> Option<(Charset, Vec<u8>
     Some((Charset::named(name), octets, after))
 }
 
-/// RFC 2047 section 4.2.
+/// Decodes the Q encoding (RFC 2047 section 4.2).
 fn q_decode(content: &[u8], out: &mut Vec<u8>) {
     let mut rest = content;
     while let Some((&b, after)) = rest.split_first() {
@@ -156,7 +158,7 @@ fn q_decode(content: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// Catches: a look at the rest of the field each time that a word begins.
+    /// Catches: a look at the rest of the field each time a word begins.
     #[test]
     fn the_end_of_a_word_is_looked_for_once() {
         let mut ends = Ends::default();

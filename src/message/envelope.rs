@@ -1,4 +1,4 @@
-//! ENVELOPE (RFC 3501 section 7.4.2): the fields of a header block that mail programs list messages by.
+//! ENVELOPE (RFC 3501 section 7.4.2): the fields of a header block that mail programs need for lists of messages.
 
 use std::borrow::Cow;
 use std::io;
@@ -9,11 +9,11 @@ use super::header::{self, MAX_HEADER};
 use super::nstring::nstring;
 use crate::flash::ReadAt;
 
-/// Addresses of an envelope, for each is some 20 octets more in the response than in the header, and the header is limited
-/// already. Real mail has some thousand at the most.
+/// Addresses of an envelope at most: each takes some 20 octets more in the response than in the header, which is
+/// limited already. Real mail has at most some thousand.
 const MAX_ADDRESSES: usize = 4096;
 
-/// Of these, so many are kept for each of the fields behind the one that is written.
+/// Addresses of an envelope that are reserved for each of the fields that are still to be written.
 const SHARE: usize = 256;
 
 /// The fields, in the order of the response.
@@ -22,10 +22,10 @@ const NAMES: [&str; 10] =
 const FROM: usize = 2;
 const ADDRESSES: Range<usize> = FROM..8;
 
-/// The values of the fields as they stand there, unfolded.
+/// The values of the fields as they are in the header, unfolded.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// Which each is, and its value, in the order in which they came.
+    /// The index in `NAMES` and the value of each field, in the order of the header.
     fields: Vec<(usize, Cow<'a, [u8]>)>,
 }
 
@@ -35,12 +35,12 @@ impl<'a> Envelope<'a> {
         place(name).is_some()
     }
 
-    /// Reads the header block that stands at `header`.
+    /// Reads the header block at `header`.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn of(source: &'a dyn ReadAt, header: Range<u64>) -> io::Result<Envelope<'a>> {
-        // Whole values, since of an address that is cut another one is left.
+        // Whole values, since an address that is cut off would be another address.
         let limit = usize::try_from(MAX_HEADER).unwrap_or(usize::MAX);
         let mut fields = Vec::with_capacity(NAMES.len());
         header::visit(source, header, limit, Envelope::has, |name, value| {
@@ -50,8 +50,8 @@ impl<'a> Envelope<'a> {
         Ok(Envelope { fields })
     }
 
-    /// The value of a field. Of one that must not be repeated the first counts; address lists go on in the next one, as
-    /// obsolete syntax has it (RFC 5322 section 4.5.3).
+    /// The value of a field. When a field must not be repeated, the first one counts; address lists continue in the
+    /// next field of that name, as obsolete syntax allows (RFC 5322 section 4.5.3).
     fn value(&self, at: usize) -> Option<Cow<'_, [u8]>> {
         let mut all = self.fields.iter().filter(|(of, _)| *of == at).map(|(_, value)| &**value);
         let first = all.next()?;
@@ -70,7 +70,7 @@ impl<'a> Envelope<'a> {
     /// Appends the text of the response: what follows the word ENVELOPE.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut left = MAX_ADDRESSES;
-        // Where what was written for it stands, and how many addresses that are.
+        // Where the text for From is, and how many addresses it has.
         let mut from_written = (0..0, 0);
         for at in 0..NAMES.len() {
             out.push(if at == 0 { b'(' } else { b' ' });
@@ -106,14 +106,14 @@ fn place(name: &[u8]) -> Option<usize> {
     NAMES.iter().position(|known| header::is_name(name, known))
 }
 
-/// Appends an address list of `room` addresses at the most, and gives their number; nothing where there is none.
+/// Appends an address list of at most `room` addresses, and returns how many. Appends nothing when there are none.
 fn write_addresses(field: Option<&[u8]>, room: usize, out: &mut Vec<u8>) -> usize {
     let mut written = 0;
     let mut in_group = false;
     for address in Addresses::new(field.unwrap_or_default()) {
         if written >= room {
             if in_group {
-                write_address(&Address::default(), out); // what was begun is ended
+                write_address(&Address::default(), out); // ends the group that was begun
             }
             break;
         }
@@ -211,7 +211,8 @@ mod tests {
         assert!(flood.matches(address).count() <= MAX_ADDRESSES);
     }
 
-    /// Catches: a long field that takes the room of others, and an address that is cut at a limit and is another one then.
+    /// Catches: a long field that takes the room of others, and an address that is cut off at a limit and so becomes
+    /// another one.
     #[test]
     fn a_long_field_costs_no_other_field() {
         let subject = "x".repeat(65_000);

@@ -1,23 +1,24 @@
-//! What SORT takes of an address list: its first address, as ENVELOPE has it.
+//! The first address of an address list, by which SORT sorts.
 
 use super::address::Addresses;
 use super::encoded_word::Decoded;
 
-/// The first address of an unfolded field, or the first group.
+/// The first address or group of an unfolded field.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FirstAddress {
     /// `addr-mailbox` (RFC 5256 section 3: CC, FROM, TO): the local part, or a group's name.
     pub mailbox: Decoded,
-    /// What a mail program shows (RFC 5957 section 3): the name, decoded, or the address where it has none.
+    /// The text that a mail program shows (RFC 5957 section 3): the decoded name, or the address when there is no
+    /// name.
     pub display: Decoded,
 }
 
 impl FirstAddress {
-    /// Of a field's content; nothing of an empty one.
+    /// The first address of a field's content; empty for an empty field.
     pub fn of(field: &[u8]) -> FirstAddress {
         let Some(address) = Addresses::new(field).next() else { return FirstAddress::default() };
         let mailbox = address.mailbox.unwrap_or_default();
-        // A name of which nothing is left once it is decoded is none; what is no name is not decoded.
+        // A name that is empty once it is decoded counts as missing. Other parts are not decoded.
         let name = address.name.map(|name| Decoded::of_field(&name)).filter(|name| !name.as_str().is_empty());
         let display = name.unwrap_or_else(|| match &address.host {
             Some(host) => Decoded::of_utf8(&[&mailbox[..], b"@", host].concat()),
@@ -31,7 +32,7 @@ impl FirstAddress {
 mod tests {
     use super::*;
 
-    /// Catches: an empty name that stands before all others, and a local part that is read as an encoded word.
+    /// Catches: an empty name that comes before all others, and a local part that is decoded as an encoded word.
     #[test]
     fn the_first_address_of_a_list() {
         for (field, mailbox, display) in [

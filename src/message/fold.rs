@@ -1,20 +1,20 @@
-//! Texts as SEARCH compares them: by [`super::collation`], and without regard to how many blanks and line ends stand between two
-//! words: nobody sees where a mail program broke the lines.
+//! Texts as SEARCH compares them: by [`super::collation`], and without regard to the number of blanks and line ends
+//! between two words, since users do not see where a mail program has broken the lines.
 
 use memchr::arch::all::packedpair::HeuristicFrequencyRank;
 use memchr::memmem::{Finder, FinderBuilder};
 
 use super::collation::{collate_ascii, collate_char};
 
-/// A text to look for.
+/// A text to be searched for.
 pub struct Needle {
     finder: Finder<'static>,
-    /// It has blanks. Where it has none it does not matter how many the text has, which saves a walk through it.
+    /// Whether the text has blanks. When it has none, runs of blanks need not be joined in the searched text.
     has_blanks: bool,
 }
 
 impl Needle {
-    /// Looks for `text`; an empty one is everywhere.
+    /// A needle for `text`. An empty one is found everywhere.
     pub fn new(text: &str) -> Needle {
         let mut folded = Vec::new();
         fold(text, &mut folded);
@@ -24,15 +24,15 @@ impl Needle {
         Needle { finder, has_blanks }
     }
 
-    /// Whether the text is part of `text`.
+    /// Whether `text` contains the needle.
     pub fn is_in(&self, text: &str) -> bool {
         let mut folded = Vec::new();
         fold(text, &mut folded);
         self.is_in_folded(&mut folded, 0)
     }
 
-    /// Whether the text is part of what [`fold`] made, from the place `new` on for the first time. It is shorter then,
-    /// where blanks count.
+    /// Whether text that [`fold`] made contains the needle. The text from `new` on is searched for the first time.
+    /// When blanks matter, runs of blanks in it are joined, which makes it shorter.
     pub fn is_in_folded(&self, folded: &mut Vec<u8>, new: usize) -> bool {
         if self.has_blanks {
             join_blanks(folded, new);
@@ -40,35 +40,37 @@ impl Needle {
         self.finder.find(folded).is_some()
     }
 
-    /// Whether it has anything that HTML may write as a reference: all but most ASCII letters and digits and common punctuation. `²`
-    /// is compared as a `2`, `…` as three dots, `™` as `TM`, and small letters are in `ª`, which has no large ones.
+    /// Whether the text contains anything that HTML may write as a reference: everything but most ASCII letters,
+    /// digits and common punctuation. `²` is compared as `2`, `…` as three dots, `™` as `TM`, and `ª` stays a small
+    /// letter, since it has no capital.
     pub fn may_be_references(&self) -> bool {
         let needle = self.finder.needle();
         let one = |b: &u8| !b.is_ascii() || b.is_ascii_lowercase() || b" &<>\"'123".contains(b);
         needle.iter().any(one) || needle.contains(&b'.') || needle.windows(2).any(|two| two == b"TM")
     }
 
-    /// The text as it is compared, a blank for each run of them.
+    /// The text as it is compared, with one blank for each run of blanks.
     pub fn folded(&self) -> &[u8] {
         self.finder.needle()
     }
 
-    /// Whether there is a `"` in it.
+    /// Whether the text contains a `"`.
     pub fn has_quotes(&self) -> bool {
         self.finder.needle().contains(&b'"')
     }
 
-    /// Octets of folded text that can hold its beginning when the next piece holds its end.
+    /// Octets of folded text that must be kept before the next piece, since the needle may begin in one piece and end
+    /// in the next.
     pub fn overlap(&self) -> usize {
         self.finder.needle().len().saturating_sub(1)
     }
 }
 
-/// Which octets of a needle are rare in texts as they are compared: what memchr knows by itself is about texts in both cases, in which
-/// `E` is rarer than `M`.
+/// Which octets of a needle are rare in folded text. The ranks of memchr are for text in both cases of letters, in
+/// which `E` is rarer than `M`.
 struct Rarity;
 
-/// Of A to Z: what memchr has for a to z.
+/// The ranks of A to Z: those that memchr has for a to z.
 const LETTERS: &[u8; 26] = &[
     249, 216, 238, 236, 253, 227, 218, 230, 247, 135, 180, 241, 233, 246, 244, 231, 139, 245, 243, 251, 235,
     201, 196, 240, 214, 152,
@@ -93,12 +95,13 @@ pub fn fold(text: &str, out: &mut Vec<u8>) {
     }
     out.reserve(text.len());
     for c in text.chars() {
-        // Some blanks are no compatibility form of U+0020: line ends of Unicode's own.
+        // Some blanks, the line ends of Unicode, have no compatibility decomposition to U+0020.
         if !c.is_ascii() && c.is_whitespace() { out.push(b' ') } else { collate_char(c, out) }
     }
 }
 
-/// Makes one blank of each run of blanks and line ends, from the place `from` on, before which that is so.
+/// Joins each run of blanks and line ends to one blank, from the offset `from` on. Before that they are joined
+/// already.
 #[expect(
     clippy::indexing_slicing,
     reason = "`kept` is never beyond `at`, and `at` and `end` never beyond the length"
@@ -109,7 +112,7 @@ fn join_blanks(text: &mut Vec<u8>, from: usize) {
     while at < text.len() {
         let end = (at + 8).min(text.len());
         if let Some(&octets) = text[at..end].first_chunk::<8>() {
-            // Eight octets at once, as most are: no line end, and no blank behind a blank.
+            // Eight octets at once: most have no line end, and no blank after a blank.
             let word = u64::from_le_bytes(octets);
             let blanks = zeros(word ^ 0x2020_2020_2020_2020);
             if zeros(word & 0xe0e0_e0e0_e0e0_e0e0) == 0
@@ -143,8 +146,8 @@ fn zeros(word: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Catches: letters that are the same and not found by each other, and such as RFC 5051 tells apart that are: `\u{df}` is no
-    /// `SS`, and a ligature has small letters only.
+    /// Catches: letters that compare as equal and do not find each other, and letters that RFC 5051 distinguishes and
+    /// that do: `\u{df}` is not `SS`, and a ligature has only small letters.
     #[test]
     fn letters_are_found_as_they_are_compared() {
         for (a, b) in [
@@ -168,7 +171,8 @@ mod tests {
         assert!(Needle::new("e").is_in("\u{e9}"), "RFC 5051: its accent comes behind it");
     }
 
-    /// Catches: a phrase that is not found because its line was broken, or because the text has more blanks than the key.
+    /// Catches: a phrase that is not found because its line was broken, or because the text has more blanks than the
+    /// key.
     #[test]
     fn a_run_of_blanks_is_one_blank() {
         for text in [
@@ -187,7 +191,7 @@ mod tests {
         assert!(!Needle::new("one two").is_in("onetwo") && !Needle::new(" one").is_in("one"));
     }
 
-    /// Catches: a blank that is overlooked, or joined to another one, where eight octets are looked at together.
+    /// Catches: a blank that is missed, or joined to another, where eight octets are handled at once.
     #[test]
     fn blanks_are_joined_wherever_they_stand() {
         for (run, one) in [
@@ -215,7 +219,8 @@ mod tests {
         }
     }
 
-    /// Catches: a reference that is compared as ASCII (`&sup2;` is a 2) and not undone, since the text that is looked for is ASCII.
+    /// Catches: a reference that is compared as ASCII (`&sup2;` is a 2) and not undone because the searched text is
+    /// ASCII.
     #[test]
     fn what_html_may_write_as_references() {
         for text in ["m2", "...", "tm", "\u{aa}", "a b", "a&b", "\u{fc}"] {

@@ -1,11 +1,12 @@
-//! The fields of a header block (RFC 5322 section 2.2), of a message or of a MIME part.
+//! The fields of a header block (RFC 5322 section 2.2) of a message or of a MIME part.
 //!
-//! A block ends at its empty line, at a delimiter line of a multipart around it, or with the message.
-//! Lines end with CRLF or LF, or with CR CR LF as scanners write it. What is not a field stays part of the block, under no name.
+//! A block ends at its empty line, at a delimiter line of a multipart around it, or at the end of the message. Lines
+//! end with CRLF or LF, or with CR CR LF, which scanners write. A line that is not a field remains part of the block,
+//! without a name.
 //!
-//! A block has a little more than [`MAX_HEADER`] octets and [`MAX_FIELDS`] fields at the most: it ends before the field that is too much,
-//! without an empty line, and what follows is content for everyone who reads here. So a header is never more work than
-//! that, whatever a message is like.
+//! A block has at most little more than [`MAX_HEADER`] octets and [`MAX_FIELDS`] fields: it ends before the field
+//! that exceeds these limits, without an empty line, and every reader takes what follows for content. So the work for
+//! a header is limited whatever a message contains.
 
 use std::borrow::Cow;
 use std::io;
@@ -18,31 +19,31 @@ use super::boundary::Boundaries;
 use super::window::{LOOKAHEAD, Window};
 use crate::flash::ReadAt;
 
-/// Octets of a header block as it came, but for its empty line. The longest of real mail have 30 KiB of Received and
-/// ARC fields.
+/// Octets of a received header block at most, without its empty line. The longest in real mail have 30 KiB of
+/// Received and ARC fields.
 pub const MAX_HEADER: u64 = 256 * 1024;
 
-/// Fields of a header block as it came.
+/// Fields of a received header block at most.
 pub const MAX_FIELDS: usize = 1000;
 
-/// Octets and fields that this server may have added (Return-Path, Received, From, Date, Message-ID): a message that
-/// was taken with a whole header has one.
+/// Octets and fields that this server may have added (Return-Path, Received, From, Date, Message-ID): a message whose
+/// header was within the limits when it was received stays within them.
 const ADDED: (u64, usize) = (4096, 8);
 
-/// Fields of a header block with these.
+/// Fields of a stored header block at most, including those that this server has added.
 pub(super) const MOST_FIELDS: usize = MAX_FIELDS + ADDED.1;
 
-/// Octets of a field's value that are looked at: some thousand addresses.
+/// Octets of a field's value that are read: some thousand addresses.
 pub const MAX_VALUE: usize = 64 * 1024;
 
-/// Reads field by field, from where the window stands.
+/// Reads a header block field by field, beginning where the window is.
 pub struct Fields<'w, 'a> {
     window: &'w mut Window<'a>,
     outer: &'w Boundaries,
     limit: usize,
-    /// Where the block begins.
+    /// The offset at which the block begins.
     start: u64,
-    /// Fields that were passed.
+    /// How many fields were read.
     passed: usize,
     is_cut: bool,
     name: Vec<u8>,
@@ -50,35 +51,36 @@ pub struct Fields<'w, 'a> {
 }
 
 impl<'w, 'a> Fields<'w, 'a> {
-    /// The block that begins where the window stands, in a part of the multiparts `outer`. Of a value,
-    /// `limit` octets are kept.
+    /// A reader for the block that begins where the window is, in a part of the multiparts `outer`. At most `limit`
+    /// octets of each value are kept.
     pub fn new(window: &'w mut Window<'a>, outer: &'w Boundaries, limit: usize) -> Fields<'w, 'a> {
         let start = window.position();
-        // Names are rarely longer, and what grows octet by octet is slow.
+        // Names are rarely longer, and growing it octet by octet is slow.
         let name = Vec::with_capacity(32);
         Fields { window, outer, limit, start, passed: 0, is_cut: false, name, value: Vec::new() }
     }
 
-    /// Goes on with the block that begins at `start`, of which so many fields were passed.
+    /// Continues with the block that begins at `start`, of which so many fields were read already.
     pub fn going_on(self, start: u64, passed: usize) -> Fields<'w, 'a> {
         Fields { start, passed, ..self }
     }
 
-    /// Fields that were passed.
+    /// How many fields were read.
     pub fn passed(&self) -> usize {
         self.passed
     }
 
-    /// Whether the block ended because it was too much.
+    /// Whether the block ended because it exceeded a limit.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    /// Passes one field, and gives its place with its line ends; keeps its value when it is `wanted`.
-    /// `None`: the block is over, the window stands behind its empty line, or where what is too much begins.
+    /// Reads one field, and returns its place including line ends. Its value is kept when its name is `wanted`.
+    /// Returns `None` at the end of the block: the window is then after the empty line, or where the part that
+    /// exceeds a limit begins.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn next(&mut self, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Option<Range<u64>>> {
         self.name.clear();
         self.value.clear();
@@ -107,7 +109,7 @@ impl<'w, 'a> Fields<'w, 'a> {
                 let (skipped, piece) = piece.split_at(skip.min(piece.len()));
                 skip -= skipped.len();
                 if room > 0 {
-                    // In runs, since building for size makes loops over octets slow.
+                    // In runs, since code that is built for size is slow in loops over octets.
                     for run in piece.split(|b| matches!(b, b'\r' | b'\n')) {
                         value.extend_from_slice(run.get(..room - value.len()).unwrap_or(run));
                     }
@@ -125,7 +127,7 @@ impl<'w, 'a> Fields<'w, 'a> {
         }
     }
 
-    /// The name of the field; empty where a line is none.
+    /// The name of the field; empty for a line that is not a field.
     pub fn name(&self) -> &[u8] {
         &self.name
     }
@@ -136,7 +138,7 @@ impl<'w, 'a> Fields<'w, 'a> {
     }
 }
 
-/// The length of the empty line that `text` begins with.
+/// The length of the empty line at the beginning of `text`; `None` when there is none.
 pub(super) fn empty_line(text: &[u8]) -> Option<usize> {
     match text {
         [b'\n', ..] => Some(1),
@@ -146,10 +148,10 @@ pub(super) fn empty_line(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The length of the header block that a message begins with, its empty line included.
+/// The length of the header block at the beginning of a message, including its empty line.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn length(message: &dyn ReadAt) -> io::Result<u64> {
     let mut window = Window::new(message, 0..u64::MAX);
     let outer = Boundaries::default();
@@ -158,11 +160,11 @@ pub fn length(message: &dyn ReadAt) -> io::Result<u64> {
     Ok(window.position())
 }
 
-/// The places of the fields of the block `header` whose name is `wanted`, and of its empty line
-/// (RFC 3501 section 6.4.5: the blank line is included in all header fetches), ascending and merged.
+/// The places of the fields in the block `header` whose names are `wanted`, and of its empty line (RFC 3501 section
+/// 6.4.5: the blank line is included in all header fetches), ascending and merged.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn select(
     message: &dyn ReadAt,
     header: Range<u64>,
@@ -190,16 +192,17 @@ pub fn select(
     Ok(runs)
 }
 
-/// Whether these are the name of one field: without regard to case, which nearly all write alike.
+/// Whether both are the same field name, without regard to case. Most programs write names alike, so equality is
+/// tested first.
 pub fn is_name(field: &[u8], name: &str) -> bool {
     field == name.as_bytes() || field.eq_ignore_ascii_case(name.as_bytes())
 }
 
-/// Hands the `wanted` fields of the header block at `header`, their names and of their values `limit` octets, unfolded and without
-/// the blanks around them, to `look`, until that says that it has seen enough.
+/// Calls `look` with the name and the value of each `wanted` field in the header block at `header`, until `look`
+/// returns false. Of each value `limit` octets are given, unfolded and without the blanks around it.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn visit<'a>(
     source: &'a dyn ReadAt,
     header: Range<u64>,
@@ -223,10 +226,10 @@ pub fn visit<'a>(
     Ok(())
 }
 
-/// The value of the first field `name` of the header block at `header`.
+/// The value of the first field with this name in the header block at `header`.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn value<'a>(
     source: &'a dyn ReadAt,
     header: Range<u64>,
@@ -235,10 +238,10 @@ pub fn value<'a>(
     values(source, header, [name]).map(|[value]| value)
 }
 
-/// The values of the first fields of these names of the header block at `header`, which is read once.
+/// The values of the first fields with these names in the header block at `header`, which is read once.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn values<'a, const N: usize>(
     source: &'a dyn ReadAt,
     header: Range<u64>,

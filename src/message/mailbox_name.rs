@@ -1,13 +1,13 @@
-//! Mailbox names: modified UTF-7 on the wire (RFC 3501 section 5.1.3), UTF-8 everywhere else, and on the wire, too, where a
-//! client wants it so (RFC 6855).
+//! Mailbox names: modified UTF-7 on the wire (RFC 3501 section 5.1.3), and UTF-8 elsewhere. When a client has enabled
+//! it, they are UTF-8 on the wire, too (RFC 6855).
 //!
-//! Characters outside printable ASCII travel as BASE64 of UTF-16, between `&` and `-`, and `&` itself
-//! as `&-`. Names that are UTF-8 on the wire already, as some clients send them, are understood too.
+//! Modified UTF-7 encodes characters outside of printable ASCII as BASE64 of UTF-16 between `&` and `-`, and `&`
+//! itself as `&-`. Names that are UTF-8 on the wire already, as some clients send them, are accepted too.
 
 use data_encoding::BASE64_NOPAD;
 use unicode_normalization::is_nfc;
 
-/// The name as UTF-8; `None` when it is neither modified UTF-7 nor UTF-8, or holds control characters.
+/// The name in UTF-8; `None` when it is neither modified UTF-7 nor UTF-8, or contains control characters.
 pub fn decode(wire: &[u8]) -> Option<String> {
     let wire = std::str::from_utf8(wire).ok()?;
     let mut name = String::with_capacity(wire.len());
@@ -19,7 +19,7 @@ pub fn decode(wire: &[u8]) -> Option<String> {
             name.push('&');
         } else {
             if encoded.contains('/') {
-                return None; // `,` stands in its place
+                return None; // modified UTF-7 uses `,` instead
             }
             let utf16 = BASE64_NOPAD.decode(encoded.replace(',', "/").as_bytes()).ok()?;
             let (units, []) = utf16.as_chunks::<2>() else { return None };
@@ -33,14 +33,14 @@ pub fn decode(wire: &[u8]) -> Option<String> {
     if name.chars().any(char::is_control) { None } else { Some(name) }
 }
 
-/// The name that is UTF-8 on the wire; `None` when it is none, or holds control characters.
+/// The name when it is UTF-8 on the wire; `None` when it is not UTF-8, or contains control characters.
 pub fn from_utf8(wire: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(wire).ok()?;
     (!name.chars().any(char::is_control)).then(|| name.to_owned())
 }
 
-/// Whether a new mailbox may have this name on a server that speaks UTF-8 (RFC 6855 section 3, RFC 5198 section 2). Which
-/// code points are assigned is not looked at: each year there are more.
+/// Checks that a new mailbox may have this name on a server with UTF-8 (RFC 6855 section 3, RFC 5198 section 2).
+/// Whether its code points are assigned is not checked, since more are assigned each year.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -53,7 +53,7 @@ pub fn net_unicode(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The name as modified UTF-7.
+/// The name in modified UTF-7.
 pub fn encode(name: &str) -> String {
     let mut wire = String::with_capacity(name.len());
     let mut rest = name;
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(decode("Entwürfe".as_bytes()).as_deref(), Some("Entwürfe"), "UTF-8 is understood");
     }
 
-    /// Catches: a modified UTF-7 that is read where names are UTF-8, and a name that is taken for one.
+    /// Catches: modified UTF-7 that is decoded where names are UTF-8, and a name that is taken for modified UTF-7.
     #[test]
     fn names_in_utf8_are_as_they_are() {
         for name in ["Entwürfe", "R&D", "Entw&APw-rfe", "a&b", "台北", "🎊"] {

@@ -1,9 +1,11 @@
-//! Message identifiers in Message-ID, References and In-Reply-To (RFC 5322 section 3.6.4), as threads are made of them.
+//! Message identifiers in Message-ID, References and In-Reply-To (RFC 5322 section 3.6.4), from which threads are
+//! made.
 
 use std::borrow::Cow;
 
-/// The identifiers of an unfolded field, without their angle brackets. Two are the same when their octets are: quotes, which
-/// are not needed, are undone, and comments and blanks left out (RFC 5256 section 3). What is no identifier is passed over.
+/// The identifiers of an unfolded field, without their angle brackets. Two identifiers are the same when their octets
+/// are: unnecessary quotes are removed, and comments and blanks left out (RFC 5256 section 3). Anything else in the
+/// field is skipped.
 pub fn message_ids(field: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     let mut rest = field;
     std::iter::from_fn(move || {
@@ -19,9 +21,10 @@ pub fn message_ids(field: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     })
 }
 
-/// What stands up to the `>`, if it is an identifier, and what is behind it. Where another `<` comes first, that begins one.
+/// The text up to the `>`, if it is an identifier, and the rest after it. When another `<` comes first, an
+/// identifier begins there.
 fn identifier(text: &[u8]) -> (Option<Cow<'_, [u8]>>, &[u8]) {
-    // Nearly all are what stands there.
+    // Nearly all identifiers need no change.
     let end = text.iter().position(|b| matches!(b, b'>' | b'<' | b'\\' | b'"' | b'(' | b' ' | b'\t'));
     if let Some((id, [b'>', behind @ ..])) = end.and_then(|end| text.split_at_checked(end)) {
         return (is_identifier(id).then_some(id.into()), behind);
@@ -30,7 +33,7 @@ fn identifier(text: &[u8]) -> (Option<Cow<'_, [u8]>>, &[u8]) {
     (id.filter(|id| is_identifier(id)).map(Cow::from), behind)
 }
 
-/// As it is without quotes, comments and blanks; `None` where another `<` comes first.
+/// The text up to the `>` without quotes, comments and blanks; `None` when another `<` comes first.
 fn unquoted(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
     let (mut id, mut at, mut quoted, mut depth) = (Vec::new(), 0, false, 0_usize);
     while let Some(&b) = text.get(at) {
@@ -54,7 +57,7 @@ fn unquoted(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
     (Some(id), text.get(at..).unwrap_or_default())
 }
 
-/// Whether it has something on both sides of an `@`.
+/// Whether there is something on both sides of an `@`.
 fn is_identifier(id: &[u8]) -> bool {
     memchr::memrchr(b'@', id).is_some_and(|at| at > 0 && at + 1 < id.len())
 }
@@ -65,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    /// Catches: an identifier that is another one because of its quotes, and words around it that are taken for one.
+    /// Catches: an identifier that differs because of its quotes, and words around it that are taken for one.
     #[test]
     fn identifiers_of_a_field() {
         for (field, expected) in [
@@ -87,7 +90,7 @@ mod tests {
     }
 
     proptest! {
-        /// Catches: an identifier that is another one the short way.
+        /// Catches: an identifier for which the fast path returns something else.
         #[test]
         fn an_identifier_has_a_short_way(text in "[ab@<>\"\\\\() \t]{0,12}") {
             let (id, behind) = unquoted(text.as_bytes());

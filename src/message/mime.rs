@@ -1,7 +1,7 @@
-//! The structure of a message (RFC 2045, RFC 2046): which parts it has and where, found in one pass.
+//! The structure of a message (RFC 2045, RFC 2046): its parts and their places, found in one pass.
 //!
-//! Only places are kept, 48 octets a part; what a part says of itself is read again when asked for.
-//! The pass goes in steps of a window, so that a caller can let others run in between.
+//! Only places are kept, 48 octets a part; the header of a part is read again when it is needed. The pass goes in
+//! steps of a window, so that a caller can give others a turn in between.
 
 use std::io;
 use std::ops::Range;
@@ -14,67 +14,68 @@ use super::parameters::Parameterized;
 use super::window::{LOOKAHEAD, WINDOW, Window, line_end_length};
 use crate::flash::ReadAt;
 
-/// Parts within parts. Forwarded threads reach a dozen; clients and BODYSTRUCTURE recurse that deep.
+/// How deep parts may be nested. Forwarded threads reach a dozen levels; clients and BODYSTRUCTURE recurse as deep.
 const MAX_DEPTH: usize = 32;
 
-/// Parts of a message. Digests have hundreds; what comes after is left in the last one.
+/// Parts of a message at most. Digests have hundreds; parts beyond the limit count as content of the last one.
 const MAX_PARTS: usize = 4096;
 
-/// Octets of a Content-Type: a hundred parameters.
+/// Octets of a Content-Type field that are read: room for a hundred parameters.
 const MAX_CONTENT_TYPE: usize = 8 * 1024;
 
 /// What the media type means for the structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {
-    /// `text/*`, and whatever names no type.
+    /// `text/*`, and a part that names no type.
     Text,
-    /// `multipart/*`: it has parts, one at the least.
+    /// `multipart/*`, which has at least one part.
     Multipart,
-    /// `message/rfc822`: it has one part, the message.
+    /// `message/rfc822`, which has one part, the message.
     Message,
     /// Anything else.
     Other,
-    /// Its header is more than a header may be, so that nobody can say where it ends: what comes behind the limits is
-    /// content of no kind, whatever the header says.
+    /// The header exceeds the limits of a header, so that its end is not known. What comes after the limits is
+    /// content of unknown type, whatever the header says.
     Opaque,
 }
 
 /// A part of a message, or the message itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// What it is.
+    /// What its media type means for the structure.
     pub media: Media,
-    /// Line ends in its content.
+    /// The number of line ends in its content.
     pub lines: u64,
     start: u64,
     content: u64,
     end: u64,
-    /// The place of the first part behind it that is not within it.
+    /// The index of the first part after it that is not within it.
     next: usize,
 }
 
 impl Part {
-    /// Its header, with the empty line.
+    /// The place of its header, including the empty line.
     pub fn header(&self) -> Range<u64> {
         self.start..self.content
     }
-    /// What follows its header.
+    /// The place of its content, which follows the header.
     pub fn content(&self) -> Range<u64> {
         self.content..self.end
     }
-    /// Header and content.
+    /// The place of header and content together.
     pub fn whole(&self) -> Range<u64> {
         self.start..self.end
     }
 }
 
-/// Whether a part of this type holds a message: one with UTF-8 in its header is `message/global` (RFC 6532 section 3.7).
+/// Whether a part of this type contains a message. A message with UTF-8 in its header is `message/global` (RFC 6532
+/// section 3.7).
 pub fn is_message(kind: &[u8], subtype: &[u8]) -> bool {
     let is = |name: &str| subtype.eq_ignore_ascii_case(name.as_bytes());
     kind.eq_ignore_ascii_case(b"message") && (is("rfc822") || is("global"))
 }
 
-/// The parts of a message, each before those within it. There is at least one: the message.
+/// The parts of a message, each before the parts within it. The first is the message itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Structure(Vec<Part>);
 
@@ -82,25 +83,25 @@ impl Structure {
     /// Scans a message.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn of(message: &dyn ReadAt) -> io::Result<Structure> {
         let mut scanner = Scanner::new(message);
         while scanner.step()? {}
         Ok(scanner.finish())
     }
 
-    /// The message.
+    /// The message itself, as a part.
     #[expect(clippy::indexing_slicing, reason = "the scanner begins with the message itself")]
     pub fn message(&self) -> &Part {
         &self.0[0]
     }
 
-    /// All parts, the message first, each before those within it.
+    /// All parts, the message first, each before the parts within it.
     pub fn parts(&self) -> &[Part] {
         &self.0
     }
 
-    /// The parts directly within the part at place `at`.
+    /// The indexes of the parts directly within the part with index `at`.
     pub fn children(&self, at: usize) -> impl Iterator<Item = usize> {
         let end = self.0.get(at).map_or(0, |part| part.next);
         let mut next = at + 1;
@@ -111,18 +112,18 @@ impl Structure {
         })
     }
 
-    /// The place behind the part at place `at` and those within it.
+    /// The index after the part with index `at` and the parts within it.
     pub fn behind(&self, at: usize) -> usize {
         self.0.get(at).map_or(self.0.len(), |part| part.next)
     }
 
-    /// The part that `numbers` lead to (RFC 3501 section 6.4.5). The content of a message that is not a
-    /// multipart is its part 1.
+    /// The part with these part numbers (RFC 3501 section 6.4.5). The content of a message that is not a multipart is
+    /// its part 1.
     pub fn find(&self, numbers: &[u32]) -> Option<&Part> {
         self.0.get(self.place(numbers)?)
     }
 
-    /// The message within the part that `numbers` lead to; the message itself for none.
+    /// The message within the part with these part numbers; the whole message for an empty list.
     pub fn find_message(&self, numbers: &[u32]) -> Option<&Part> {
         if numbers.is_empty() {
             return self.0.first();
@@ -155,7 +156,7 @@ pub struct Scanner<'a> {
     finder: Finder<'static>,
     boundaries: Boundaries,
     parts: Vec<Part>,
-    /// The parts that the window is in, from the outside in.
+    /// The parts that contain the window's position, from the outside in.
     open: Vec<Open>,
     state: State,
 }
@@ -163,25 +164,26 @@ pub struct Scanner<'a> {
 /// A part whose end was not found yet.
 struct Open {
     part: usize,
-    /// Line ends before its content.
+    /// The number of line ends before its content.
     line_ends: u64,
-    /// Of a multipart that was not closed: the place of its boundary.
+    /// The level of its boundary, for a multipart that was not closed.
     level: Option<usize>,
-    /// `multipart/digest`: its parts are messages unless they say otherwise (RFC 2046 section 5.1.5).
+    /// Whether it is `multipart/digest`, whose parts are messages unless they say something else (RFC 2046 section
+    /// 5.1.5).
     digest: bool,
 }
 
 enum State {
-    /// In the header of the innermost part, behind so many fields; its Content-Type if that came already.
+    /// In the header of the innermost part: its Content-Type if that was read already, and how many fields were read.
     Header(Option<Vec<u8>>, usize),
-    /// In the content of the innermost part; at the beginning of a line, which a line end of that
-    /// many octets stands before, or anywhere.
+    /// In the content of the innermost part. `Some` at the beginning of a line: the octets of the line end before it.
+    /// `None` anywhere else.
     Content(Option<u64>),
     Done,
 }
 
 impl<'a> Scanner<'a> {
-    /// At the beginning of `message`.
+    /// A scanner at the beginning of `message`.
     pub fn new(message: &'a dyn ReadAt) -> Scanner<'a> {
         let mut scanner = Scanner {
             window: Window::new(message, 0..u64::MAX),
@@ -195,15 +197,15 @@ impl<'a> Scanner<'a> {
         scanner
     }
 
-    /// Octets that were seen.
+    /// Octets that were scanned so far.
     pub fn passed(&self) -> u64 {
         self.window.position()
     }
 
-    /// Goes on for about one window, or a field where that is longer. `false`: the whole message was seen.
+    /// Scans about one window, or one field when that is longer. Returns `false` when the whole message was scanned.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn step(&mut self) -> io::Result<bool> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Header(content_type, passed) => self.header(content_type, passed)?,
@@ -213,7 +215,7 @@ impl<'a> Scanner<'a> {
         Ok(!matches!(self.state, State::Done))
     }
 
-    /// The structure, as far as the message was seen.
+    /// The structure, as far as the message was scanned.
     pub fn finish(mut self) -> Structure {
         self.close(0, self.window.position(), self.window.line_ends());
         Structure(self.parts)
@@ -248,7 +250,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Of a header that is too much no Content-Type counts.
+    /// Begins the content of the innermost part. Its Content-Type is ignored when the header exceeds a limit.
     fn begin_content(&mut self, content_type: Option<&Parameterized>) {
         self.state = State::Content(Some(0));
         let room = self.open.len() < MAX_DEPTH && self.parts.len() < MAX_PARTS;
@@ -278,7 +280,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Looks for a delimiter line in what the window shows.
+    /// Looks for a delimiter line in the text that the window shows.
     fn content(&mut self, line_start: Option<u64>) -> io::Result<()> {
         let text = self.window.fill(LOOKAHEAD)?;
         if text.is_empty() {
@@ -296,7 +298,7 @@ impl<'a> Scanner<'a> {
                 let eol = line_end_length(text.get(..line_end).unwrap_or_default());
                 let line = text.get(line_end + 1..).unwrap_or_default();
                 if line.len() < MAX_LINE && !all {
-                    pass = line_end.saturating_sub(2); // the next window shows all of it
+                    pass = line_end.saturating_sub(2); // the next window shows the whole line
                     break;
                 }
                 if let Some(delimiter) = self.boundaries.delimiter(line) {
@@ -312,7 +314,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// A delimiter line stands `ahead`, and before it a line end of `eol` octets, which belongs to it.
+    /// Handles a delimiter line `ahead` octets away. The line end before it, of `eol` octets, belongs to it.
     fn delimiter(&mut self, delimiter: Delimiter, ahead: usize, eol: u64) -> io::Result<()> {
         self.window.advance(ahead);
         let at = self.window.position();
@@ -339,8 +341,8 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Of the innermost multipart, which ends at the offset `end`: a multipart has a part, so where no delimiter came, all of
-    /// it is shown as one.
+    /// Gives the innermost multipart, which ends at the offset `end`, a part when no delimiter came: all of its
+    /// content becomes one part, since a multipart must have one.
     fn fill_multipart(&mut self, end: u64, line_ends: u64) {
         let Some(open) = self.open.last() else { return };
         let next = self.parts.len() + 1;

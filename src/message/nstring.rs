@@ -1,11 +1,11 @@
-//! Strings as IMAP replies write them (RFC 3501 section 4.3).
+//! Strings as in IMAP responses (RFC 3501 section 4.3).
 
 use memchr::{memchr2, memchr3};
 
-/// Lines of a reply stay within what clients can be trusted to read (RFC 2683 section 3.2.1.5).
+/// Octets of a quoted string at most: some clients cannot read longer lines (RFC 2683 section 3.2.1.5).
 const MAX_QUOTED: usize = 1000;
 
-/// Appends a string: quoted, or a literal when it holds what a quoted one cannot.
+/// Appends a string: quoted, or a literal when it contains octets that a quoted string cannot.
 pub fn string(text: &[u8], out: &mut Vec<u8>) {
     let quotable = text.is_ascii() && memchr3(b'\r', b'\n', 0, text).is_none();
     if text.len() <= MAX_QUOTED && quotable {
@@ -22,7 +22,7 @@ pub fn string(text: &[u8], out: &mut Vec<u8>) {
         out.push(b'"');
     } else {
         out.extend(format!("{{{}}}\r\n", text.len()).as_bytes());
-        // No string may hold a NUL (CHAR8 of RFC 3501 section 9).
+        // NUL is not allowed in a string (CHAR8 of RFC 3501 section 9).
         out.extend(text.iter().map(|&b| if b == 0 { b'?' } else { b }));
     }
 }

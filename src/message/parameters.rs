@@ -1,23 +1,23 @@
-//! Values with parameters, as Content-Type and Content-Disposition have them (RFC 2045 section 5.1,
-//! RFC 2183), and the longer parameters of RFC 2231.
+//! Values with parameters, as in Content-Type and Content-Disposition (RFC 2045 section 5.1, RFC 2183), and the
+//! extended parameters of RFC 2231.
 
 use super::charset::{self, Charset};
 use super::encoded_word::decode;
 
-/// Parameters of one field that are kept; more are only seen in attacks.
+/// Parameters of one field that are kept; more occur only in attacks.
 const MAX_PARAMETERS: usize = 64;
 
-/// `value; name=value; …`
+/// A field with parameters: `value; name=value; …`
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Parameterized {
-    /// What stands before the parameters, without blanks and comments.
+    /// The value before the parameters, without blanks and comments.
     pub value: Vec<u8>,
-    /// Names and values as they stand there, without their quotes.
+    /// Names and values of the parameters as they are in the field, without quotes.
     pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Parameterized {
-    /// Reads an unfolded field; makes sense of whatever comes.
+    /// Parses an unfolded field. Any text gives a result.
     pub fn parse(text: &[u8]) -> Parameterized {
         let mut text = Text { rest: text, comments_end: true };
         let value = text.until(b";", Word::Value);
@@ -35,13 +35,13 @@ impl Parameterized {
         Parameterized { value, parameters }
     }
 
-    /// The first word of the value: nothing of what follows a blank in a Content-Transfer-Encoding means anything.
+    /// The first word of the value. In a Content-Transfer-Encoding nothing after a blank has a meaning.
     pub fn first_word(&self) -> &[u8] {
         self.value.split(u8::is_ascii_whitespace).next().unwrap_or_default()
     }
 
-    /// Type and subtype of a Content-Type; `None` where there are not both. What follows a blank is
-    /// neither: a semicolon is missing there.
+    /// Type and subtype of a Content-Type; `None` unless there are both. Text after a blank does not belong to them:
+    /// a semicolon is missing there.
     pub fn media_type(&self) -> Option<(&[u8], &[u8])> {
         let slash = self.value.iter().position(|&b| b == b'/')?;
         let (kind, subtype) =
@@ -50,8 +50,8 @@ impl Parameterized {
         (!kind.is_empty() && !subtype.is_empty()).then_some((kind, subtype))
     }
 
-    /// The octets of the parameter `name`; in RFC 2231's ways of writing, its continuations put
-    /// together and its percent encoding undone.
+    /// The octets of the parameter `name`. In the forms of RFC 2231, continuations are joined and percent encoding is
+    /// undone.
     pub fn get(&self, name: &str) -> Option<Vec<u8>> {
         let plain = self.parameters.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()));
         if let Some((_, value)) = plain {
@@ -60,8 +60,8 @@ impl Parameterized {
         self.extended(name).map(|(_, value)| value)
     }
 
-    /// The texts of the parameter `name`: many programs send one for those that do not know RFC 2231, and one for the
-    /// others.
+    /// The texts of the parameter `name`. Many programs send it twice: once for programs that do not know RFC 2231,
+    /// and once in that form.
     pub fn texts(&self, name: &str) -> Vec<String> {
         let plain = self.parameters.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()));
         let mut texts: Vec<String> = plain.map(|(_, value)| decode(value)).collect();
@@ -77,8 +77,8 @@ impl Parameterized {
         texts
     }
 
-    /// All of them as RFC 2231 means them: continuations are put together, and what names a character set is UTF-8 then, with
-    /// an asterisk behind its name (RFC 9051 section 7.5.2).
+    /// All parameters as RFC 2231 defines them: continuations are joined, and a value with a character set becomes
+    /// UTF-8, with an asterisk after its name (RFC 9051 section 7.5.2).
     pub fn decoded(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut all: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let mut whole: Vec<String> = Vec::new();
@@ -106,10 +106,10 @@ impl Parameterized {
         all
     }
 
-    /// The parameter `name` in RFC 2231's ways of writing, and the character set that it names.
+    /// The parameter `name` in the forms of RFC 2231, and the character set that it names.
     fn extended(&self, name: &str) -> Option<(Option<Charset>, Vec<u8>)> {
         let mut charset = None;
-        // `name*`, or `name*0`, `name*1` and so on, each with another `*` where it is encoded.
+        // `name*`, or `name*0`, `name*1` and so on, each with another `*` when it is encoded.
         let mut whole: Option<Vec<u8>> = None;
         for section in [None].into_iter().chain((0..MAX_PARAMETERS).map(Some)) {
             let Some((encoded, value)) = self.section(name, section) else {
@@ -141,7 +141,7 @@ impl Parameterized {
         whole.map(|whole| (charset, whole))
     }
 
-    /// A section of a parameter, or the only one, and whether it is encoded.
+    /// A section of a parameter, or the whole of it for `None`, and whether it is encoded.
     fn section(&self, name: &str, section: Option<usize>) -> Option<(bool, &[u8])> {
         self.parameters.iter().find_map(|(n, value)| {
             let value = value.as_slice();
@@ -168,26 +168,26 @@ fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Names of parameters are not longer.
+/// Octets of a parameter's name at most.
 const MAX_NAME: usize = 40;
 
-/// What [`Text::until`] reads.
+/// The kinds of words that [`Text::until`] reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
-    /// What the parameters belong to.
+    /// The value before the parameters.
     Value,
     /// The name of a parameter.
     Name,
     /// The value of a parameter.
     Parameter,
-    /// That of one which may have blanks and anything else in it, quoted or not.
+    /// The value of a parameter that may contain blanks and anything else, quoted or not.
     FileName,
 }
 
-/// The rest of a field.
+/// The rest of a field that is being parsed.
 struct Text<'a> {
     rest: &'a [u8],
-    /// No comment was begun that is not closed: each would be another walk through the field.
+    /// Whether all comments so far were closed. Otherwise each further one would be another walk through the field.
     comments_end: bool,
 }
 
@@ -204,7 +204,7 @@ impl Text<'_> {
         Some(b)
     }
 
-    /// Whether `name=` comes next: then a semicolon is missing.
+    /// Whether `name=` comes next, so that a semicolon is missing before it.
     fn begins_parameter(&self) -> bool {
         let is_name = |b: &&u8| b.is_ascii_alphanumeric() || b"-_*".contains(b);
         let name = self.rest.iter().take(MAX_NAME).take_while(is_name).count();
@@ -213,14 +213,14 @@ impl Text<'_> {
         name > 0 && behind.first() == Some(&b'=')
     }
 
-    /// What stands before one of `ends`, without quotes, comments and blanks around it. A comment
-    /// begins after a blank: file names hold parentheses, quoted or not. A parameter that follows without a semicolon ends
-    /// it, too, where it cannot be a part of it.
+    /// The text before one of `ends`, without quotes, comments and blanks around it. A comment begins only after a
+    /// blank, since file names contain parentheses, quoted or not. A parameter without a semicolon before it also
+    /// ends the text when it cannot be part of it.
     fn until(&mut self, ends: &[u8], kind: Word) -> Vec<u8> {
         let mut word = Vec::new();
-        let mut quoted_to = 0; // blanks up to there were meant
+        let mut quoted_to = 0; // blanks up to this length are part of the text
         let mut blank = true;
-        let mut quoted = false; // a quoted string came last, but for blanks
+        let mut quoted = false; // a quoted string came last, except for blanks
         while let Some(&b) = self.rest.first().filter(|b| !ends.contains(b)) {
             let may_end = match kind {
                 Word::Value => blank,
@@ -260,7 +260,7 @@ impl Text<'_> {
         }
     }
 
-    /// One that is not closed is only its first character.
+    /// Skips a comment. Of one that is not closed, only the first character is skipped.
     fn comment(&mut self) {
         let begin = self.rest;
         let mut depth = 1usize;
@@ -312,7 +312,7 @@ mod tests {
             // Comments.
             ("base64(c)", "base64"),
             ("(c)base64 (c) (d(e))", "base64"),
-            // One that is not closed is looked for once.
+            // The end of a comment is searched for once when it is not closed.
             ("text/plain (a (b) c", "text/plain a b) c"),
             ("text/plain (open; charset=utf-8 (open", "text/plain open|charset=utf-8 open"),
             ("", ""),
@@ -337,7 +337,8 @@ mod tests {
         }
     }
 
-    /// Catches: a name that is not found since only that for old programs was looked at, or in the wrong character set.
+    /// Catches: a name that is not found because only the form for old programs was read, or because its character
+    /// set is wrong.
     #[test]
     fn texts_of_every_way_of_writing() {
         for (text, expected) in [

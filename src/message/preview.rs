@@ -1,4 +1,4 @@
-//! The beginning of what a reader sees of a message (RFC 8970), for lists of messages.
+//! The beginning of the text that a reader sees of a message (RFC 8970), for lists of messages.
 
 use std::io;
 
@@ -10,15 +10,15 @@ use super::references::References;
 use super::transfer::TransferDecoder;
 use crate::flash::ReadAt;
 
-/// Characters of a preview (RFC 8970 section 3.2).
+/// Characters of a preview at most (RFC 8970 section 3.2).
 const CHARACTERS: usize = 200;
-/// Octets of a part that are looked at: style sheets stand before the text of many.
+/// Octets of a part that are read: in many parts style sheets come before the text.
 const LOOKED_AT: u64 = 64 * 1024;
-/// Parts that are looked at.
+/// Parts that are examined at most.
 const PARTS: usize = 32;
 
-/// Makes the first 200 characters of the text that a reader sees first, in one line: the first plain text, else the first HTML
-/// without its markup; empty where there is neither. It goes part by part.
+/// Makes the first 200 characters of the text that a reader sees first, in one line: the first plain text, or else
+/// the first HTML without its markup; empty when there is neither. It works part by part.
 pub struct Preview<'a> {
     message: &'a dyn ReadAt,
     texts: std::vec::IntoIter<&'a Part>,
@@ -26,7 +26,7 @@ pub struct Preview<'a> {
     passed: u64,
 }
 
-/// A part, and what its header says of its content.
+/// A part, and its header fields about the content.
 struct Text<'a> {
     part: &'a Part,
     content_type: Parameterized,
@@ -34,21 +34,21 @@ struct Text<'a> {
 }
 
 impl<'a> Preview<'a> {
-    /// Nothing is looked at yet.
+    /// A preview for which nothing was read yet.
     pub fn new(message: &'a dyn ReadAt, structure: &'a Structure) -> Preview<'a> {
         let texts = structure.parts().iter().filter(|part| part.media == Media::Text).take(PARTS);
         Preview { message, texts: texts.collect::<Vec<_>>().into_iter(), html: None, passed: 0 }
     }
 
-    /// Octets that were looked at.
+    /// Octets that were read so far.
     pub fn passed(&self) -> u64 {
         self.passed
     }
 
-    /// Looks at one part more; `None`: not there yet.
+    /// Examines one more part. Returns the preview; `None` when it is not finished.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn step(&mut self) -> io::Result<Option<String>> {
         let Some(part) = self.texts.next() else {
             let Some(html) = self.html.take() else { return Ok(Some(String::new())) };
@@ -91,7 +91,7 @@ impl<'a> Preview<'a> {
     }
 }
 
-/// HTML without tags and comments, and without what is between those of elements that show no text.
+/// HTML without tags and comments, and without the content of elements that show no text.
 fn without_markup(html: &str) -> String {
     let (mut text, mut rest) = (String::new(), html);
     while let Some((before, tag)) = rest.split_once('<') {
@@ -119,7 +119,7 @@ fn without_markup(html: &str) -> String {
     text + rest
 }
 
-/// What stands behind the end tag of an element.
+/// The text after the end tag of an element.
 fn behind_end_of<'a>(html: &'a str, element: &str) -> &'a str {
     let ends = html.match_indices("</").find(|(at, _)| {
         html.get(at + 2..at + 2 + element.len()).is_some_and(|name| name.eq_ignore_ascii_case(element))
@@ -127,7 +127,8 @@ fn behind_end_of<'a>(html: &'a str, element: &str) -> &'a str {
     ends.and_then(|(at, _)| html.get(at..)?.split_once('>')).map_or("", |(_, rest)| rest)
 }
 
-/// The first characters, runs of blanks and line ends as one blank, nothing that is not seen.
+/// The first characters of a text, with one blank for each run of blanks and line ends, and without invisible
+/// characters.
 fn one_line(text: &str) -> String {
     let mut line = String::new();
     let mut room = CHARACTERS;
@@ -200,7 +201,7 @@ mod tests {
         }
     }
 
-    /// Catches: more than RFC 8970 allows, and a limit in octets.
+    /// Catches: more characters than RFC 8970 allows, and a limit that counts octets.
     #[test]
     fn no_more_than_200_characters() {
         for word in ["ü", "üü ", "\u{200b}"] {

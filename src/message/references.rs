@@ -1,12 +1,12 @@
-//! Character references of HTML (`&uuml;`, `&#252;`), undone in pieces: what a reader sees of them. Those of Latin-1 and the
-//! usual punctuation; others stay as they are, and so do tags.
+//! Undoes character references of HTML (`&uuml;`, `&#252;`) in pieces. The names of Latin-1 and of the usual
+//! punctuation are known; other references stay as they are, and so do tags.
 
 use memchr::memchr;
 
-/// Octets of a reference between `&` and `;`.
+/// Octets between `&` and `;` at most.
 const MAX: usize = 10;
 
-/// U+00A0 and what follows it.
+/// The names of U+00A0 and of the characters that follow it.
 const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 sup3 \
     acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc Atilde Auml Aring AElig \
     Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash Ugrave \
@@ -41,17 +41,17 @@ const OTHERS: [(&str, char); 22] = [
 /// Undoes references, piece by piece.
 #[derive(Debug, Default)]
 pub struct References {
-    /// The beginning of one whose end the next piece brings.
+    /// The beginning of a reference whose end comes with the next piece.
     begun: String,
 }
 
 impl References {
-    /// Whether the next piece has to be looked at.
+    /// Whether the next piece may contain references or end one.
     pub fn are_in(&self, octets: &[u8]) -> bool {
         !self.begun.is_empty() || memchr(b'&', octets).is_some()
     }
 
-    /// Appends what `piece` means; it is the `last`, or more come.
+    /// Appends `piece` with its references undone. `last` says whether it is the last piece.
     pub fn undo(&mut self, piece: &str, last: bool, out: &mut String) {
         let text = std::mem::take(&mut self.begun) + piece;
         let mut rest = text.as_str();

@@ -1,7 +1,8 @@
-//! Does a message contain a text? As `i;unicode-casemap` compares (RFC 5255), in whatever charset and encoding it was sent
-//! (RFC 3501 section 6.4.4); attachments that are no text are passed over, their names are not.
+//! Whether a message contains a text, compared by `i;unicode-casemap` (RFC 5255), in any charset and encoding (RFC
+//! 3501 section 6.4.4). Attachments that are not text are skipped, but their names are searched.
 //!
-//! A search goes in steps of a window, so that a caller can let others run in between. Which texts a message has, `message::texts` tells.
+//! A search goes in steps of a window, so that a caller can give others a turn in between. `message::texts` finds the
+//! texts of a message.
 
 use std::io;
 use std::ops::Range;
@@ -14,16 +15,16 @@ pub use super::texts::Scope;
 use super::texts::{Look, Walk};
 use crate::flash::ReadAt;
 
-/// Whether a field `name` of the header block at `header` contains the text of `needle`.
+/// Whether a field `name` in the header block at `header` contains the needle.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn in_field(source: &dyn ReadAt, header: Range<u64>, name: &str, needle: &Needle) -> io::Result<bool> {
     let wanted = |field: &[u8]| header::is_name(field, name);
     any(source, header, MAX_VALUE, wanted, |value| needle.is_in(&decode(value)))
 }
 
-/// Whether `found` holds for the value of one of the `wanted` fields.
+/// Whether `found` is true for the value of one of the `wanted` fields.
 fn any(
     source: &dyn ReadAt,
     header: Range<u64>,
@@ -39,19 +40,19 @@ fn any(
     Ok(is_there)
 }
 
-/// Whether a field `name` of the header block at `header` has the text of `needle` in its addresses as ENVELOPE takes
-/// them apart: names decoded, comments and quotes gone (RFC 3501 section 6.4.4: FROM, TO, CC, BCC). An address is written
-/// `name <mailbox@host>`, a list with `, ` in between.
+/// Whether the addresses of a field `name` in the header block at `header` contain the needle. They are split as for
+/// ENVELOPE: names are decoded, comments and quotes removed (RFC 3501 section 6.4.4: FROM, TO, CC, BCC). An address
+/// is searched as `name <mailbox@host>`, a list with `, ` between its addresses.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn in_addresses(
     source: &dyn ReadAt,
     header: Range<u64>,
     name: &str,
     needle: &Needle,
 ) -> io::Result<bool> {
-    // Who copies an address from a header has the quotes of names, too.
+    // A user who copies an address from a header copies the quotes of the name, too.
     let forms: &[bool] = if needle.has_quotes() { &[false, true] } else { &[false] };
     let wanted = |field: &[u8]| header::is_name(field, name);
     address_lists(source, header, wanted, |field| {
@@ -59,10 +60,10 @@ pub fn in_addresses(
     })
 }
 
-/// Hands the texts that [`in_addresses`] looks into to `look`, of all fields that it looks for.
+/// Calls `look` with the texts that [`in_addresses`] searches, for all fields that it is used for.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn texts_of_addresses(
     source: &dyn ReadAt,
     header: Range<u64>,
@@ -76,26 +77,26 @@ pub fn texts_of_addresses(
     address_lists(source, header, wanted, show).map(drop)
 }
 
-/// The fields in whose addresses SEARCH looks (RFC 3501 section 6.4.4).
+/// The fields whose addresses SEARCH searches (RFC 3501 section 6.4.4).
 const ADDRESSED: [&str; 4] = ["From", "To", "Cc", "Bcc"];
 
-/// Whether `found` holds for one of the `wanted` fields.
+/// Whether `found` is true for one of the `wanted` fields.
 fn address_lists(
     source: &dyn ReadAt,
     header: Range<u64>,
     wanted: impl Fn(&[u8]) -> bool,
     found: impl FnMut(&[u8]) -> bool,
 ) -> io::Result<bool> {
-    // The whole list, as ENVELOPE: an address that is cut is another one.
+    // The whole list, as for ENVELOPE: an address that is cut off would be another address.
     any(source, header, usize::try_from(MAX_HEADER).unwrap_or(usize::MAX), wanted, found)
 }
 
-/// The text of an address list, its names in quotes or not.
+/// The text of an address list, with its names in quotes or not.
 fn list(field: &[u8], quoted: bool) -> String {
     let mut text = String::new();
     for address in Addresses::new(field) {
         let Some(host) = address.host else {
-            // A group begins, or ends.
+            // A group begins or ends.
             match address.mailbox {
                 Some(name) => text.extend([&decode(&name), ": "]),
                 None => text.push_str("; "),
@@ -116,27 +117,28 @@ fn list(field: &[u8], quoted: bool) -> String {
     text
 }
 
-/// Looks for a text in a whole message, step by step.
+/// Searches a whole message for a text, step by step.
 pub struct Search<'a> {
     walk: Walk<'a>,
     needle: &'a Needle,
 }
 
 impl<'a> Search<'a> {
-    /// Begins to look for `needle` in `message`.
+    /// Begins to search `message` for `needle`.
     pub fn new(message: &'a dyn ReadAt, needle: &'a Needle, scope: Scope) -> Search<'a> {
         Search { walk: Walk::new(message, scope), needle }
     }
 
-    /// Octets that were looked at.
+    /// Octets that were read so far.
     pub fn passed(&self) -> u64 {
         self.walk.passed()
     }
 
-    /// Looks into about one window more, or a header where that is longer; `None`: not decided yet.
+    /// Searches about one more window, or a header when that is longer. Returns the result; `None` when it is not
+    /// decided yet.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn step(&mut self) -> io::Result<Option<bool>> {
         self.walk.step(&mut self.needle)
     }
@@ -255,7 +257,7 @@ Action: failed
         assert!(!has("Cc", "") && !has("Subject", "inner"));
     }
 
-    /// Catches: a charset, an encoding or a kind of text that is passed over, though a reader sees it.
+    /// Catches: a charset, an encoding or a kind of text that is skipped, although a reader sees the text.
     #[test]
     fn what_a_reader_sees_is_found() {
         for (message, text) in [
@@ -279,7 +281,8 @@ Action: failed
         assert!(found(&part, "\u{41f}\u{440}", Scope::Body));
     }
 
-    /// Catches: a comment, quotes or a fold within an address that keep it from being found, and a comment that is found.
+    /// Catches: a comment, quotes or a fold within an address that prevent it from being found, and a comment that is
+    /// found.
     #[test]
     fn addresses_are_found_as_envelope_has_them() {
         let header = "From: ann(home)@home.test (Ann \\(B.\\))\r\n\

@@ -1,10 +1,12 @@
-//! What of a message may be found, in few octets: so that a search need not open what it will not find.
+//! A signature tells in few octets which texts a message may contain, so that a search need not open messages in
+//! vain.
 //!
-//! A signature is a Bloom filter with one hash function over the grams, runs of three octets or of four, of all texts that a
-//! search looks into, as it looks into them: decoded, collated, fields and names of files and addresses in all their
-//! forms. Where it lacks a gram of a key, reading would not find the key; otherwise it may. Grams with a blank are left out:
-//! a search joins blanks or not, and between two words nearly every gram occurs. The last octet says of what length the
-//! grams are, and how many of them were left out for want of room.
+//! A signature is a Bloom filter with one hash function over the grams, runs of three or of four octets, of all texts
+//! that a search reads, in the form in which it reads them: decoded and collated, with fields, file names and
+//! addresses in all their forms. When the signature lacks a gram of a key, the message does not contain the key;
+//! otherwise it may. Grams with a blank are left out: a search joins blanks or not, and nearly every gram occurs
+//! between two words. The last octet says which length the grams have, and how many of them were kept when there was
+//! not room for all.
 
 use std::io;
 
@@ -14,32 +16,35 @@ use super::search::texts_of_addresses;
 use super::texts::{Look, Scope, Walk};
 use crate::flash::ReadAt;
 
-/// Counts the ways in which signatures were made. It grows with each change of `message::texts`, of charsets, of collation, of the
-/// hash or of the form: signatures of another version say nothing.
+/// The version of signatures. It must be raised with each change of `message::texts`, of charsets, of collation, of
+/// the hash or of the form: signatures of another version are ignored.
 pub const VERSION: u8 = 3;
 
-/// Octets of a signature at the most.
+/// Octets of a signature at most.
 pub const MAX: usize = 8 * 1024;
 
 /// Places of the widest filter.
 const PLACES: usize = MAX * 8;
 
-/// A filter has so many halves of a place for each place of the widest one that is set.
+/// A filter has so many halves of a place for each place that is set in the widest filter.
 const HALVES: usize = 5;
 
-/// A signature is no longer than this part of its message: writing is what wears flash, and reading is what it is to save.
+/// A signature is at most one part in so many of its message: writing wears flash, and reading is what a signature
+/// saves.
 const SHARE: u64 = 24;
 
-/// Octets of a signature that every message may have: a page is read for the smallest, too.
+/// Octets of a signature that every message may have: a whole page is read even for the smallest message.
 const LEAST: usize = 128;
 
-/// A message with more places of trigrams has them of four octets: in a long text nearly every three letters stand somewhere.
+/// Places of trigrams above which a message gets grams of four octets: in a long text nearly every run of three
+/// letters occurs.
 const LONG: usize = 1500;
 
-/// In the last octet: the grams are of four octets.
+/// The flag in the last octet that says that the grams have four octets.
 const FOURS: u8 = 0x80;
 
-/// Of so many grams, one to all are kept: where a message has more than its filter takes, fewer tell more.
+/// Of so many grams, one to all are kept: when a message has more grams than its filter has room for, fewer tell
+/// more.
 const SAMPLES: usize = 16;
 
 /// Makes the signature of a message, step by step.
@@ -47,27 +52,27 @@ pub struct Signer<'a> {
     message: &'a dyn ReadAt,
     walk: Walk<'a>,
     grams: Grams,
-    /// The addresses have been looked at.
+    /// Whether the addresses were read.
     begun: bool,
 }
 
 impl<'a> Signer<'a> {
-    /// Begins with `message`, which has this `structure`.
+    /// A signer for `message`, which has this `structure`.
     pub fn new(message: &'a dyn ReadAt, structure: Structure) -> Signer<'a> {
         let walk = Walk::over(message, structure, Scope::Text);
         Signer { message, walk, grams: Grams::default(), begun: false }
     }
 
-    /// Octets that were looked at.
+    /// Octets that were read so far.
     pub fn passed(&self) -> u64 {
         self.walk.passed()
     }
 
-    /// Looks at about one window more, or a header where that is longer; `None`: not all of it yet. An empty signature says
-    /// nothing.
+    /// Reads about one more window, or a header when that is longer. Returns the signature; `None` when it is not
+    /// finished. An empty signature says nothing.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn step(&mut self) -> io::Result<Option<Vec<u8>>> {
         if !self.begun {
             self.begun = true;
@@ -82,11 +87,12 @@ impl<'a> Signer<'a> {
     }
 }
 
-/// The grams of texts: two of the widest filters, a bit for each place.
+/// The grams of texts, in two filters of the widest kind, with a bit for each place.
 struct Grams {
     three: Vec<u64>,
     four: Vec<u64>,
-    /// HTML is looked at with its references as they stand, and, where there are some, with what they mean.
+    /// Whether references in HTML are undone. HTML is read with its references as they are, and, when it has some,
+    /// once more with them undone.
     undoes: bool,
     folded: Vec<u8>,
 }
@@ -108,7 +114,7 @@ impl Grams {
         });
     }
 
-    /// The filter, as narrow as what is in it allows, of a message of so many octets.
+    /// The filter for a message of `size` octets, as narrow as its contents allow.
     fn signature(&self, size: u64) -> Vec<u8> {
         let set = |filter: &[u64]| filter.iter().map(|word| word.count_ones() as usize).sum::<usize>();
         let is_long = set(&self.three) > LONG;
@@ -116,7 +122,7 @@ impl Grams {
         let set = set(filter);
         let share = usize::try_from(size / SHARE).unwrap_or(MAX).clamp(LEAST, MAX) - 1;
         let octets = (set * HALVES / 2).div_ceil(8).clamp(1, share);
-        // Half of the places are set then: more would tell less, since each gram of a key is told by fewer others.
+        // Then half of the places are set. With more of them set, the places of a key would rule out less.
         let kept = (SAMPLES * octets * 8 * 7 / 10).checked_div(set).unwrap_or(SAMPLES).clamp(1, SAMPLES);
         let mut narrow = vec![0_u8; octets];
         for (n, word) in filter.iter().enumerate() {
@@ -160,20 +166,20 @@ impl Look for Grams {
     }
 }
 
-/// How many octets a gram has.
+/// The number of octets in a gram.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Length {
     Three,
     Four,
 }
 
-/// Hands the places of the grams of `folded` in the widest filters to `take`, those with a blank left out.
+/// Calls `take` with the places of the grams of `folded` in the widest filters. Grams with a blank are left out.
 fn grams(folded: &[u8], mut take: impl FnMut(Length, u16)) {
     let (mut octets, mut known) = (0_u32, 0_u32);
     for &b in folded {
         known = if matches!(b, b' ' | b'\t' | b'\r' | b'\n') { 0 } else { known.saturating_add(1) };
         octets = octets << 8 | u32::from(b);
-        // The upper half of a product with 2^32 divided by the golden ratio: neighbours come far apart.
+        // The upper half of a product with 2^32 divided by the golden ratio, which spreads neighbours.
         let place = |gram: u32| (gram.wrapping_mul(0x9e37_79b1) >> 16) as u16;
         if known > 2 {
             take(Length::Three, place(octets & 0xff_ffff));
@@ -184,27 +190,29 @@ fn grams(folded: &[u8], mut take: impl FnMut(Length, u16)) {
     }
 }
 
-/// A place of the widest filter, in one of so many octets.
+/// The place in a filter of so many octets for a place of the widest filter.
 fn narrowed(place: usize, octets: usize) -> usize {
     place * octets * 8 / PLACES
 }
 
-/// Whether a place is among so many of [`SAMPLES`]. Its lowest bits tell, of which [`narrowed`] knows least.
+/// Whether a place is among the `kept` of [`SAMPLES`] that are kept. The lowest bits of the place decide, on which
+/// [`narrowed`] depends least.
 fn is_kept(place: usize, kept: usize) -> bool {
     place % SAMPLES < kept
 }
 
-/// Places of a key that are asked for: however long it is, a signature is asked in no time.
+/// Places of a key that are tested at most, so that a test is fast however long the key is.
 const MAX_PLACES: usize = 64;
 
-/// A text that is looked for, as signatures are asked for it: the places of its grams of each length.
+/// A searched text in the form in which signatures are tested for it: the places of its grams of each length.
 pub struct Probe {
     three: Vec<u16>,
     four: Vec<u16>,
 }
 
 impl Probe {
-    /// Asks for the text of `needle`; `None` where no signature can tell: it has no three octets without a blank.
+    /// A probe for the text of `needle`; `None` when no signature can tell, because it has no three octets without a
+    /// blank.
     pub fn new(needle: &Needle) -> Option<Probe> {
         let (mut three, mut four) = (Vec::new(), Vec::new());
         grams(needle.folded(), |length, place| {
@@ -218,7 +226,7 @@ impl Probe {
         (!three.is_empty()).then_some(Probe { three, four })
     }
 
-    /// Whether reading may find the text in a message with this signature. `false`: it would not, wherever it looks.
+    /// Whether a message with this signature may contain the text. `false` means that no search would find it.
     pub fn may_be_in(&self, signature: &[u8]) -> bool {
         let Some((&last, filter)) = signature.split_last() else { return true };
         let places = if last & FOURS == 0 { &self.three } else { &self.four };

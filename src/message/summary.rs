@@ -1,7 +1,7 @@
-//! What is kept beside each message, so that listing and header searches need not open it.
+//! Summaries, which are kept beside messages so that listing and header searches need not open the messages.
 //!
-//! A summary holds the message's own fields, octet by octet, not what was made of them: ENVELOPE is
-//! written from it as from the message itself. BODYSTRUCTURE it holds as it is written, for that is made of all of the message.
+//! A summary holds fields of the message, octet by octet, and not what was made of them: ENVELOPE is written from
+//! them as from the message itself. BODYSTRUCTURE is held as it is written, since making it needs the whole message.
 
 use std::io;
 use std::ops::Range;
@@ -15,29 +15,29 @@ use super::header::{Fields, is_name};
 use super::window::Window;
 use crate::flash::ReadAt;
 
-/// Octets of a message that [`fields`] looks at.
+/// Octets of a message that [`fields`] reads at most.
 pub const HEAD: usize = 64 * 1024;
 
-/// Octets of fields in a summary.
+/// Octets of fields in a summary at most.
 const MAX_FIELDS: usize = 8 * 1024;
 
-/// A summary is no longer than this part of its message: writing is what wears flash.
+/// A summary's fields are at most one part in so many of the message, or of its first 64 KiB: writing wears flash.
 const SHARE: usize = 8;
 
-/// The way in which summaries are made: which fields they have, and how BODYSTRUCTURE is written.
+/// The version of summaries: which fields they have, and how BODYSTRUCTURE is written.
 pub const VERSION: u8 = 1;
 
-/// The form of BODYSTRUCTURE in a summary: that which nearly every client asks for.
+/// The form of BODYSTRUCTURE in a summary: the one for which nearly every client asks.
 pub const FORM: Form = Form { extensible: true, rev2: false };
 
-/// Octets of BODYSTRUCTURE in a summary.
+/// Octets of BODYSTRUCTURE in a summary at most.
 const MAX_STRUCTURE: u64 = 4096;
 
-/// BODYSTRUCTURE is kept where it is no longer than this part of its message.
+/// BODYSTRUCTURE is kept only when it is at most one part in so many of its message.
 const STRUCTURE_SHARE: u64 = 32;
 
-/// Fields besides those of the envelope that mail programs ask for to fill their lists (Thunderbird,
-/// Apple Mail, K-9, mutt).
+/// Fields other than those of the envelope that mail programs ask for to show their lists (Thunderbird, Apple Mail,
+/// K-9, mutt).
 const LISTED: [&str; 17] = [
     "Content-Type",
     "Content-Description",
@@ -58,44 +58,44 @@ const LISTED: [&str; 17] = [
     "X-Uniform-Type-Identifier",
 ];
 
-/// A summary. What is empty is not in it: the message tells.
+/// A summary. An empty field is not in the summary: the message must be read for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary<'a> {
-    /// All fields of the header that [`covers`] names, in their order, octet by octet, and the empty line.
+    /// All fields of the header for which [`covers`] is true, in their order, octet by octet, and the empty line.
     #[serde(with = "serde_bytes")]
     pub fields: &'a [u8],
-    /// What follows the word BODYSTRUCTURE, in this [`FORM`].
+    /// The text that follows the word BODYSTRUCTURE, in the form [`FORM`].
     #[serde(with = "serde_bytes")]
     pub structure: &'a [u8],
 }
 
 impl<'a> Summary<'a> {
-    /// Reads what [`Summary::encode`] made; of anything else, a summary that says nothing.
+    /// Decodes what [`Summary::encode`] has made. Anything else gives an empty summary.
     pub fn decode(summary: &'a [u8]) -> Summary<'a> {
         postcard::from_bytes(summary).unwrap_or_default()
     }
 
-    /// Its octets; none where it says nothing.
+    /// The encoded summary; empty for an empty summary.
     pub fn encode(&self) -> Vec<u8> {
         if *self == Summary::default() { Vec::new() } else { postcard::to_stdvec(self).unwrap_or_default() }
     }
 }
 
-/// How long the BODYSTRUCTURE of a message of so many octets may be for its summary.
+/// Octets that BODYSTRUCTURE may have in the summary of a message of `size` octets.
 pub fn structure_limit(size: u64) -> usize {
     MAX_STRUCTURE.min(size / STRUCTURE_SHARE) as usize
 }
 
-/// Whether the fields of this name are in summaries.
+/// Whether summaries contain the fields with this name.
 pub fn covers(name: &[u8]) -> bool {
     Envelope::has(name) || LISTED.iter().any(|known| is_name(name, known))
 }
 
-/// The fields for the summary of a message; none where they are too long, for a summary or for their message, or the header goes on
-/// beyond the first 64 KiB.
+/// The fields for the summary of a message. Empty when they are too long for a summary or for their message, or when
+/// the header does not end within the first 64 KiB.
 ///
 /// # Errors
-/// What the source says.
+/// Errors of the source.
 pub fn fields(message: &dyn ReadAt) -> io::Result<Vec<u8>> {
     let len = message.len()?;
     let head = usize::try_from(len).unwrap_or(HEAD).min(HEAD);
@@ -117,7 +117,7 @@ pub fn fields(message: &dyn ReadAt) -> io::Result<Vec<u8>> {
     }
     let empty_line = end..window.position();
     if empty_line.is_empty() && len >= HEAD as u64 {
-        return Ok(Vec::new()); // the header goes on
+        return Ok(Vec::new()); // the header does not end here
     }
     places.push(empty_line);
     let mut fields = Vec::new();
@@ -160,7 +160,7 @@ mod tests {
         let endless = "A: b\r\n".repeat(HEAD);
         assert_eq!(kept(&endless), None);
     }
-    /// Catches: octets of another program, or of another version, that are taken for a field.
+    /// Catches: octets of another program or another version that are taken for a field.
     #[test]
     fn what_is_no_summary_says_nothing() {
         let summary = Summary { fields: b"Subject: x\r\n\r\n", structure: b"(\"text\" \"plain\")" };

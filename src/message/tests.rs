@@ -1,4 +1,4 @@
-//! The module as a whole: real mail against a second opinion, and anything at all against the promises.
+//! Tests of the whole module: real mail is compared with another parser, and any octets must keep the promises.
 
 use mail_parser::{HeaderValue, MessageParser, PartType};
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ fn corpus() -> impl Iterator<Item = (String, Vec<u8>)> {
     })
 }
 
-/// Subject, and addresses of From and To, as we read them.
+/// Subject, and addresses of From and To, as our parser reads them.
 fn ours(message: &[u8]) -> (Option<String>, Vec<String>) {
     let (mut subject, mut addresses) = (None, Vec::new());
     let outer = Boundaries::default();
@@ -59,7 +59,7 @@ fn theirs(message: &mail_parser::Message) -> (Option<String>, Vec<String>) {
     (message.subject().map(str::to_owned), addresses)
 }
 
-/// Parts that have no parts.
+/// The number of parts that contain no parts.
 fn leaves(message: &mail_parser::Message) -> usize {
     let count = |part: &mail_parser::MessagePart| match &part.body {
         PartType::Multipart(_) => 0,
@@ -69,11 +69,11 @@ fn leaves(message: &mail_parser::Message) -> usize {
     message.parts.iter().map(count).sum()
 }
 
-/// Where we differ from the other parser on purpose: subject and addresses.
+/// Messages whose subject or addresses we read differently from the other parser on purpose, and why.
 const FIELDS_OTHERWISE: [(&str, &str); 2] =
     [("legacy-027", "unlabelled Latin-1, which we decode"), ("rfc-004", "addresses without a host")];
 
-/// Where we count other parts.
+/// Messages in which we count other parts than the other parser, and why.
 const PARTS_OTHERWISE: [(&str, &str); 5] = [
     ("malformed-007", "a multipart that begins within its own header has one part: all of it"),
     ("malformed-009", "an outer delimiter ends the inner multipart, so that the last part is found"),
@@ -91,14 +91,14 @@ fn a_second_opinion_on_real_mail() {
         let structure = Structure::of(&message.as_slice()).unwrap();
         let leaf = |media| matches!(media, Media::Text | Media::Other | Media::Opaque);
         let count = structure.parts().iter().filter(|part| leaf(part.media)).count();
-        // A message in base64 is none to IMAP, which reads message/rfc822 as it stands.
+        // A message in base64 is not a message for IMAP, which reads message/rfc822 without decoding.
         let expected = if name == "rfc-008" { 2 } else { leaves(&other) };
         assert_eq!(count != expected, known(&PARTS_OTHERWISE, &name), "{name}");
         promises(&message);
     }
 }
 
-/// What holds for every sequence of octets.
+/// Asserts what must be true for every sequence of octets.
 fn promises(message: &[u8]) {
     let structure = Structure::of(&message).unwrap();
     assert_eq!(structure.message().whole(), 0..message.len() as u64);
@@ -142,7 +142,7 @@ fn promises(message: &[u8]) {
     while search.step().unwrap().is_none() {}
 }
 
-/// One list in parentheses, its strings well-formed: what a client's parser needs to keep its place.
+/// Asserts that the text is one list in parentheses with well-formed strings, as a client's parser needs it.
 fn assert_parenthesized(text: &[u8]) {
     let (mut rest, mut depth) = (text, 0);
     while let Some((&b, after)) = rest.split_first() {
@@ -172,7 +172,7 @@ fn assert_parenthesized(text: &[u8]) {
     assert_eq!(depth, 0);
 }
 
-/// Pieces that messages are made of, in any order, and noise.
+/// Pieces of messages in any order, and noise.
 fn messages() -> impl Strategy<Value = Vec<u8>> {
     let pieces = [
         "Content-Type: multipart/mixed; boundary=a\n",

@@ -1,7 +1,7 @@
-//! The texts of a message in which a search looks, as a reader sees them: decoded, in whatever charset they were sent, and
-//! as they are compared. Attachments that are no text are passed over, their names are not.
+//! The texts of a message that a search reads, as a user sees them: decoded from any charset, and folded for
+//! comparison. Attachments that are not text are skipped, but their names are read.
 //!
-//! A walk goes in steps of a window, and whoever looks says what is enough.
+//! A walk goes in steps of a window. The [`Look`] that gets the texts says when it has seen enough.
 
 use std::io;
 use std::ops::Range;
@@ -19,18 +19,19 @@ use super::transfer::TransferDecoder;
 use super::window::{LOOKAHEAD, Window};
 use crate::flash::ReadAt;
 
-/// Who looks at the texts of a message.
+/// Gets the texts of a message.
 pub trait Look {
-    /// Looks at a text that stands for itself, of a field or of a name: whether that is enough.
+    /// Looks at a complete text, of a field or of a name. Returns whether that is enough.
     fn text(&mut self, text: &str) -> bool;
-    /// Looks at a piece of a longer text, as it is compared, from the place `new` on for the first time: whether that is
-    /// enough. What stands before it are the last octets of the piece before, as many as [`Look::overlap`] says or less.
+    /// Looks at a piece of a longer text, folded, which is new from the offset `new` on. Before it are the last
+    /// octets of the piece before, at most as many as [`Look::overlap`]. Returns whether that is enough.
     fn piece(&mut self, folded: &mut Vec<u8>, new: usize) -> bool;
-    /// Octets of a piece that are wanted before the next one.
+    /// Octets of a piece that are given again with the next one.
     fn overlap(&self) -> usize;
-    /// Whether the references of HTML are to be undone.
+    /// Whether references in HTML are to be undone.
     fn undoes_references(&self) -> bool;
-    /// A text has ended: whether it is to be shown again. `references` says that it has some that were not undone.
+    /// Notes that a text has ended. Returns whether it is to be given again. `references` says whether it has
+    /// references that were not undone.
     fn ended(&mut self, _references: bool) -> bool {
         false
     }
@@ -39,7 +40,7 @@ pub trait Look {
 /// Where a search looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// SEARCH BODY: all but the message's own header.
+    /// SEARCH BODY: everything but the message's own header.
     Body,
     /// SEARCH TEXT: everything.
     Text,
@@ -55,34 +56,34 @@ pub struct Walk<'a> {
 
 enum Stage<'a> {
     Structure(Box<Scanner<'a>>),
-    /// In front of the part at this place.
+    /// Before the part with this index.
     Part(Structure, usize),
     Content(Structure, usize, Described, Box<Content<'a>>),
     Done,
 }
 
 impl<'a> Walk<'a> {
-    /// At the beginning of `message`.
+    /// A walk at the beginning of `message`.
     pub fn new(message: &'a dyn ReadAt, scope: Scope) -> Walk<'a> {
         let stage = Stage::Structure(Box::new(Scanner::new(message)));
         Walk { message, scope, stage, passed: 0 }
     }
 
-    /// The same, where `structure` is the message's.
+    /// A walk at the beginning of `message`, whose structure is known.
     pub fn over(message: &'a dyn ReadAt, structure: Structure, scope: Scope) -> Walk<'a> {
         Walk { message, scope, stage: Stage::Part(structure, 0), passed: 0 }
     }
 
-    /// Octets that were looked at.
+    /// Octets that were read so far.
     pub fn passed(&self) -> u64 {
         self.passed
     }
 
-    /// Shows `look` about one window more, or a header where that is longer: `Some(true)`, it was enough; `Some(false)`, that
-    /// was all; `None`, there is more.
+    /// Gives `look` about one more window, or a header when that is longer. Returns `Some(true)` when that was
+    /// enough, `Some(false)` at the end, and `None` when there is more.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn step(&mut self, look: &mut dyn Look) -> io::Result<Option<bool>> {
         let mut found = false;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
@@ -115,7 +116,7 @@ impl<'a> Walk<'a> {
             Stage::Content(structure, at, described, mut content) => {
                 let before = content.window.position();
                 let step = content.step(look)?;
-                // A long text is compared with the end of the last window anew.
+                // In a long text the end of the last window is compared again.
                 self.passed += content.window.position() - before + look.overlap() as u64;
                 match (step, structure.parts().get(at)) {
                     (Some(false), Some(part)) if look.ended(content.has_references && !content.undo) => {
@@ -139,7 +140,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What of a header field a search looks into.
+/// Returns the text of a header field that a search reads.
 type Shown = fn(name: &[u8], value: &[u8]) -> String;
 
 fn whole_field(name: &[u8], value: &[u8]) -> String {
@@ -152,14 +153,14 @@ fn whole_field(name: &[u8], value: &[u8]) -> String {
     text
 }
 
-/// The parameter of the field `name` that is a file's name.
+/// The parameter of the field `name` that contains a file name.
 fn file_name(field: &[u8]) -> Option<&'static str> {
     let is = |name: &str| field.eq_ignore_ascii_case(name.as_bytes());
     if is("Content-Type") { Some("name") } else { is("Content-Disposition").then_some("filename") }
 }
 
-/// Of MIME fields, a reader sees the names of attachments: a search for "html" shall not find every
-/// message that has a part of that type.
+/// The text of a MIME field: only file names and descriptions, as a reader sees them. A search for "html" must not
+/// find every message that has a part of that type.
 fn field_of_part(name: &[u8], value: &[u8]) -> String {
     if let Some(parameter) = file_name(name) {
         return Parameterized::parse(value).texts(parameter).join("\n");
@@ -171,7 +172,7 @@ fn field_of_part(name: &[u8], value: &[u8]) -> String {
     if is_mime { String::new() } else { whole_field(name, value) }
 }
 
-/// What a part's header says of its content.
+/// A part's header fields about its content.
 #[derive(Default)]
 struct Described {
     content_type: Parameterized,
@@ -179,7 +180,7 @@ struct Described {
 }
 
 impl Described {
-    /// Reads the header of `part`, and has `look` see what is `shown` of it.
+    /// Reads the header of `part`, and gives `look` the text that `shown` returns for its fields.
     fn read(
         &mut self,
         message: &dyn ReadAt,
@@ -205,8 +206,9 @@ impl Described {
         Ok(found)
     }
 
-    /// Text, or a report, which is `message/…` and written to be read, or what is text by another name. Also a message in an
-    /// encoding, which RFC 2046 forbids and mail programs open: its parts are not known, but it is not passed over.
+    /// Whether the part is text: by its type, or a report, which is `message/…` and written to be read, or text under
+    /// another type. Also a message in an encoding, which RFC 2046 forbids and mail programs open: its parts are not
+    /// known, but it is not skipped.
     fn is_text(&self, part: &Part) -> bool {
         let (kind, subtype) = self.content_type.media_type().unwrap_or((b"text", b"plain"));
         match part.media {
@@ -223,20 +225,20 @@ impl Described {
     }
 }
 
-/// The content of a part, as text.
+/// The content of a part as text.
 struct Content<'a> {
     window: Window<'a>,
     transfer: TransferDecoder,
     charset: Decoder,
-    /// Of HTML.
+    /// The decoder for references, for HTML only.
     references: Option<References>,
     undo: bool,
     has_references: bool,
     octets: Vec<u8>,
     text: String,
-    /// The text without its references.
+    /// The text with its references undone.
     shown: String,
-    /// The text as it is compared, and before it what the last piece ended with.
+    /// The folded text, and before it the end of the last piece.
     folded: Vec<u8>,
 }
 
@@ -260,7 +262,7 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// Shows one window more; `None`: there is more.
+    /// Gives `look` one more window. Returns `None` when there is more.
     fn step(&mut self, look: &mut dyn Look) -> io::Result<Option<bool>> {
         let piece = self.window.fill(LOOKAHEAD)?;
         let (n, last) = (piece.len(), piece.is_empty());
@@ -277,7 +279,7 @@ impl<'a> Content<'a> {
         let references = self.references.as_mut().filter(|known| known.are_in(octets));
         self.has_references |= references.is_some();
         let references = references.filter(|_| self.undo);
-        // Most text is ASCII, in a charset that has it as it is: nothing to convert.
+        // Most text is ASCII, in a charset in which ASCII stands for itself: nothing needs decoding.
         if references.is_none() && self.charset.is_ascii(octets) {
             collate_ascii(octets, &mut self.folded);
         } else {

@@ -1,12 +1,12 @@
-//! Content transfer encodings (RFC 2045 section 6), undone in pieces. What does not belong there is
-//! skipped (base64) or stays as it is (quoted-printable): a search should find what a reader would see.
+//! Undoes content transfer encodings (RFC 2045 section 6) in pieces. Octets that do not belong there are skipped
+//! (base64) or stay as they are (quoted-printable): a search should find what a reader would see.
 
 use memchr::memchr;
 
 /// Undoes an encoding, piece by piece.
 #[derive(Debug)]
 pub enum TransferDecoder {
-    /// 7bit, 8bit, binary, and what nobody knows.
+    /// 7bit, 8bit, binary, and unknown encodings: nothing is changed.
     Identity,
     /// base64.
     Base64(Base64),
@@ -15,7 +15,7 @@ pub enum TransferDecoder {
 }
 
 impl TransferDecoder {
-    /// For the value of a Content-Transfer-Encoding field.
+    /// A decoder for the value of a Content-Transfer-Encoding field.
     pub fn new(encoding: &[u8]) -> TransferDecoder {
         let encoding = encoding.trim_ascii();
         if encoding.eq_ignore_ascii_case(b"base64") {
@@ -27,7 +27,7 @@ impl TransferDecoder {
         }
     }
 
-    /// Appends what `piece` decodes to.
+    /// Appends the decoded `piece`.
     pub fn decode(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         match self {
             TransferDecoder::Identity => out.extend(piece),
@@ -36,8 +36,8 @@ impl TransferDecoder {
         }
     }
 
-    /// Appends what is left at the end of a text: the beginning of an escape that has none. A soft line break that ends the text
-    /// breaks nothing.
+    /// Appends what is left at the end of a text: the beginning of an escape that has no end. A soft line break at
+    /// the end of the text is dropped.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if let TransferDecoder::QuotedPrintable(decoder) = self {
             let escape = std::mem::take(&mut decoder.escape);
@@ -48,15 +48,15 @@ impl TransferDecoder {
     }
 }
 
-/// base64 (RFC 2045 section 6.8); every piece gives all octets that are whole.
+/// A decoder for base64 (RFC 2045 section 6.8). Each piece gives all octets that are complete.
 #[derive(Debug, Default)]
 pub struct Base64 {
     bits: u32,
-    /// Bits that count: 0, 6, 12 or 18.
+    /// How many bits are held: 0, 6, 12 or 18.
     held: u32,
 }
 
-/// The value of each character of the alphabet; 255 for the others.
+/// The value of each character of the alphabet; 255 for all others.
 #[expect(clippy::indexing_slicing, reason = "the compiler checks it")]
 const SEXTETS: [u8; 256] = {
     let mut table = [255; 256];
@@ -70,12 +70,12 @@ const SEXTETS: [u8; 256] = {
 };
 
 impl Base64 {
-    /// Appends what `piece` decodes to.
+    /// Appends the decoded `piece`.
     #[expect(clippy::indexing_slicing, reason = "a table of 256 has a place for every octet")]
     pub fn decode(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
         out.reserve(piece.len() / 4 * 3 + 3);
         while let Some((&b, rest)) = piece.split_first() {
-            // The fast way: four good characters at a time.
+            // The fast path: four valid characters at a time.
             if self.held == 0
                 && let Some((quantum, after)) = piece.split_first_chunk::<4>()
                 && let [a, b, c, d] = quantum.map(|b| SEXTETS[usize::from(b)])
@@ -95,24 +95,24 @@ impl Base64 {
                     out.push((self.bits >> self.held) as u8);
                 }
             } else if b == b'=' {
-                self.held = 0; // padding: what is left over is no octet, and a new text may begin
+                self.held = 0; // padding: the bits left over are not an octet, and a new text may begin
             }
         }
     }
 }
 
-/// Blanks behind the `=` of a soft line break; a line of quoted-printable is no longer.
+/// Blanks after the `=` of a soft line break at most, since a line of quoted-printable is not longer.
 const MAX_BLANKS: usize = 76;
 
-/// quoted-printable (RFC 2045 section 6.7).
+/// A decoder for quoted-printable (RFC 2045 section 6.7).
 #[derive(Debug, Default)]
 pub struct QuotedPrintable {
-    /// An escape whose end the next piece brings: `=`, `=X`, `=` and blanks or CRs.
+    /// An escape whose end comes with the next piece: `=`, `=X`, or `=` with blanks or CRs.
     escape: Vec<u8>,
 }
 
 impl QuotedPrintable {
-    /// Appends what `piece` decodes to.
+    /// Appends the decoded `piece`.
     pub fn decode(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
         while let Some((&b, rest)) = piece.split_first() {
             if !self.escape.is_empty() {
@@ -120,7 +120,8 @@ impl QuotedPrintable {
                 piece = rest;
                 let is_blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r');
                 match self.escape.as_slice() {
-                    // A soft line break. What gateways have put behind the `=` is to be ignored (section 6.7, rule 3).
+                    // A soft line break. Blanks that gateways have added after the `=` are ignored (section 6.7, rule
+                    // 3).
                     [_, blanks @ .., b'\n'] if blanks.iter().all(is_blank) => self.escape.clear(),
                     [_, blanks @ ..] if blanks.len() < MAX_BLANKS && blanks.iter().all(is_blank) => (),
                     [_, x] if x.is_ascii_hexdigit() => (),
@@ -129,7 +130,7 @@ impl QuotedPrintable {
                         self.escape.clear();
                     }
                     [_, _, .., b'='] => {
-                        // What stands before is none, but here another one begins.
+                        // What comes before is not an escape, but here one begins.
                         self.escape.pop();
                         out.append(&mut self.escape);
                         self.escape.push(b);
@@ -155,7 +156,7 @@ fn hex(digit: u8) -> u8 {
 mod tests {
     use super::*;
 
-    /// Decodes `text` in pieces of every size; they must agree.
+    /// Decodes `text` in pieces of every size, and asserts that the results agree.
     fn decoded(encoding: &str, text: &str) -> String {
         let in_pieces = |size: usize| {
             let mut decoder = TransferDecoder::new(encoding.as_bytes());
@@ -199,7 +200,7 @@ mod tests {
         }
     }
 
-    /// Catches: blanks without an end that are kept, as they might be those of a soft line break.
+    /// Catches: endless blanks that are kept because they might belong to a soft line break.
     #[test]
     fn an_escape_is_short() {
         let (mut decoder, mut out) = (QuotedPrintable::default(), Vec::new());

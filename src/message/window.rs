@@ -1,5 +1,5 @@
-//! A window that slides over a message: the one place of this module that reads, in pieces of a fixed
-//! size. It counts the line ends it leaves behind, since BODYSTRUCTURE wants to know them.
+//! A window that slides over a message. Nothing else in this module reads a message, and the window reads it in
+//! pieces of a fixed size. It counts the line ends that it has passed, since BODYSTRUCTURE needs them.
 
 use std::io;
 use std::ops::Range;
@@ -8,36 +8,36 @@ use memchr::{memchr, memchr_iter};
 
 use crate::flash::ReadAt;
 
-/// Octets read at a time: four pages of flash, and little enough for a stack of sessions.
+/// Octets that are read at a time: four pages of flash, and few enough for many sessions at once.
 pub const WINDOW: usize = 16 * 1024;
 
-/// Octets that [`Window::fill`] can be asked for: a delimiter line with the longest boundary that is
-/// honoured, or the name of a field.
+/// Octets that [`Window::fill`] can be asked for: a delimiter line with the longest allowed boundary, or the name of
+/// a field.
 pub const LOOKAHEAD: usize = 1024;
 
-/// Where a window stood.
+/// A position of a window.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     position: u64,
     line_ends: u64,
 }
 
-/// A part of a message, read from its beginning to its end.
+/// A part of a message that is read from its beginning to its end.
 pub struct Window<'a> {
     source: &'a dyn ReadAt,
-    /// All of the source, where it is in memory: nothing is copied into `buf` then.
+    /// The whole source, when it is in memory: then nothing is copied into `buf`.
     whole: Option<&'a [u8]>,
     buf: Vec<u8>,
-    /// What of `whole` or `buf` was read and not passed yet.
+    /// The range of `whole` or `buf` that was read and not passed yet.
     data: Range<usize>,
-    /// Where in the source `data` ends.
+    /// The offset in the source at which `data` ends.
     read: u64,
     limit: u64,
     line_ends: u64,
 }
 
 impl<'a> Window<'a> {
-    /// At the beginning of `range`. What lies beyond the source's end counts as not there.
+    /// A window at the beginning of `range`. The part of the range beyond the end of the source is ignored.
     pub fn new(source: &'a dyn ReadAt, range: Range<u64>) -> Window<'a> {
         let limit = range.end.max(range.start);
         let whole = source.in_memory();
@@ -45,20 +45,20 @@ impl<'a> Window<'a> {
         Window { source, whole, buf: Vec::new(), data: start..start, read: range.start, limit, line_ends: 0 }
     }
 
-    /// The offset in the source of what [`Window::fill`] gives.
+    /// The offset in the source of the octets that [`Window::fill`] returns.
     pub fn position(&self) -> u64 {
         self.read - self.data.len() as u64
     }
 
-    /// Line ends (LF, with or without CR) that were passed.
+    /// How many line ends (LF, with or without CR) were passed.
     pub fn line_ends(&self) -> u64 {
         self.line_ends
     }
 
-    /// What comes next: at least `want` octets (up to [`LOOKAHEAD`]) unless the end is nearer.
+    /// The next octets: at least `want` (up to [`LOOKAHEAD`]), unless the end comes before.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn fill(&mut self, want: usize) -> io::Result<&[u8]> {
         while self.data.len() < want.min(LOOKAHEAD) && self.read < self.limit {
             let left = usize::try_from(self.limit - self.read).unwrap_or(usize::MAX);
@@ -76,24 +76,24 @@ impl<'a> Window<'a> {
         Ok(self.octets().get(self.data.clone()).unwrap_or_default())
     }
 
-    /// What `data` is a part of.
+    /// The octets that `data` is a range of.
     fn octets(&self) -> &[u8] {
         self.whole.unwrap_or(&self.buf)
     }
 
-    /// Reads up to `room` octets behind what was not passed yet, which moves to the beginning of `buf`.
+    /// Reads up to `room` octets after those that were not passed yet, which are moved to the beginning of `buf`.
     fn read(&mut self, room: usize) -> io::Result<usize> {
         self.buf.copy_within(self.data.clone(), 0);
         self.data = 0..self.data.len();
         if self.buf.is_empty() {
-            // It is never to be longer than now.
+            // It never needs to be longer than now.
             self.buf = vec![0; room];
         }
         let room = self.buf.get_mut(self.data.end..self.data.end + room).unwrap_or_default();
         Ok(self.source.read_at(self.read, room)?.min(room.len()))
     }
 
-    /// Passes `n` octets of what [`Window::fill`] gave.
+    /// Passes `n` of the octets that [`Window::fill`] returned.
     pub fn advance(&mut self, n: usize) {
         let n = n.min(self.data.len());
         let passed = self.data.start..self.data.start + n;
@@ -101,36 +101,36 @@ impl<'a> Window<'a> {
         self.data.start += n;
     }
 
-    /// Where the window stands.
+    /// The position of the window.
     pub fn place(&self) -> Place {
         Place { position: self.position(), line_ends: self.line_ends }
     }
 
-    /// Goes back to where the window stood; from there it is read again.
+    /// Goes back to an earlier position, from which the octets are read again.
     pub fn go_back(&mut self, place: Place) {
-        // What is in memory has offsets as the source has them.
+        // When the source is in memory, offsets in it are those of the source.
         let at = self.whole.map_or(0, |whole| place.position.min(whole.len() as u64) as usize);
         self.data = at..at;
         self.read = place.position;
         self.line_ends = place.line_ends;
     }
 
-    /// Passes the rest of a line with its end, handing its pieces to `take`. Gives the octets of the
-    /// line end: 2, 1, 3 for the CR CR LF of scanners, or 0 at the end of the message.
+    /// Passes the rest of a line with its end, and hands its pieces to `take`. Returns the octets of the line end: 2,
+    /// 1, 3 for the CR CR LF of scanners, or 0 at the end of the message.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn line(&mut self, take: impl FnMut(&[u8])) -> io::Result<u64> {
         self.line_within(u64::MAX, take).map(Option::unwrap_or_default)
     }
 
-    /// As [`Window::line`]; `None` where the line goes on beyond the offset `end`, less than a window behind which the
-    /// reading stops.
+    /// As [`Window::line`]; `None` when the line goes beyond the offset `end`. Then less than a window after `end`
+    /// was read.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn line_within(&mut self, end: u64, mut take: impl FnMut(&[u8])) -> io::Result<Option<u64>> {
-        // What the line ended with so far.
+        // The last octets of the line so far.
         let mut tail = [0; 2];
         loop {
             let data = self.fill(1)?;
@@ -156,7 +156,7 @@ impl<'a> Window<'a> {
     }
 }
 
-/// The octets of the line end whose LF stands behind `text`. CR CR LF is one, too: scanners write it.
+/// The octets of the line end whose LF follows `text`. CR CR LF counts as one line end, since scanners write it.
 pub fn line_end_length(text: &[u8]) -> u64 {
     match text {
         [.., b'\r', b'\r'] => 3,
@@ -169,7 +169,7 @@ pub fn line_end_length(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Gives one octet at a time.
+    /// A source that returns one octet at a time.
     struct Trickle<'a>(&'a [u8]);
     impl ReadAt for Trickle<'_> {
         fn len(&self) -> io::Result<u64> {

@@ -1,24 +1,25 @@
-//! What one poll may cost, whatever the server says and however slowly.
+//! The limits of one round of a poll in octets and time, whatever the server sends and however slowly.
 //!
-//! Messages have limits of their own, see [`super::collection`]; these are for all the rest of one round. The figures leave
-//! room for a listing of a million messages, and for a line that carries a kibioctet a second.
+//! Each message has limits of its own, see [`super::collection`]; these limits are for everything else in the round.
+//! The figures leave room for a listing of a million messages, and for a line that carries 1 KiB a second.
 
 use std::time::{Duration, Instant};
 
 use super::Error;
 use crate::clock::Time;
 
-/// Octets that are no message: replies, lists, and whatever else nobody asked for.
+/// Octets of one round that are not messages: replies, lists, and everything that was not asked for.
 pub const CHATTER: u64 = 128 * 1024 * 1024;
-/// How long a poll may take, besides the time that its messages take.
+/// How long one round may take, besides the time that its messages take.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// Octets of messages that a line carries in a second: a modem of 1990 does better.
+/// Octets of messages a second that the slowest accepted line carries: a modem of 1990 does better.
 const SLOWEST: u64 = 1024;
 
-/// Octets behind the limit of a message that are passed over in the hope for its end; after them the poll ends.
+/// Octets beyond the limit of a message that are read and dropped, in case the message ends soon. After them the poll
+/// ends.
 pub const PASSED_OVER: u64 = 1024 * 1024;
 
-/// What is left of it.
+/// What is left of the limits of the current round.
 #[derive(Debug)]
 pub struct Budget {
     time: Time,
@@ -30,32 +31,32 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What a poll that begins now may cost, by this clock.
+    /// The usual budget of a poll that begins now, measured by `time`.
     pub fn usual(time: &Time) -> Budget {
         Budget::new(time, CHATTER, PATIENCE)
     }
 
-    /// From now on so many octets that are no message, and so much time.
+    /// A budget of `chatter` octets that are not messages, and of `patience`, both counted from now.
     pub fn new(time: &Time, chatter: u64, patience: Duration) -> Budget {
         Budget { time: time.clone(), began: time.now(), patience, chatter, all_chatter: chatter, messages: 0 }
     }
 
-    /// As at the beginning.
+    /// Gives the next round the same budget as the first one.
     pub fn renew(&mut self) {
         (self.began, self.chatter, self.messages) = (self.time.now(), self.all_chatter, 0);
     }
 
-    /// The time since then does not count.
+    /// Does not count the time from `since` to now.
     pub fn excuse(&mut self, since: Instant) {
         self.began += self.time.since(since);
     }
 
-    /// The clock that it is measured by.
+    /// The clock that measures this budget.
     pub fn time(&self) -> &Time {
         &self.time
     }
 
-    /// So many octets came, and so many of them are messages that were asked for.
+    /// Counts `octets` that came; `messages` of them belong to messages that were asked for.
     ///
     /// # Errors
     /// [`Error::Chatter`].
@@ -69,7 +70,7 @@ impl Budget {
     /// The time that is left.
     ///
     /// # Errors
-    /// [`Error::TooSlow`]: none is.
+    /// [`Error::TooSlow`] if no time is left.
     pub fn time_left(&self) -> Result<Duration, Error> {
         let allowed = self.patience.saturating_add(Duration::from_secs(self.messages / SLOWEST));
         allowed.checked_sub(self.time.since(self.began)).filter(|left| !left.is_zero()).ok_or(Error::TooSlow)
@@ -106,7 +107,7 @@ mod tests {
         assert!(matches!(budget.time_left(), Err(Error::TooSlow)));
     }
 
-    /// Catches: time that others took and that the server pays.
+    /// Catches: time that other tasks took and that is counted against the server.
     #[test]
     fn time_that_others_take_does_not_count() {
         let (time, second) = (Time::default(), Duration::from_secs(1));

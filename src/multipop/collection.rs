@@ -1,5 +1,5 @@
-//! What one poll brings home, whatever the protocol: messages stream into the account's INBOX, several
-//! of them share a commit with their identities, and only then may they be deleted at the server.
+//! What one poll collects, whatever the protocol. Messages stream into a mailbox of the account. Several messages
+//! share a commit with their identities. Only after that commit may they be deleted at the server.
 
 mod arrival;
 mod telling;
@@ -25,14 +25,15 @@ use crate::store::{self, Account, Flags, INBOX, Incoming, MailboxId, SourceKey, 
 pub use arrival::Arrival;
 use telling::Told;
 
-/// A commit is due after so many messages, ...
+/// Messages after which a commit is due.
 const BATCH_MESSAGES: usize = 100;
-/// ... so many octets, which bounds what waits in memory, ...
+/// Octets of messages after which a commit is due. This bounds what waits in memory.
 const BATCH_OCTETS: u64 = 256 * 1024;
-/// ... or after this time, for a slow server's messages not to wait for each other.
+/// Time after which a commit is due, so that a slow server's messages do not wait for each other.
 pub const BATCH_TIME: Duration = Duration::from_secs(2);
 
-/// Where a server numbers its messages anew in each session, what they are known by now is noted at one of so many polls.
+/// Where a server renumbers its messages in each session, their new identities are noted at one of so many polls
+/// only.
 const NOTED_EACH: u64 = 64;
 /// Seconds that a server's clock may be ahead.
 const DAY: i64 = 86_400;
@@ -42,21 +43,21 @@ pub type Handle = u32;
 /// A message that is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
-    /// Which one.
+    /// Its handle at the server.
     pub handle: Handle,
-    /// What it is known by, if that is known before it was read.
+    /// Its identity, if that is known before the message is read.
     pub identity: Option<Identity>,
-    /// Polls have broken off at it: the others go first.
+    /// Earlier polls broke off at this message, so it is read after the others.
     pub last: bool,
-    /// Its beginning was looked at, and it is to be read all the same.
+    /// Its beginning was looked at, and that did not settle whether it came before: it is to be read whole.
     pub is_looked_at: bool,
-    /// Octets of one that is too large and is to be deleted there: it is looked at only, and the user is told of it, which is
-    /// noted under its identity. 0 for all others.
+    /// Octets of a message that is too large and is to be deleted at the server; 0 for all others. Only its beginning
+    /// is read. The user is told of it, which is noted under its identity.
     pub large: u64,
 }
 
 impl Wanted {
-    /// To be read in its turn.
+    /// A message that is to be read in its usual turn.
     pub fn new(handle: Handle, identity: Option<Identity>) -> Wanted {
         Wanted { handle, identity, last: false, is_looked_at: false, large: 0 }
     }
@@ -69,35 +70,35 @@ pub struct Outcome {
     pub collected: u32,
     /// Messages that the server was told to delete.
     pub deleted: u32,
-    /// Messages that came under another identity before, and were not delivered.
+    /// Messages that came before under another identity, and were not delivered again.
     pub again: u32,
-    /// Messages that another source of the account brought before, and that were not delivered.
+    /// Messages that another source of the account brought before, and that were not delivered again.
     pub doubles: u32,
-    /// Whether there are more than one round takes on.
+    /// Whether there are more new messages than one round takes on.
     pub more: bool,
     /// Whether the next poll is due at once.
     pub at_once: bool,
-    /// The poll broke off at a message that was left for the last: all others were there.
+    /// Whether the poll broke off at a message that was left for the last: all others had been collected by then.
     pub left_for_last: bool,
-    /// Messages that something was wrong with.
+    /// Messages that could not be collected.
     pub troubled: u32,
-    /// The first thing that went wrong with one message, while the others went well.
+    /// The first error that concerned one message only, while the poll went on.
     pub problem: Option<Error>,
 }
 
 impl Outcome {
-    /// Whether the next round has less before it. What came before under other identities does not count: a server that gives
-    /// new ones with each list would keep a poll going for ever.
+    /// Whether the next round has fewer new messages to read. Messages that came before under other identities do not
+    /// count: a server that renumbers with each list would keep a poll going for ever.
     pub fn has_settled(&self) -> bool {
         self.collected > 0 || self.doubles > 0
     }
 
-    /// Whether anything is worth a line in the log.
+    /// Whether the poll did anything worth a line in the log.
     pub fn has_brought(&self) -> bool {
         self.has_settled() || self.again > 0
     }
 
-    /// Something more was done.
+    /// Adds the outcome of a later round.
     pub fn add(&mut self, more: Outcome) {
         self.collected += more.collected;
         self.deleted += more.deleted;
@@ -111,59 +112,62 @@ impl Outcome {
     }
 }
 
-/// A poll of one folder: round by round what it brings.
+/// A poll of one folder, over all its rounds.
 pub struct Collection {
     account: Rc<Account>,
     key: SourceKey,
     ledger: Ledger,
     letterhead: notice::Letterhead,
     transaction: Transaction,
-    /// What is collected goes into this mailbox.
+    /// The mailbox that messages are delivered into.
     into: MailboxId,
     /// Handles of the messages in the transaction.
     batch: Vec<Handle>,
-    /// Where messages are looked for that another source has brought.
+    /// Where to look for messages that another source of the account has brought; `None` where that is not wanted.
     twins: Option<Twins>,
-    /// Those in the transaction, and handles of what is not delivered since its twin is safe.
+    /// Twins that the transaction notes.
     new_twins: Vec<Identity>,
+    /// Handles of messages that are not delivered since another source's copy is safe.
     doubles: Vec<Handle>,
-    /// Handles of what is too large, and of which a letter in the transaction tells.
+    /// Handles of messages that are too large and are to be deleted: a letter in the transaction tells the user of
+    /// them.
     doomed: Vec<Handle>,
     batch_octets: u64,
     batch_began: Instant,
-    /// Messages that stay since they are too large: the user is told in the commit that notes it.
+    /// Messages that stay at the server since they are too large. The commit that notes them brings a letter to the
+    /// user.
     told: Vec<Told>,
-    /// Messages that cannot be had, and what notes that the user was told.
+    /// Messages that cannot be had, each with the identity that notes that the user was told.
     stuck: Vec<(Identity, notice::Stuck)>,
     needs: Needs,
     time: Time,
-    /// No more messages are taken on.
+    /// Whether no more messages are taken on in this round.
     enough: bool,
-    /// How many messages are to be read, and their octets.
+    /// Messages that are to be read, and their octets.
     planned: (u64, u64),
-    /// The listed sizes of new ones among them, where they have some.
+    /// The listed sizes of the new messages among them, where the server lists a size.
     sizes: HashMap<Handle, u64>,
-    /// Octets of messages that came.
+    /// Octets of messages that came in this round.
     octets: u64,
-    /// At how many polls in a row the server had numbered its messages anew, and up to the one before.
+    /// In how many polls in a row the server had renumbered its messages: with this poll, and without it.
     anew: (u64, u64),
     /// Whether the transaction holds anything.
     pending: bool,
-    /// The server has listed all that it has, ...
+    /// Whether the server has listed all its messages.
     is_listed: bool,
-    /// ... and whatever could tell whether a message was collected was looked at.
+    /// Whether everything was read that could tell whether a message was collected.
     complete: bool,
     /// Messages to be deleted at the server: they are in the ledger, durably.
     pub deletable: VecDeque<Handle>,
-    /// For who looks on.
+    /// How far the poll has come, for the operator.
     pub progress: Rc<Progress>,
-    /// What came of it.
+    /// What the poll has done so far.
     pub outcome: Outcome,
 }
 
 impl Collection {
-    /// A poll of `source` for `account`, whose settings are in `config`; what was collected is noted under `key`.
-    /// It knows the `needs` that earlier polls found out, and what `time` it is.
+    /// A poll of `source` for `account`, with the settings of `config`. What is collected is noted under `key`.
+    /// `needs` is what earlier polls found out, `time` the clock.
     pub fn new(
         account: Rc<Account>,
         source: &Source,
@@ -206,8 +210,8 @@ impl Collection {
         }
     }
 
-    /// The next round begins, after one of which everything is committed. What that has noted is known without another look into the
-    /// store, unless somebody else has written there.
+    /// Begins the next round, once everything of the last one is committed. What the last round noted is known
+    /// without another look into the store, unless another task has written there.
     pub fn go_on(&mut self) {
         self.needs.begin();
         self.ledger.go_on(unix_now());
@@ -221,7 +225,7 @@ impl Collection {
         (self.enough, self.is_listed, self.complete) = (false, false, true);
     }
 
-    /// What is collected goes into the mailbox of this name, which is made where there is none.
+    /// Delivers what is collected into the mailbox of this name, which is made if it does not exist.
     ///
     /// # Errors
     /// The store's.
@@ -231,7 +235,7 @@ impl Collection {
             transaction.create_mailbox(name);
             transaction.subscribe(name, true);
             match transaction.commit().await {
-                // Somebody else was quicker.
+                // Another task made it first.
                 Ok(_) | Err(store::Error::MailboxExists) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -240,7 +244,8 @@ impl Collection {
         Ok(())
     }
 
-    /// A message that the server lists, with its unique-id, empty for none. Says whether to read it.
+    /// Takes in a message that the server lists. Returns the message if it is to be read. `unique_id` is empty if
+    /// there is none.
     pub fn listed(&mut self, handle: Handle, unique_id: &[u8], size: u64) -> Option<Wanted> {
         let identity = match self.ledger.listed(unique_id, size) {
             Verdict::Collect(identity) => Some(identity),
@@ -259,7 +264,7 @@ impl Collection {
             self.passed_over(identity);
             return None;
         }
-        // A listed size that no message may have is no size.
+        // A listed size above the limit is not believed.
         let size = if size > self.ledger.limit() { 0 } else { size };
         if identity.is_some() && size > 0 {
             self.sizes.insert(handle, size);
@@ -270,7 +275,7 @@ impl Collection {
             return None;
         }
         let planned = (self.planned.0 + 1, self.planned.1.saturating_add(size));
-        // What no room is left for is not written in the first place: a card wears off by each try.
+        // A message without room is not written at all: each try wears the card.
         let room =
             self.account.fits(planned.0, planned.1).and_then(|()| self.account.incoming().expect(size));
         if let Err(full) = room {
@@ -282,12 +287,13 @@ impl Collection {
         Some(Wanted { last: turn == Turn::Last, ..Wanted::new(handle, identity) })
     }
 
-    /// A listed message is not read. What only its content could tell, whether it was collected, stays open.
+    /// A listed message is not read. If it has no identity, only its content could have told whether it was
+    /// collected.
     fn passed_over(&mut self, identity: Option<Identity>) {
         self.complete &= identity.is_some();
     }
 
-    /// Octets that a message is listed with, as far as that is known and can be.
+    /// Octets that a message is listed with; 0 where the server lists none, or more than a message may have.
     pub fn listed_size(&self, handle: Handle) -> u64 {
         self.sizes.get(&handle).copied().unwrap_or(0)
     }
@@ -303,18 +309,18 @@ impl Collection {
         self.ledger.unique(unique_id)
     }
 
-    /// Whether the mailbox may be another one than that of which is known what was collected: until [`Collection::arrive`]
+    /// Whether this may be another mailbox than the one that the ledger is about. Until [`Collection::arrive`]
     /// nothing may be listed.
     pub fn is_elsewhere(&self) -> bool {
         self.ledger.is_elsewhere()
     }
 
-    /// The content that the message with this unique-id had, if it was collected; 0 where that is not known.
+    /// The content hash of the message with this unique-id, if it was collected; 0 where the hash is not known.
     pub fn content_of(&mut self, unique_id: &[u8]) -> Option<u64> {
         self.ledger.content_of(unique_id)
     }
 
-    /// The mailbox is the same one as before, or another one.
+    /// Notes whether the mailbox is the same one as before.
     pub fn arrive(&mut self, is_same: bool) {
         let now = unix_now();
         for (identity, content) in self.ledger.arrive(is_same) {
@@ -322,12 +328,14 @@ impl Collection {
         }
     }
 
-    /// Whether new messages are looked at before they are read: the server seems to have numbered its messages anew.
+    /// Whether the beginnings of new messages are compared before they are read: the server seems to have renumbered
+    /// its messages.
     pub fn looks_first(&self) -> bool {
         self.ledger.is_renumbered()
     }
 
-    /// A message of which so much came: whether that tells that it came before, under another identity. It is settled then.
+    /// Compares the beginning of a message, of which `came` octets came, with what is known. True if the message came
+    /// before under another identity: nothing more is to be done with it.
     pub fn looked_at(&mut self, wanted: &Wanted, content: &Content, came: u64) -> bool {
         let size = self.listed_size(wanted.handle);
         let hash = content.hash(size).filter(|_| content.is_enough(came, size));
@@ -341,8 +349,8 @@ impl Collection {
         }
     }
 
-    /// Everything that the server has is listed. Once all of it is read too, what is listed no longer
-    /// can be forgotten.
+    /// The server has listed all its messages. Once all of them are read too, the ledger may forget what is no longer
+    /// listed.
     pub fn all_listed(&mut self) {
         self.needs.all_listed();
         self.progress.listed(self.planned, self.ledger.left(), self.time.now());
@@ -350,7 +358,7 @@ impl Collection {
         self.anew = self.ledger.anew();
     }
 
-    /// Whether no more new messages are taken on in this poll.
+    /// Whether there are more new messages than this round takes on.
     pub fn is_full(&self) -> bool {
         self.ledger.has_more()
     }
@@ -360,28 +368,28 @@ impl Collection {
         self.enough
     }
 
-    /// No more messages are taken on.
+    /// Takes on no more messages in this round.
     fn stop(&mut self) {
         self.enough = true;
         self.complete = false;
     }
 
-    /// Octets of messages that came in this poll.
+    /// Octets of messages that came in this round.
     pub fn octets(&self) -> u64 {
         self.octets
     }
 
-    /// Not everything was read in the end.
+    /// Notes that not everything was read.
     pub fn incomplete(&mut self) {
         self.complete = false;
     }
 
-    /// Messages that another source of the account has brought are not delivered.
+    /// Delivers no message that another source of the account has brought, as `twins` tells.
     pub fn look_for(&mut self, twins: Twins) {
         self.twins = Some(twins);
     }
 
-    /// A message whose twin may be there: whether it is to be delivered.
+    /// Whether a message is to be delivered, where another source of the account may have brought it.
     fn is_single(
         &mut self,
         handle: Handle,
@@ -397,7 +405,7 @@ impl Collection {
                 self.new_twins.push(twin);
                 true
             }
-            // It comes with the next poll, when the other one is safe, or is not.
+            // The next poll reads this message again, when the other one is committed or has failed.
             Twin::UnderWay => {
                 self.incomplete();
                 false
@@ -425,17 +433,18 @@ impl Collection {
         self.batch.push(handle);
         self.batch_octets += incoming.len();
         let now = unix_now();
-        // One that has not come yet is a mistake.
+        // A date in the future is a mistake.
         let date = told.date.filter(|date| (1..=now.saturating_add(DAY)).contains(date)).unwrap_or(now);
         let keywords: Vec<&str> = told.keywords.iter().map(String::as_str).collect();
         self.transaction.deliver(self.into, incoming, told.flags, &keywords, date);
         self.collected_with(identity, now, content);
     }
 
-    /// A message of this content came before, under another identity.
+    /// Notes a message whose content came before, under another identity.
     fn came_again(&mut self, identity: Identity, content: u64) {
         self.outcome.again += 1;
-        // Its identity is worth nothing in the next session. Where not all of them were looked at, what is noted is what gets on.
+        // The new identity is worthless in the next session. If not all new messages were looked at, it is noted all
+        // the same: otherwise the next poll would begin at the same place.
         let in_vain = self.anew.0 > 1 && !self.anew.0.is_multiple_of(NOTED_EACH) && !self.ledger.has_more();
         if in_vain && self.ledger.meet(content) {
             return;
@@ -466,7 +475,7 @@ impl Collection {
         self.pending = true;
     }
 
-    /// What one message's trouble was; the others go on.
+    /// Notes an error that concerns one message only: the poll goes on.
     pub fn problem(&mut self, error: Error) {
         self.outcome.troubled += 1;
         self.outcome.problem.get_or_insert(error);
@@ -490,12 +499,12 @@ impl Collection {
         (!self.batch.is_empty()).then(|| BATCH_TIME.saturating_sub(self.time.since(self.batch_began)))
     }
 
-    /// Makes durable what is whole. After this the messages are safe, and deletable if they shall not
-    /// stay at the server. Never drop this future: a poll that begins meanwhile would not know whether
-    /// the messages are collected.
+    /// Makes everything durable that came whole. After this the messages are safe, and are deleted at the server
+    /// unless they are to stay there. Never drop this future: a poll that begins meanwhile would not know whether the
+    /// messages are collected.
     ///
     /// # Errors
-    /// The store's: the messages come again with the next poll, or are known to it.
+    /// The store's. The next poll collects the messages again, or knows that they are collected.
     pub async fn commit(&mut self) -> Result<(), Error> {
         if !std::mem::take(&mut self.pending) {
             return Ok(());
@@ -524,14 +533,14 @@ impl Collection {
         }
     }
 
-    /// The last commit of a poll that went well: with what the user is to be told, and without what the
-    /// server lists no longer.
+    /// The last commit of a round that went well: with the letters to the user, and without what the server no longer
+    /// lists.
     ///
     /// # Errors
     /// As [`Collection::commit`].
     pub async fn conclude(&mut self) -> Result<(), Error> {
         self.outcome.more |= self.ledger.has_more();
-        // What a round does not take on is not looked at.
+        // Messages beyond the limit of a round have not been looked at.
         if self.is_listed && self.complete && !self.ledger.has_more() {
             let Changes { gone, back, forgotten } = self.ledger.changes();
             let now = u32::try_from(unix_now()).unwrap_or(u32::MAX);
@@ -554,7 +563,7 @@ impl Collection {
         self.commit().await
     }
 
-    /// A poll was complete: whether the server had numbered its messages anew.
+    /// Notes, at the end of a complete poll, whether the server had renumbered its messages.
     fn note_numbering(&mut self) {
         let noted = Identity::anew();
         match self.anew {
@@ -567,7 +576,8 @@ impl Collection {
         }
     }
 
-    /// The last commit of a poll that broke off: what came whole is kept, and of what stays the user is told.
+    /// The last commit of a poll that broke off: messages that came whole are kept, and the user is told of those
+    /// that stay.
     ///
     /// # Errors
     /// As [`Collection::commit`].
@@ -576,7 +586,7 @@ impl Collection {
         self.commit().await
     }
 
-    /// Whether a message of `octets` may come besides those that wait for their commit.
+    /// Whether there is room for a message of `octets` besides those that wait for their commit.
     fn fits(&self, octets: u64) -> Result<(), store::Error> {
         self.account.fits(self.batch.len() as u64 + 1, self.batch_octets.saturating_add(octets))
     }

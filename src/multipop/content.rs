@@ -1,35 +1,35 @@
-//! What a message is known by besides the identity that its server gives it: a hash of what a server does not change when it
-//! numbers its messages anew, or when another one has them.
+//! The content hash of a message: it covers what stays the same when a server renumbers its messages, or when another
+//! server has them.
 
 use ring::digest::{Context, Digest, SHA256, digest};
 
 use crate::message::date;
 
-/// Octets of the body that count, line ends left out: servers differ in the last one.
+/// Octets of the body that the hash covers, without line ends: servers differ in the last one.
 const BODY: usize = 4096;
-/// Octets of a line of the header that count.
+/// Octets of each header line that the hash covers.
 const LINE: usize = 1000;
-/// Octets of the header that are looked at: a message whose header goes on is not known by its content.
+/// Octets of the header that are read. A message with a longer header has no content hash.
 const HEADER: usize = 256 * 1024;
 
-/// A message as it comes, octet by octet.
+/// Takes in a message octet by octet and hashes it.
 pub struct Content {
     digest: Context,
-    /// As that, but of the whole body, where that is asked for.
+    /// Covers the same header fields and the whole body; `None` where that is not asked for.
     whole: Option<Context>,
-    /// The line of the header that has not ended; `None` in the body.
+    /// The header line that has not ended yet; `None` in the body.
     line: Option<Vec<u8>>,
-    /// Where the line before it belongs to.
+    /// The field that the line before belongs to.
     field: Field,
     header: usize,
     body: usize,
-    /// Whether it has a Message-ID or a Date field.
+    /// Whether the message has a Message-ID or a Date field.
     is_told_apart: bool,
     from: Vec<u8>,
     subject: Vec<u8>,
-    /// The topmost field of this name.
+    /// The value of the topmost Received field.
     received: Vec<u8>,
-    /// Whether that is over.
+    /// Whether the topmost Received field has ended.
     is_received: bool,
 }
 
@@ -52,7 +52,7 @@ const NAMES: [(&[u8], Field); 5] = [
 ];
 
 impl Content {
-    /// Nothing has come yet.
+    /// A message of which nothing has come yet.
     pub fn new() -> Content {
         Content {
             digest: Context::new(&SHA256),
@@ -69,7 +69,7 @@ impl Content {
         }
     }
 
-    /// The same, of which all is to be known in the end.
+    /// A message of which nothing has come yet, whose whole body is hashed for [`Content::twin`].
     pub fn whole() -> Content {
         Content { whole: Some(Context::new(&SHA256)), ..Content::new() }
     }
@@ -81,7 +81,7 @@ impl Content {
         }
     }
 
-    /// Its next octets.
+    /// Takes in the next octets.
     pub fn update(&mut self, mut octets: &[u8]) {
         while let Some(line) = &mut self.line
             && !octets.is_empty()
@@ -147,7 +147,8 @@ impl Content {
         }
     }
 
-    /// The hash of all that came, of a message that is listed with `size` octets; `None` where its header has no end.
+    /// The hash of all that came, of a message that is listed with `size` octets; `None` where its header is too
+    /// long.
     pub fn hash(&self, size: u64) -> Option<Hash> {
         if self.line.is_some() && self.header >= HEADER {
             return None;
@@ -158,36 +159,38 @@ impl Content {
         Some(Hash { content: fold(&digest.finish()), is_told_apart: self.is_told_apart })
     }
 
-    /// What it has in common with what another server got of it: Message-ID, Date, From and the whole body, without the fields that
-    /// servers add. `None` where it is not good for telling messages apart, or was not asked for.
+    /// The hash by which the same message from another server is known: Message-ID, Date, From and the whole body,
+    /// without the fields that servers add. `None` where it cannot tell messages apart, or was not asked for.
     pub fn twin(&self) -> Option<Digest> {
         let whole = self.whole.as_ref().filter(|_| self.is_told_apart && self.line.is_none());
         whole.map(|whole| whole.clone().finish())
     }
 
-    /// Whether what follows changes the hash no more, of a message of which so many octets have come.
+    /// Whether no later octets change the hash. `came` octets of a message that is listed with `size` have come.
     pub fn is_enough(&self, came: u64, size: u64) -> bool {
         self.body == BODY || size > 0 && came >= size
     }
 
-    /// When its last server got it, in seconds since 1970, as the topmost Received field says (RFC 5321 section 4.4).
+    /// When the last server on its way received the message, in seconds since 1970, from the topmost Received field
+    /// (RFC 5321 section 4.4).
     pub fn received(&self) -> Option<i64> {
         let at = memchr::memrchr(b';', &self.received)?;
         date::parse_rfc5322(self.received.get(at + 1..)?).map(|date| date.unix)
     }
 
-    /// The values of its From and Subject fields as far as they came, as they stand there.
+    /// The values of the From and Subject fields as far as they came, undecoded.
     pub fn said(&self) -> (&[u8], &[u8]) {
         (&self.from, &self.subject)
     }
 }
 
-/// What [`Content::hash`] says.
+/// The result of [`Content::hash`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hash {
-    /// Never 0.
+    /// The hash, never 0.
     pub content: u64,
-    /// Whether another message of this content is the same one. Two that an alarm system sends may be alike in all else.
+    /// Whether another message with this hash is the same message. Without Message-ID and Date two messages of an
+    /// alarm system may be alike in everything else.
     pub is_told_apart: bool,
 }
 
@@ -223,8 +226,8 @@ mod tests {
     const MESSAGE: &str = "Received: from a\r\n by b; Sat, 1 Jan 2000 01:00:00 +0100\r\nReceived: from c; Sat, 1 Jan 2001 00:00:00 +0000\r\nMessage-ID: <1@x>\r\nDate: Sat, 1 Jan 2000 00:00:00 +0000\r\nFrom: Ann\r\n <ann@x>\r\n\
         Subject: One\r\n two\r\n\r\nHello,\r\nthere\r\n";
 
-    /// Catches: a hash that depends on how octets arrive, on fields that servers add, or on the last line end; one that does not
-    /// depend on what tells messages apart.
+    /// Catches: a hash that depends on how octets arrive, on fields that servers add, or on the last line end; a hash
+    /// that leaves out what tells messages apart.
     #[test]
     fn it_is_the_same_message_whatever_its_servers_add() {
         let whole = hash(MESSAGE, 7).unwrap();
@@ -252,7 +255,7 @@ mod tests {
         assert_ne!(hash(&MESSAGE.replace("Date: ", "From: "), 7), Some(whole), "under another name");
     }
 
-    /// Catches: a twin that depends on what servers add, or on the beginning of the body alone.
+    /// Catches: a twin hash that depends on what servers add, or on the beginning of the body alone.
     #[test]
     fn a_twin_is_known_wherever_it_was() {
         let twin = |message: &str, size: usize| {
@@ -280,7 +283,7 @@ mod tests {
         assert_ne!(hash(&format!("{MESSAGE}x"), 7), hash(&format!("{MESSAGE}y"), 7));
     }
 
-    /// Catches: alarms of which all but the first are taken for one that came before.
+    /// Catches: alarms of which all but the first are taken for a message that came before.
     #[test]
     fn what_has_nothing_of_its_own_is_not_known_by_its_content() {
         assert_eq!(hash("From: alarm@x\r\nSubject: alarm\r\n\r\nalarm\r\n", 7), None);

@@ -1,12 +1,13 @@
 //! Collecting from a mailbox elsewhere, whatever its protocol: the loop that moves octets between the [`Wire`], the protocol's
 //! [`RemoteMailbox`], which is a state machine without I/O, and the [`Collection`].
 //!
-//! Where the server allows it a window of requests is kept under way, so that neither the way to the server nor a commit on
-//! flash makes the other wait. A message is deleted after its commit, never before: if the connection ends in between, the next
-//! poll finds it in the ledger and does nothing but delete it.
+//! Where the server allows it, a window of requests is kept under way, so that neither the way to the server nor a
+//! commit on flash makes the other wait. A message is deleted after its commit, never before: if the connection ends
+//! in between, the next poll finds the message in the ledger and only deletes it.
 //!
-//! One login is enough for a mailbox of any size: what one round does not take on the next one does, in the same session. Folder
-//! comes after folder, and where the server is asked to push the session stays open until it has news.
+//! One login is enough for a mailbox of any size: the next round takes on, in the same session, what one round left.
+//! Folders are collected one after the other. Where the server is asked to push, the session stays open until it has
+//! news.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,21 +25,22 @@ use crate::config::{Interval, Protocol, Source};
 
 /// Messages that are compared where the source has another host than before.
 const SAMPLES: usize = 8;
-/// Things that are looked at before others get their turn, where no octets are waited for.
+/// Events that are handled before other tasks get their turn, where no octets are waited for.
 const AT_ONCE: usize = 4096;
-/// Folders that are collected from.
+/// Folders of a source that are collected from, at most.
 const FOLDERS: usize = 500;
-/// News come together: so long is waited for more of them.
+/// How long to wait for more news after the first: news come together.
 const NEWS: Duration = Duration::from_secs(1);
-/// A connection on which nothing is said is given up by routers on its way, and by servers after half an hour (RFC 2177).
+/// How long to wait for news before asking anew. Routers on the way give up a silent connection, and servers do after
+/// half an hour (RFC 2177).
 const QUIET: Duration = Duration::from_secs(9 * 60);
-/// A connection that was kept for so long is worth making anew at once.
+/// A connection that lasted so long is made anew at once when it breaks.
 const WORTH_IT: Duration = Duration::from_secs(60);
 
 /// Collects what is new at the server to which `wire` is connected.
 ///
 /// # Errors
-/// What ended the poll early. What had come whole before is kept all the same, and told of in `outcome`.
+/// What ended the poll early. What had come whole by then is kept all the same, and is counted in `outcome`.
 pub async fn collect(wire: &mut Wire, errand: &Errand<'_, '_>, outcome: &mut Outcome) -> Result<(), Error> {
     let (source, manners) = (errand.source, &errand.experience.manners);
     loop {
@@ -55,7 +57,7 @@ pub async fn collect(wire: &mut Wire, errand: &Errand<'_, '_>, outcome: &mut Out
     }
 }
 
-/// A poll of its own, with places of its own, up to where it waits for news.
+/// A poll on its own, with places of its own, up to where it waits for news.
 #[cfg(any(test, fuzzing))]
 pub async fn collect_once(
     wire: &mut Wire,
@@ -82,10 +84,10 @@ pub async fn collect_once(
     (result, outcome)
 }
 
-/// Logs in at the server of `source`, whose manners are known or found out.
+/// Logs in at the server of `source`. `manners` is what is known of the server, and is added to.
 ///
 /// # Errors
-/// There is no login.
+/// What kept the login from succeeding.
 pub async fn open(
     wire: &mut Wire,
     source: &Source,
@@ -119,13 +121,13 @@ pub async fn open(
     }
 }
 
-/// A mailbox elsewhere, and the way to it.
+/// A mailbox elsewhere, and the connection to it.
 pub struct Session<'w> {
-    /// The way.
+    /// The connection.
     pub wire: &'w mut Wire,
-    /// What it leads to.
+    /// The mailbox.
     pub mailbox: &'w mut dyn RemoteMailbox,
-    /// Held while messages come.
+    /// A place among the transfers, held while messages come.
     pub place: Place<'w>,
 }
 
@@ -139,7 +141,7 @@ impl Session<'_> {
             return Err(Error::NoFolder(source.wanted_folders().collect::<Vec<_>>().join(", ")));
         }
         loop {
-            // The first one comes last: it is the one that has news.
+            // The first folder comes last: the session then stays in it to wait for news.
             for folder in folders.iter().rev() {
                 match self.visit(folder, errand, outcome).await {
                     Err(error @ Error::Refused { .. }) if folders.len() > 1 => {
@@ -160,7 +162,7 @@ impl Session<'_> {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) if error.is_of_the_store() || !error.is_of_the_server() => return Err(error),
-                // Servers end what lasts long. There is polling, too.
+                // Servers end long sessions. The next poll comes at its interval.
                 Err(_) => {
                     outcome.at_once = errand.time.since(since) >= WORTH_IT;
                     return Ok(());
@@ -176,7 +178,7 @@ impl Session<'_> {
         self.wire.flush().await
     }
 
-    /// Asks what is to be known of the server first.
+    /// Asks the server for what must be known of it first.
     ///
     /// # Errors
     /// The connection's.
@@ -185,7 +187,7 @@ impl Session<'_> {
         self.answers().await
     }
 
-    /// The names of the folders that these names and patterns name.
+    /// The names of the folders that these names and patterns match.
     ///
     /// # Errors
     /// The connection's.
@@ -218,7 +220,7 @@ impl Session<'_> {
         errand: &Errand<'_, '_>,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
-        // What was told to be deleted may be listed until the end.
+        // The server may still list what it was told to delete, until the session ends.
         let (mut told, mut marked, mut others_deleted) = (Handles::default(), 0, false);
         let mut collection = errand.collection(folder);
         loop {
@@ -244,7 +246,7 @@ impl Session<'_> {
             if result.as_ref().is_err_and(|error| !error.is_of_the_store()) {
                 return result;
             }
-            // Nothing is wrong with the connection: what is safe here is deleted there, whatever the store says of the rest.
+            // The connection is still good: what is safe here is deleted there, whatever the store says of the rest.
             self.place.give_back();
             let settled = self.settle(marked > 0, others_deleted).await;
             if settled.is_ok() {
@@ -254,7 +256,8 @@ impl Session<'_> {
         }
     }
 
-    /// Lists a folder, reads and deletes there: how many messages were marked as deleted, and whether others have marked some.
+    /// Lists a folder, reads and deletes there. Returns how many messages were marked as deleted, and whether others
+    /// have marked some.
     async fn round(
         &mut self,
         folder: &str,
@@ -278,7 +281,7 @@ impl Session<'_> {
         Err(Broken { error, marked, others_deleted })
     }
 
-    /// What the collection wants of the messages that are there, and whether others have marked some as deleted.
+    /// Returns the messages of a folder that the collection wants, and whether others have marked some as deleted.
     async fn list(
         &mut self,
         folder: &str,
@@ -299,16 +302,16 @@ impl Session<'_> {
             .await?;
         collection.all_listed();
         if !agrees {
-            // One list is short, and nobody knows which.
+            // One of the lists is short, and nobody knows which.
             collection.incomplete();
         }
         Ok((wanted, others_deleted))
     }
 
-    /// Lists all messages of a folder; whether what the server says of their number agrees.
+    /// Lists all messages of a folder. Returns whether what the server says of their number agrees with the list.
     ///
     /// # Errors
-    /// The connection's, and where it cannot be opened.
+    /// The connection's, and the server's refusal to open the folder.
     pub async fn listing(&mut self, folder: &str, mut take: impl FnMut(Listed<'_>)) -> Result<bool, Error> {
         let mut starved = true;
         self.mailbox.list(folder);
@@ -351,8 +354,8 @@ impl Session<'_> {
         }
     }
 
-    /// Whether the mailbox at this server is the one that was collected from at another server: some of the messages that
-    /// have the unique-ids of collected ones are compared with them. Where none can be, nothing says that it is.
+    /// Whether the mailbox at this server is the one that was collected from at another host: some messages that have
+    /// the unique-ids of collected ones are compared with them. False where none can be compared.
     async fn has_the_same(&mut self, folder: &str, collection: &mut Collection) -> Result<bool, Error> {
         let mut samples = VecDeque::new();
         self.listing(folder, |listed| {
@@ -377,7 +380,7 @@ impl Session<'_> {
         Ok(is_same)
     }
 
-    /// The beginning of a message, and so many octets of it came.
+    /// Reads the beginning of a message. Returns it with the number of octets that came.
     async fn look(&mut self, message: Handle) -> Result<Option<(Content, u64)>, Error> {
         let (mut content, mut came) = (Content::new(), 0);
         if !self.mailbox.head(message, true) {
@@ -393,7 +396,7 @@ impl Session<'_> {
         Ok(Some((content, came)))
     }
 
-    /// Reads what is wanted, has it committed from time to time, and deletes what is safe.
+    /// Reads the wanted messages, commits them from time to time, and deletes what is safe.
     async fn read(&mut self, reading: &mut Reading<'_>) -> Result<(), Error> {
         let mut concluded = false;
         loop {
@@ -413,7 +416,7 @@ impl Session<'_> {
             } else if concluded {
                 return Ok(());
             } else {
-                // What this commits may be deleted in one more round.
+                // What this call commits may be deleted in one more turn of the loop.
                 reading.collection.conclude().await?;
                 self.wire.progress();
                 concluded = true;
@@ -421,15 +424,16 @@ impl Session<'_> {
         }
     }
 
-    /// Waits for octets, and takes in what they mean, up to a commit that is due.
+    /// Waits for octets and takes in what they mean, up to a commit that is due.
     async fn receive(&mut self, reading: &mut Reading<'_>) -> Result<(), Error> {
         self.send().await?;
         if !self.mailbox.has_more() {
-            // Whoever waits for his server for long needs no place, but for what is to be committed or believed then.
+            // While the server is silent for long no place is needed, except for messages that are then to be
+            // committed or believed.
             let silence = reading.collection.due_in().unwrap_or(BATCH_TIME);
             let ends = self.place.is_held() || reading.collection.has_batch() || reading.has_whole();
             if self.wire.fill_within(ends.then_some(silence)).await?.is_empty() {
-                // Nonsense would have come with it.
+                // The server sent nothing after the message, so no nonsense followed it.
                 reading.believe();
                 if !reading.collection.has_batch() {
                     self.place.give_back();
@@ -458,7 +462,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Has deletions count. Without a good answer nothing is deleted: the next poll does it again.
+    /// Makes the deletions count. Without a positive answer nothing is deleted, and the next poll tries again.
     async fn settle(&mut self, has_deleted: bool, others_deleted: bool) -> Result<(), Error> {
         if has_deleted {
             self.mailbox.settle(others_deleted);
@@ -470,13 +474,13 @@ impl Session<'_> {
     /// Says goodbye.
     pub async fn part(&mut self) {
         self.mailbox.close();
-        // Nothing depends on how the server takes the goodbye.
+        // The answer to the goodbye does not matter.
         let _ = self.answers().await;
         self.wire.close().await;
     }
 
-    /// Waits until the server has news of the folder that was visited last, or so many seconds have passed, unless that is 0:
-    /// false where it cannot be waited for.
+    /// Waits until the server has news of the folder that was visited last, or for `seconds`, but for [`QUIET`] at
+    /// most (0: for [`QUIET`]). False where the server cannot tell of news.
     async fn waits_for_news(&mut self, seconds: u32) -> Result<bool, Error> {
         self.wire.renew();
         let limit = match seconds {
@@ -523,7 +527,7 @@ impl Session<'_> {
         result
     }
 
-    /// Waits until all requests are answered, with these answers.
+    /// Waits until all requests are answered, and gives each event to `take`.
     async fn answers_with(&mut self, mut take: impl FnMut(Event<'_>)) -> Result<(), Error> {
         while !self.mailbox.is_idle() {
             self.send().await?;
@@ -543,7 +547,7 @@ impl Session<'_> {
     }
 }
 
-/// A round that broke off, and what had been marked as deleted before.
+/// The error that broke off a round, and what had been marked as deleted before it.
 struct Broken {
     error: Error,
     marked: u32,

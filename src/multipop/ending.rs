@@ -1,4 +1,4 @@
-//! What became of a poll: of the mailbox as a whole, or of some messages only.
+//! How a poll ended: for the mailbox as a whole, or for some messages only.
 
 use super::Error;
 use super::collection::Outcome;
@@ -6,24 +6,24 @@ use super::collection::Outcome;
 /// How a poll ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// All was had that was wanted.
+    /// Everything that was wanted was collected.
     Well,
-    /// All but messages that cannot be had; the first reason.
+    /// Everything was collected except messages that cannot be had; the error of the first one.
     Partly(Error),
-    /// There was no room for some of it.
+    /// There was no room for some messages.
     Full(Error),
     /// The mailbox could not be collected.
     Failed(Error),
 }
 
 impl Ending {
-    /// What `result` and `outcome` of a poll come to.
+    /// The ending that follows from the `result` and the `outcome` of a poll.
     pub fn of(result: Result<(), Error>, outcome: &mut Outcome) -> Ending {
         match (result, outcome.problem.take()) {
             (Ok(()), None) => Ending::Well,
             (Ok(()), Some(error)) if !error.is_of_the_store() => Ending::Partly(error),
             (Ok(()), Some(error)) => Ending::Full(error),
-            // The others were there by then.
+            // All other messages had been collected by then.
             (Err(error), _) if outcome.left_for_last && error.is_of_the_server() => Ending::Partly(error),
             (Err(error), _) => Ending::Failed(error),
         }
@@ -36,8 +36,8 @@ mod tests {
     use crate::outgoing;
     use crate::store;
 
-    /// Catches: a message that cannot be had and is told of as if nothing had come, and a full account that is told of as if
-    /// it were one message.
+    /// Catches: a message that cannot be had and is reported as if nothing had come, and a full account that is
+    /// reported as if it were one message.
     #[test]
     fn one_message_is_not_the_mailbox() {
         let of = |result, problem, left_for_last| {

@@ -21,33 +21,33 @@ use crate::store::{Account, SourceKey};
 /// The longest pause between logins that a server may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
-/// What is done with it.
+/// The future that handles what was done before the wait for news.
 pub type Waits<'w> = Pin<Box<dyn Future<Output = ()> + 'w>>;
 
 /// One poll of one source.
 pub struct Errand<'e, 'w> {
-    /// Whose mail it is.
+    /// The account that the mail is for.
     pub account: Rc<Account>,
-    /// Where it is.
+    /// The source to poll.
     pub source: &'e Source,
     /// The settings in force.
     pub config: &'e Config,
-    /// What earlier polls have found out.
+    /// What earlier polls of the source have found out.
     pub experience: &'e Experience,
     /// Places for transfers.
     pub places: &'e Places,
     /// The clock.
     pub time: &'e Time,
-    /// What comes this moment, of all sources.
+    /// The messages that sources are bringing right now, for `dedupe`.
     pub twins: &'e Twins,
-    /// For who looks on.
+    /// How far the poll has come, for the operator.
     pub progress: Rc<Progress>,
-    /// Is told what was done, before the server is waited for to have news.
+    /// Is given what was done so far, before the poll waits for the server to have news.
     pub waits: &'e dyn Fn(Outcome) -> Waits<'w>,
 }
 
 impl Errand<'_, '_> {
-    /// What this poll brings from `folder`.
+    /// The collection of `folder` in this poll.
     pub fn collection(&self, folder: &str) -> Collection {
         let key = source_key(self.source, folder);
         let needs = self.experience.needs(key);
@@ -61,22 +61,22 @@ impl Errand<'_, '_> {
     }
 }
 
-/// What polls of one source have found out; clones are the same. Nothing of it outlives the process.
+/// What polls of one source have found out. Clones share it. It ends with the process.
 #[derive(Debug, Clone, Default)]
 pub struct Experience {
     folders: Rc<RefCell<BTreeMap<SourceKey, Needs>>>,
-    /// About the server.
+    /// What is known of the server.
     pub manners: Manners,
 }
 
 impl Experience {
-    /// About the messages of a folder.
+    /// What is known of the messages of a folder.
     pub fn needs(&self, folder: SourceKey) -> Needs {
         self.folders.borrow_mut().entry(folder).or_default().clone()
     }
 }
 
-/// The manners of a server; clones are the same.
+/// What is known of a server's behaviour. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Manners(Rc<Known>);
 
@@ -85,12 +85,12 @@ struct Known {
     slow: Cell<bool>,
     pause: Cell<Duration>,
     habit: Habit,
-    /// Each with whether a poll has gone well without it.
+    /// The features that are avoided, each with whether a poll has gone well without it.
     avoided: RefCell<BTreeMap<Feature, bool>>,
 }
 
-/// What can be done without, where a server hangs up on it. UIDL is not: without it messages are known by other identities, and a
-/// line that breaks by chance would give everything twice.
+/// A feature that a poll can do without if the server hangs up on it. UIDL is not among them: without it messages are
+/// known by other identities, so a line that breaks by chance would bring every message twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each is the command of that name")]
 pub enum Feature {
@@ -104,43 +104,44 @@ pub enum Feature {
 }
 
 impl Manners {
-    /// From now on one request waits for the other: PIPELINING may be a lie.
+    /// Sends one request at a time from now on: the server's PIPELINING may not work.
     pub fn slow_down(&self) {
         self.0.slow.set(true);
     }
 
-    /// Whether it does.
+    /// Whether one request is sent at a time.
     pub fn is_slow(&self) -> bool {
         self.0.slow.get()
     }
 
-    /// What its logins have found out.
+    /// What the logins at this server have found out.
     pub fn habit(&self) -> Habit {
         self.0.habit.clone()
     }
 
-    /// The server wants so much time between two logins (RFC 2449 section 6.5).
+    /// Notes that the server wants this much time between two logins (RFC 2449 section 6.5).
     pub fn wants_pause(&self, pause: Duration) {
         self.0.pause.set(pause.min(LONGEST_PAUSE));
     }
 
-    /// How much.
+    /// The time that the server wants between two logins.
     pub fn pause(&self) -> Duration {
         self.0.pause.get()
     }
 
-    /// The server hangs up on `feature`: whether that is news.
+    /// Avoids `feature`, on which the server hangs up. Returns whether that is new.
     fn avoid(&self, feature: Feature) -> bool {
         self.0.avoided.borrow_mut().insert(feature, false).is_none()
     }
 
-    /// Whether it is to be done without it.
+    /// Whether `feature` is avoided.
     pub fn avoids(&self, feature: Feature) -> bool {
         self.0.avoided.borrow().contains_key(&feature)
     }
 
-    /// A login or a poll has ended so, and the server had been asked `asked` last: whether it is worth trying again, without that.
-    /// Where the server has hung up all the same, it was not that.
+    /// Whether a login or a poll that `ended` is worth trying again at once without `asked`, the feature that the
+    /// server had been asked for last. A feature without which the server still hangs up is not to blame, and is used
+    /// again.
     pub fn tries_without<T>(&self, ended: &Result<T, Error>, asked: Option<Feature>) -> bool {
         let hung_up = ended.as_ref().is_err_and(Error::is_a_hang_up);
         let tries = hung_up && asked.is_some_and(|feature| self.avoid(feature));
@@ -150,7 +151,7 @@ impl Manners {
         tries
     }
 
-    /// A poll went well as it was done.
+    /// Notes that a poll went well without the features that are avoided.
     pub fn prove(&self) {
         self.0.avoided.borrow_mut().values_mut().for_each(|proved| *proved = true);
     }

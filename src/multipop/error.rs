@@ -9,42 +9,42 @@ use crate::store;
 /// Why a poll, or a part of it, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no connection, or none any more.
+    /// The connection could not be made, or broke, or the login failed.
     #[error(transparent)]
     Outgoing(#[from] outgoing::Error),
     /// There is no access token to log in with.
     #[error(transparent)]
     Token(#[from] oauth2::Error),
-    /// It says too much that is no mail.
+    /// The server sends too much that is not mail.
     #[error("the server goes on and on without sending mail")]
     Chatter,
     /// A message that is listed does not come when it is asked for.
     #[error("a message that the server lists was not sent")]
     NotSent,
-    /// A message is much shorter than the server lists it, twice.
+    /// A message came twice much shorter than it is listed.
     #[error("a message has {octets} octets, where the server lists {listed}")]
     Short {
         /// Octets that came.
         octets: u64,
-        /// Octets that were announced.
+        /// Octets that the server lists.
         listed: u64,
     },
-    /// A message is far larger than the source's limit, and not over.
+    /// A message is far larger than the source's limit and goes on.
     #[error("a message is larger than the {0} octets that are allowed, and has no end")]
     Endless(u64),
-    /// It keeps the poll going, and hardly anything comes of it.
+    /// The server keeps the poll going and hardly sends anything.
     #[error("the server is too slow: less than 1 KiB of mail a second for half an hour")]
     TooSlow,
-    /// The other end is no such server, or a very broken one.
+    /// The other end does not speak the protocol, or is badly broken.
     #[error("the server does not keep to the protocol: {0}")]
     Protocol(String),
     /// The server is this appliance.
     #[error("the source is this appliance itself: its mail would go round in a circle")]
     Itself,
-    /// Turned away before the login.
+    /// The server refused the session before the login.
     #[error("the server turned us away: {0}")]
     TurnedAway(String),
-    /// A command that does not usually fail.
+    /// The server refused a command that does not usually fail.
     #[error("the server refused {command}: {reason}")]
     Refused {
         /// The command.
@@ -55,24 +55,24 @@ pub enum Error {
     /// The source's settings were changed during the poll.
     #[error("the source was changed or removed")]
     Withdrawn,
-    /// A name or pattern of the settings that fits nothing there.
+    /// A name or pattern in the settings that matches no folder there.
     #[error("the source's folder = \"{0}\" names no folder that can be opened there")]
     NoFolder(String),
-    /// Nobody knows whether a certificate is valid.
+    /// The clock is not set, so no certificate can be judged.
     #[error("the clock does not show the time yet, so no certificate can be judged")]
     NoTime,
-    /// The mail store.
+    /// The mail store failed.
     #[error("the mail store: {0}")]
     Store(#[from] store::Error),
 }
 
 impl Error {
-    /// Whether nothing is wrong with the connection.
+    /// Whether the error is the store's, so that nothing is wrong with the connection.
     pub fn is_of_the_store(&self) -> bool {
         matches!(self, Error::Store(_))
     }
 
-    /// Whether the server did not take the password: to try again costs something.
+    /// Whether the server refused the login: each further try may cost something.
     pub fn is_a_refused_login(&self) -> bool {
         matches!(self, Error::Outgoing(outgoing::Error::Login(_)))
     }
@@ -83,12 +83,12 @@ impl Error {
         matches!(self, Error::Outgoing(Way::Closed | Way::Connection(_)))
     }
 
-    /// Whether the server is why the poll ended.
+    /// Whether the server is the reason that the poll ended.
     pub fn is_of_the_server(&self) -> bool {
         !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Token(_))
     }
 
-    /// What to do about it, as a sentence for the user.
+    /// What the user can do about the error, as a sentence.
     pub fn advice(&self) -> String {
         let advice = match self {
             Error::Outgoing(error) => return error.advice(Party::Source),

@@ -1,4 +1,4 @@
-//! For the tests: a POP3 server with a maildrop, as badly behaved as it is told to be.
+//! A POP3 server with a maildrop for the tests, which misbehaves as it is told.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -27,33 +27,33 @@ impl Mail {
     }
 }
 
-/// How the server behaves. Where it lets time pass that is the time of [`Provider::time`].
+/// How the server behaves. Where it lets time pass, that is the time of [`Provider::time`].
 #[derive(Debug, Clone, Default)]
 pub struct Behaviour {
-    /// Its first words, if they are others than usual.
+    /// The greeting, if it is not the usual one.
     pub greeting: Option<String>,
     pub pipelining: bool,
     /// The connection breaks after so many octets.
     pub break_after: Option<usize>,
-    /// A command that begins so gets this reply.
+    /// The reply to a command that begins with this text.
     pub reply: Option<(&'static str, String)>,
-    /// It falls silent when a command that begins so comes.
+    /// The server falls silent at a command that begins with this text.
     pub silent_at: Option<&'static str>,
-    /// The connection ends when a command that begins so comes.
+    /// The server ends the connection at a command that begins with this text.
     pub hangs_up_at: Option<&'static str>,
-    /// The connection breaks in the middle of the reply to a command that begins so.
+    /// The connection breaks in the middle of the reply to a command that begins with this text.
     pub break_at: Option<&'static str>,
-    /// Commands that come before the reply to the one before them get none, and the connection breaks.
+    /// Commands that come before the reply to the one before them get no reply, and the connection breaks.
     pub drops_what_is_pipelined: bool,
-    /// Each UIDL tells others.
+    /// Each UIDL gives new unique-ids.
     pub renumbers: bool,
-    /// What LIST says of every message.
+    /// The size of every message in LIST.
     pub size: Option<u64>,
-    /// So long between two octets.
+    /// The time between two octets.
     pub drip: Option<Duration>,
-    /// A command that begins so gets the first text, and then the second one again and again.
+    /// A command that begins with the first text gets the second text, and then the third one again and again.
     pub flood: Option<(&'static str, &'static str, String)>,
-    /// So long between two of them.
+    /// The time between two texts of `flood`.
     pub pause: Option<Duration>,
     /// Logins are by XOAUTH2, with one of these tokens.
     pub tokens: Option<Vec<&'static str>>,
@@ -62,7 +62,7 @@ pub struct Behaviour {
 /// The server.
 pub struct Provider {
     pub address: SocketAddr,
-    /// The clock that it moves.
+    /// The clock that the server moves.
     pub time: Time,
     listener: Async<TcpListener>,
     pub maildrop: RefCell<Vec<Mail>>,
@@ -118,7 +118,7 @@ impl Provider {
         Ok(())
     }
 
-    /// Lets `time` pass, once the other side has had a moment to take what was said.
+    /// Lets `time` pass, after the client has had a moment to read what was sent.
     async fn lets_pass(&self, time: Duration) {
         Timer::after(Duration::from_millis(1)).await;
         self.time.advance(time);
@@ -236,7 +236,7 @@ impl Provider {
 }
 
 impl Provider {
-    /// In two steps, as Microsoft's servers have it; what is heard is the token.
+    /// XOAUTH2 in two steps, as Microsoft's servers do it. The token is added to `heard`.
     async fn login(&self, stream: &mut Stream, tokens: &[&str]) -> io::Result<()> {
         let mut line = Vec::new();
         self.say(stream, b"+ \r\n").await?;
@@ -260,7 +260,7 @@ fn number_before_blank(argument: &str) -> usize {
     argument.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
-/// RFC 1939 section 3.
+/// Dot-stuffs a message (RFC 1939 section 3).
 fn stuffed(octets: &[u8]) -> Vec<u8> {
     let mut stuffed = Vec::new();
     for line in octets.split_inclusive(|&octet| octet == b'\n') {

@@ -1,4 +1,4 @@
-//! Polls of a POP3 server that never ends, drips, lies about sizes, or says too much.
+//! Polls of POP3 servers that never end, drip, lie about sizes, or send too much.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -20,7 +20,7 @@ use crate::flash::sim::SimFlash;
 use crate::outgoing;
 use crate::store;
 
-/// Catches: a server that is waited for without end, and octets that break the silence though nothing whole has come.
+/// Catches: a server that is waited for without end, and octets that count as progress though nothing whole has come.
 #[test]
 fn silence_and_dripping_end_a_poll_and_keep_what_came_whole() {
     let provider = Provider::new(&mails());
@@ -37,8 +37,8 @@ fn silence_and_dripping_end_a_poll_and_keep_what_came_whole() {
     }
 }
 
-/// Catches: lines that nobody counts, wherever a server may send them: each is short, whole, and in time, so that
-/// neither its length nor the silence ends the poll.
+/// Catches: lines that nobody counts, wherever a server may send them. Each line is short, whole, and in time, so
+/// neither its length nor silence ends the poll.
 #[test]
 fn chatter_without_end_ends_a_poll_at_every_step() {
     let line = "x".repeat(70);
@@ -74,7 +74,7 @@ fn chatter_without_end_ends_a_poll_at_every_step() {
     }
 }
 
-/// Catches: a kibioctet now and then that keeps a poll alive, within a message and elsewhere.
+/// Catches: a server that keeps a poll alive with 1 KiB now and then, within a message and elsewhere.
 #[test]
 fn a_drip_ends_when_its_time_is_over() {
     for (at, beginning) in [("RETR", "+OK\r\n"), ("LIST", "+OK\r\n1 ")] {
@@ -98,7 +98,7 @@ fn a_drip_ends_when_its_time_is_over() {
     }
 }
 
-/// Catches: octets that have come, and carry a poll on when its time is over.
+/// Catches: octets that are already here and keep a poll going after its time is over.
 #[test]
 fn what_has_come_buys_no_time() {
     let provider = Provider::new(&mails());
@@ -130,7 +130,8 @@ fn nothing_is_waited_for_longer_than_a_poll_may_take() {
     });
 }
 
-/// Catches: a long list that is read in one go, or worked off in one go where each message has to be looked at.
+/// Catches: a long list that is read, or (where each message has to be looked at) handled, without a turn for other
+/// tasks.
 #[test]
 fn others_have_their_turn_while_a_long_list_comes() {
     let lines = |value: &str| (1..=200_000).map(|n| format!("{n} {value}\r\n")).collect::<String>();
@@ -152,7 +153,7 @@ fn others_have_their_turn_while_a_long_list_comes() {
             let result = or(poll, or(speaker.says(says.as_bytes()), others)).await;
             assert!(matches!(result, Err(Error::Outgoing(outgoing::Error::Closed))), "{result:?}");
         });
-        // One for each 16 KiB, and one for each 4096 messages that are looked at without waiting for anything.
+        // One turn for each 16 KiB, and one for each 4096 messages that are looked at without waiting for octets.
         let least = says.len() / (16 * 1024) + if uidl.starts_with('-') { 200_000 / 4096 } else { 0 };
         assert!(turns.get() >= least, "{} turns of {least}", turns.get());
     }
@@ -177,8 +178,8 @@ fn sizes_that_lie_mislead_nobody() {
     });
 }
 
-/// Catches: a message without end that fills the flash, of which nobody is told, or that is read again with each poll; and
-/// one that is refused although the limit was raised.
+/// Catches: a message without end that fills the flash, that the user is not told of, or that is read again with each
+/// poll; a message that is refused although the limit was raised.
 #[test]
 fn a_message_without_end_is_read_once_and_told_of_once() {
     for (max_size, lists) in [(300_000, Some(100)), (0, Some(100)), (0, Some(u64::MAX))] {
@@ -210,7 +211,7 @@ fn a_message_without_end_is_read_once_and_told_of_once() {
             assert!(sent < limit + (8 << 20), "{sent} octets were taken");
             assert!(peak.get() < limit + 100_000, "{} octets were written for {limit}", peak.get());
             assert_eq!(provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count(), 1);
-            // The others come, nobody asks for it again, and the user is told once.
+            // The other message comes, the endless one is not asked for again, and the user is told once.
             for collected in [1, 0] {
                 let (result, outcome) = poll(&source, &config).await;
                 result.unwrap();
@@ -222,7 +223,7 @@ fn a_message_without_end_is_read_once_and_told_of_once() {
             let told = inbox.iter().filter(|m| String::from_utf8_lossy(m).contains("A message of more than"));
             assert_eq!(told.count(), 1);
             assert_eq!(provider.maildrop.borrow().len(), 1, "it stays");
-            // With another limit it is tried again.
+            // With another limit the message is tried again.
             *provider.behaviour.borrow_mut() = Behaviour::default();
             config.server.max_message_size += 1;
             let source = Source { max_size: max_size.saturating_sub(1), ..source.clone() };
@@ -232,7 +233,7 @@ fn a_message_without_end_is_read_once_and_told_of_once() {
     }
 }
 
-/// Catches: a message with a lying size that is written again and again where there is no room for it.
+/// Catches: a message with a wrong listed size that is written again and again though there is no room for it.
 #[test]
 fn what_had_no_room_is_not_written_again_before_there_is_more() {
     let large = Mail::new("large", "x".repeat(600_000) + "\r\n");
@@ -261,7 +262,7 @@ fn what_had_no_room_is_not_written_again_before_there_is_more() {
     });
 }
 
-/// Catches: one endless message without a unique-id that ends each poll before the others come.
+/// Catches: one endless message without a unique-id that ends each poll before the other messages come.
 #[test]
 fn a_message_without_end_and_without_a_name_holds_up_nobody_for_long() {
     let provider = Provider::new(&[Mail::new("", "a\r\n"), Mail::new("", "b\r\n")]);

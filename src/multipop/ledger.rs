@@ -1,21 +1,23 @@
-//! What was collected, and what follows from it for each message that a server lists.
+//! The ledger: what was collected, and what follows from it for each message that a server lists.
 //!
-//! A message is known by its identity: the server's unique-id, or where there is none that can be
-//! trusted, the SHA-256 of all its octets. Identities live in the account's store, where a message and
-//! its identity are one commit. The rules that keep mail from getting lost or doubled:
+//! A message is known by its identity: the server's unique-id, or the SHA-256 of all its octets where there is no
+//! unique-id that can be trusted. Identities live in the account's store, where a message and its identity are one
+//! commit. The rules that keep mail from getting lost or doubled:
 //!
 //! - Two messages with the same unique-id in one listing are two messages (RFC 1939 section 7 allows
 //!   identical copies to share one): the second is told from the first by its rank and its size.
 //! - A message without a usable unique-id is read whole before it is judged. Anything shorter, such as
 //!   its header, could be the same for two different messages, and one of them would be lost.
-//! - What the server lists no longer is forgotten after 30 days, and only where its listings agree with each other: a server
-//!   whose storage is away for a moment, or whose listing is short once, would give everything twice afterwards.
-//! - A message that comes under a new identity, and has the content of one that came before, is not delivered, and never
-//!   deleted there: the server has numbered its messages anew, or somebody moves them in a circle. It may be the last copy.
-//!   Its new identity takes the place of those that are listed no longer: a server that does so in each session must not make
-//!   the ledger grow.
-//! - Unique-ids are those of one server. Where the source's host is another one than before, some messages are compared by
-//!   their content; if they are not the same ones, its unique-ids are told from the earlier server's.
+//! - A message that the server no longer lists is forgotten after 30 days, and only while its listings agree with
+//!   each other. Otherwise a server whose storage is away for a moment, or whose listing is short once, would give
+//!   everything twice afterwards.
+//! - A message that comes under a new identity with the content of an earlier one is not delivered, and never deleted
+//!   at the server: the server has renumbered its messages, or somebody moves them in a circle. It may be the last
+//!   copy. Its new identity takes the place of earlier ones that are no longer listed: a server that renumbers in
+//!   each session must not make the ledger grow.
+//! - Unique-ids belong to one server. Where the source has another host than before, some messages are compared by
+//!   their content. If they are not the same, the unique-ids of the new host are kept apart from those of the earlier
+//!   one.
 
 mod table;
 
@@ -31,25 +33,25 @@ use crate::store::{IdentityHash, Known, SourceKey, identity_hash};
 
 /// New messages that one round takes on; the next round follows at once and takes the rest.
 const NEW_LIMIT: usize = 5000;
-/// Where a source has no `max_size`, its messages may have so many times `max_message_size`: what others let pass is
-/// not to be refused for being somewhat large, only for having no end.
+/// Without a `max_size` of its own, a source's messages may have so many times `max_message_size`: a message that
+/// others accept is refused only if it has no end, not for being somewhat large.
 const UNASKED: u64 = 4;
-/// Seconds for which what is listed no longer is remembered.
+/// Seconds for which a message that is no longer listed is remembered.
 const REMEMBERED: i64 = 30 * 86_400;
 /// A date before this (June 2025) was noted while the board's clock was not set.
 pub const CLOCK_IS_SET: i64 = 1_750_000_000;
 
-/// What names a folder of the source in the ledger.
+/// The key of a folder of the source in the ledger.
 pub fn source_key(source: &Source, folder: &str) -> SourceKey {
     SourceKey(source.ledger(folder))
 }
 
-/// What a message is known by.
+/// What a message is known by: a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity([u8; 16]);
 
 impl Identity {
-    /// Hashed, so that a mailbox of many messages with long unique-ids costs little memory.
+    /// Hashes `octets`, so that a mailbox of many messages with long unique-ids costs little memory.
     fn new(kind: &str, octets: &[u8]) -> Identity {
         let mut hash = ring::digest::Context::new(&SHA256);
         hash.update(kind.as_bytes());
@@ -85,27 +87,27 @@ impl Identity {
         Identity::new("larger", &[&limit.to_be_bytes()[..], &self.0].concat())
     }
 
-    /// The identity of what messages have in common that several sources of an account brought.
+    /// The identity of a message for all sources of an account, from its [`super::content::Content::twin`].
     pub fn twin(digest: &[u8]) -> Identity {
         Identity::new("twin", digest)
     }
 
-    /// The identity under which it is noted, as a content, at which server the source was polled last.
+    /// The identity whose content says at which server the source was polled last.
     pub fn server() -> Identity {
         Identity::new("server", b"")
     }
 
-    /// The identity under which it is noted, as a content, what its unique-ids are told from another server's by.
+    /// The identity whose content keeps the unique-ids of this server apart from those of another one.
     pub fn numbering() -> Identity {
         Identity::new("numbering", b"")
     }
 
-    /// The identity under which it is noted, as a content, at how many polls in a row the server had numbered its messages anew.
+    /// The identity whose content says in how many polls in a row the server had renumbered its messages.
     pub fn anew() -> Identity {
         Identity::new("anew", b"")
     }
 
-    /// What stands for a message in one listing where it has no identity that is known before it is read.
+    /// Stands for a message in one listing if it has no identity before it is read.
     pub fn in_place(handle: u32) -> Identity {
         Identity::new("place", &handle.to_be_bytes())
     }
@@ -116,26 +118,26 @@ impl Identity {
 pub enum Verdict {
     /// New: collect it under this identity.
     Collect(Identity),
-    /// Only its content can tell: read it, and ask [`Ledger::read`].
+    /// The message is collected or not according to its content: read it, and ask [`Ledger::read`].
     Read,
     /// Collected: delete it at the server.
     Delete,
-    /// Larger than `max_size`: it stays, and the user is told, which is noted under this identity.
+    /// Larger than `max_size`: it stays, the user is told, and this is noted under this identity.
     Tell(Identity),
-    /// Collected when the board's clock was not set: note the date anew under this identity.
+    /// Collected while the board's clock was not set: note the date anew under this identity.
     Redate(Identity),
-    /// Nothing.
+    /// Nothing is to be done.
     Leave,
 }
 
-/// What a poll changes in the ledger besides what it collects.
+/// What a poll changes in the ledger besides noting what it collects.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The server lists them no longer.
+    /// Identities that the server no longer lists.
     pub gone: Vec<IdentityHash>,
-    /// It lists them again.
+    /// Identities that the server lists again.
     pub back: Vec<IdentityHash>,
-    /// It has not listed them for so long that it never will.
+    /// Identities that the server has not listed for so long that they are forgotten.
     pub forgotten: Vec<IdentityHash>,
 }
 
@@ -144,30 +146,30 @@ pub struct Ledger {
     leave_on_server: bool,
     delete_after: i64,
     max_size: u64,
-    /// What is larger is deleted there once the user was told.
+    /// Whether a larger message is deleted at the server once the user was told.
     deletes_large: bool,
-    /// Octets that a message may really have.
+    /// Octets that a message may have, whatever its listing says.
     limit: u64,
     now: i64,
     /// What is known, and what of it this round has met.
     table: Table,
-    /// The server that is polled, and the one that was polled before.
+    /// The server that is polled, as a hash.
     server: u64,
     server_before: Option<u64>,
-    /// What unique-ids are told from another server's by; 0 for nothing.
+    /// Keeps the unique-ids of this server apart from those of another one; 0 if they are not changed.
     numbering: u64,
-    /// Polls in a row at which it had numbered its messages anew, up to the last one.
+    /// Polls in a row, before this one, in which the server had renumbered its messages.
     anew_before: u64,
     new: HashSet<Identity>,
-    /// How often an identity came that was listed before.
+    /// How often an identity came that had been listed already in this round.
     repeated: HashMap<Identity, u32>,
-    /// New messages that this poll does not take on.
+    /// New messages that this round does not take on.
     left: u64,
 }
 
 impl Ledger {
-    /// What `known` says of `source`, see [`crate::store::Account::ledger_of`]. A source without a `max_size` of its
-    /// own has the limit that follows from `max_message_size`.
+    /// A ledger with what `known` says of `source`, see [`crate::store::Account::ledger_of`]. A source without a
+    /// `max_size` of its own has the limit that follows from `max_message_size`.
     pub fn new(
         source: &Source,
         known: Vec<(IdentityHash, Known)>,
@@ -199,7 +201,8 @@ impl Ledger {
         ledger
     }
 
-    /// What the ledger says of the source's server is no message that could be listed.
+    /// Reads the entries about the source's server, and marks them as met: they are not messages that could be
+    /// listed.
     fn begin(&mut self) {
         let mut noted = |identity: Identity| {
             let (known, met) = self.table.entry(&hashed(&identity))?;
@@ -214,37 +217,37 @@ impl Ledger {
         self.left = 0;
     }
 
-    /// Something is noted under this identity: when it was collected, and its content where that is known. It counts from the next
-    /// round on.
+    /// Notes something under this identity: when it was collected, and its content where that is known. It counts
+    /// from the next round on.
     pub fn note(&mut self, identity: &Identity, date: i64, content: Option<u64>) {
         self.table.note(hashed(identity), date, content.unwrap_or(0));
     }
 
-    /// The next round begins: what was noted is durable, and known to it.
+    /// Begins the next round: what was noted is durable, and is known from now on.
     pub fn go_on(&mut self, now: i64) {
         self.now = now;
         self.table.go_on();
         self.begin();
     }
 
-    /// Somebody else has changed what is known.
+    /// Replaces everything that is known, after another task has changed it.
     pub fn read_anew(&mut self, known: Vec<(IdentityHash, Known)>) {
         self.table = Table::new(known);
         self.begin();
     }
 
-    /// All that is known, in order.
+    /// All that is known, in order of the identities.
     pub fn known(&self) -> &[(IdentityHash, Known)] {
         self.table.known()
     }
 
-    /// Whether the source was polled at another server before: until it is known whether that has the same mailbox, nothing
-    /// that it lists may count as collected.
+    /// Whether the source was polled at another server before. Until it is known whether this server has the same
+    /// mailbox, nothing that it lists may count as collected.
     pub fn is_elsewhere(&self) -> bool {
         self.server_before.is_some_and(|before| before != self.server)
     }
 
-    /// The mailbox is the same one, or another one: what is to be noted of that, with which content.
+    /// Takes in whether the mailbox is the same one. Returns what is to be noted, with which content.
     pub fn arrive(&mut self, is_same: bool) -> Vec<(Identity, u64)> {
         let mut notes = Vec::new();
         if self.server_before != Some(self.server) {
@@ -258,13 +261,14 @@ impl Ledger {
         notes
     }
 
-    /// The content that the message with this unique-id had, if it was collected; 0 where that is not known.
+    /// The content hash of the message with this unique-id, if it was collected; 0 where the hash is not known.
     pub fn content_of(&mut self, unique_id: &[u8]) -> Option<u64> {
         let identity = self.unique(unique_id);
         self.entry(&identity).map(|(known, _)| known.content)
     }
 
-    /// Judges a message by the unique-id that the server lists, empty for none, and its size.
+    /// Judges a message by its size and by the unique-id that the server lists; the unique-id is empty if there is
+    /// none.
     pub fn listed(&mut self, unique_id: &[u8], size: u64) -> Verdict {
         let identity = match unique_id {
             [] => None,
@@ -293,19 +297,20 @@ impl Ledger {
         }
     }
 
-    /// The message of `identity` turned out larger than its listing said.
+    /// Judges a message of `identity` that turned out larger than its listing said.
     pub fn tell(&mut self, identity: &Identity) -> Verdict {
         let told = identity.told();
         if self.look(&told).is_some() { Verdict::Leave } else { Verdict::Tell(told) }
     }
 
-    /// The message of `identity` cannot be had: under which identity it is noted that the user was told, if he was not.
+    /// A message of `identity` cannot be had. Returns the identity under which to note that the user was told, or
+    /// `None` if that is noted already.
     pub fn stuck(&mut self, identity: &Identity) -> Option<Identity> {
         let stuck = identity.stuck();
         if self.look(&stuck).is_some() { None } else { Some(stuck) }
     }
 
-    /// The message of `identity` turned out larger than the limit, which is noted under the returned identity: it is not
+    /// The identity which notes that the message of `identity` turned out larger than the limit. The message is not
     /// read again with the same limit.
     pub fn larger(&self, identity: &Identity) -> Identity {
         identity.larger_than(self.limit)
@@ -317,12 +322,13 @@ impl Ledger {
         self.distinct("beginning", digest, self.limit)
     }
 
-    /// The identity of a message of which no more is known than its size: good for the same.
+    /// The identity of a message of which only the size is known. It is good for telling the user once, and for
+    /// nothing else.
     pub fn sized(&mut self, size: u64) -> Option<Identity> {
         self.distinct("size", &size.to_be_bytes(), size)
     }
 
-    /// Whether messages above `max_size` are deleted there once the user was told.
+    /// Whether messages above `max_size` are deleted at the server once the user was told.
     pub fn deletes_large(&self) -> bool {
         self.deletes_large
     }
@@ -338,12 +344,12 @@ impl Ledger {
         self.max_size > 0 && size > self.max_size
     }
 
-    /// Whether there are new messages that this poll does not take on.
+    /// Whether there are new messages that this round does not take on.
     pub fn has_more(&self) -> bool {
         self.left > 0
     }
 
-    /// How many they are.
+    /// How many new messages this round does not take on.
     pub fn left(&self) -> u64 {
         self.left
     }
@@ -353,36 +359,36 @@ impl Ledger {
         self.leave_on_server
     }
 
-    /// Whether a message of this content was collected before this round. Two that are listed together are two.
+    /// Whether a message of this content was collected before this round. Two messages in one listing are two.
     pub fn has_content(&self, content: u64) -> bool {
         self.table.has_content(content)
     }
 
-    /// A message of this content is listed under another identity than before: those that are listed no longer, and whose
-    /// place that takes.
+    /// A message of this content is listed under a new identity, which takes the place of identities that are no
+    /// longer listed. Returns those identities.
     pub fn replace(&mut self, content: u64) -> Vec<IdentityHash> {
         self.table.replace(content)
     }
 
-    /// A message of this content is listed under another identity, which is not to take the place of those that are listed no
-    /// longer: whether there are such.
+    /// A message of this content is listed under a new identity, which is not to take the place of others. Returns
+    /// whether there are identities of this content that are no longer listed.
     pub fn meet(&mut self, content: u64) -> bool {
         self.table.meet(content)
     }
 
-    /// At how many polls in a row the server had numbered its messages anew, this one included; and up to the one before.
+    /// In how many polls in a row the server had renumbered its messages: with this poll, and without it.
     pub fn anew(&self) -> (u64, u64) {
         let now = if self.is_anew() { self.anew_before.saturating_add(1) } else { 0 };
         (now, self.anew_before)
     }
 
-    /// Whether new messages are to be compared before they are read.
+    /// Whether the beginnings of new messages are to be compared before they are read whole.
     pub fn is_renumbered(&self) -> bool {
         self.leave_on_server && self.is_anew()
     }
 
-    /// Whether the server seems to have numbered its messages anew: of those that stayed there most are gone, and there are as
-    /// many new ones.
+    /// Whether the server seems to have renumbered its messages: at least half of those that were there are gone, and
+    /// there are as many new ones.
     fn is_anew(&self) -> bool {
         let there = self.table.all().filter(|(_, known, _)| { known.unlisted } == 0);
         let gone = there.clone().filter(|(.., met)| *met == Met::No).count();
@@ -390,7 +396,7 @@ impl Ledger {
         gone > 0 && gone * 2 >= stayed && self.new.len() >= gone
     }
 
-    /// What there is to note once everything is listed and judged.
+    /// What is to be noted once everything is listed and judged.
     pub fn changes(&self) -> Changes {
         let mut changes = Changes::default();
         if self.now < CLOCK_IS_SET {
@@ -448,7 +454,7 @@ impl Ledger {
         if self.now - collected >= self.delete_after { Verdict::Delete } else { Verdict::Leave }
     }
 
-    /// A unique-id as what it is hashed as.
+    /// The octets by which a unique-id is hashed.
     fn numbered<'u>(&self, unique_id: &'u [u8]) -> Cow<'u, [u8]> {
         match self.numbering {
             0 => Cow::Borrowed(unique_id),
@@ -456,7 +462,7 @@ impl Ledger {
         }
     }
 
-    /// Whether nothing is known of this identity; from now on it is not new.
+    /// Whether nothing is known of this identity. From now on it is not new.
     pub fn is_new(&mut self, identity: &Identity) -> bool {
         self.entry(identity).is_none()
             && self.entry(&identity.again()).is_none()
@@ -468,7 +474,7 @@ impl Ledger {
         Identity::new("uidl", &self.numbered(unique_id))
     }
 
-    /// The identity of these octets, unlike all others in this poll. `None` when too many are alike.
+    /// The identity of these octets, told from all others of this round. `None` when too many are alike.
     fn distinct(&mut self, kind: &str, octets: &[u8], size: u64) -> Option<Identity> {
         let identity = Identity::new(kind, octets);
         if self.list(&identity) {
@@ -484,19 +490,19 @@ impl Ledger {
         self.list(&identity).then_some(identity)
     }
 
-    /// Notes that the server lists `identity`; false if it did so before.
+    /// Notes that the server lists `identity`. False if it was listed before in this round.
     fn list(&mut self, identity: &Identity) -> bool {
-        // What is known to have come before under another identity must not take the place of a new one.
+        // An identity of a message that came before under another one must not take the place of a new one.
         for known in [*identity, identity.again()] {
             if let Some((_, met)) = self.entry(&known) {
                 return std::mem::replace(met, Met::Listed) != Met::Listed;
             }
         }
-        // Beyond the limit nothing is collected in this poll: there is no need to remember it.
+        // Beyond the limit nothing is collected in this round, so the identity need not be remembered.
         if self.new.len() >= NEW_LIMIT { !self.new.contains(identity) } else { self.new.insert(*identity) }
     }
 
-    /// When `identity` was collected; notes that it is listed.
+    /// Notes that `identity` is listed. Returns when it was collected.
     fn look(&mut self, identity: &Identity) -> Option<i64> {
         let (known, met) = self.entry(identity)?;
         *met = Met::Listed;
@@ -508,7 +514,7 @@ impl Ledger {
     }
 }
 
-/// An identity as the store knows it.
+/// The hash by which the store knows an identity.
 fn hashed(identity: &Identity) -> IdentityHash {
     identity_hash(identity.octets())
 }

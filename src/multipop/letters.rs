@@ -1,34 +1,34 @@
-//! Which letters a user had about a source that is in trouble. The note is in the log of the account, in the commit that
-//! brings the letter: so a restart begins no row anew.
+//! The letters that a user was sent about a source in trouble. The note of them is in the account's log, in the
+//! commit that brings the letter, so a restart does not begin the series anew.
 
 use super::Error;
 use crate::outgoing;
 use crate::store::{Account, SourceKey, Transaction, identity_hash};
 
-/// Where an account's ledger knows the letters, each source under its key.
+/// Where an account's ledger keeps the notes of letters, each under the key of its source.
 const LETTERS: SourceKey = SourceKey(u64::from_be_bytes(*b"\0sources"));
 
-/// What letters are about. Another trouble begins another row.
+/// What letters are about. Another trouble begins another series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     /// Messages that cannot be had.
     Messages,
     /// The login is refused.
     Login,
-    /// There is no TLS, most often since the certificate changed.
+    /// TLS failed, most often since the certificate changed.
     Tls,
-    /// Anything else: the provider is down.
+    /// Any other error of the server, such as a provider that is down.
     Other,
     /// The permission to log in has ended.
     Permission,
 }
 
 impl Trouble {
-    /// Notes hold their places in it.
+    /// A note holds the position of its trouble in this list, so the order is fixed.
     const ALL: [Trouble; 5] =
         [Trouble::Messages, Trouble::Login, Trouble::Tls, Trouble::Other, Trouble::Permission];
 
-    /// Of a mailbox that could not be collected.
+    /// The trouble of a mailbox that could not be collected.
     pub fn of(error: &Error) -> Trouble {
         match error {
             Error::Outgoing(
@@ -41,12 +41,12 @@ impl Trouble {
     }
 }
 
-/// The letters of a row.
+/// The series of letters about one trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
-    /// What they are about.
+    /// The trouble that the letters are about.
     pub trouble: Trouble,
-    /// How many there were.
+    /// How many letters were sent.
     pub count: u32,
     /// When the last one was written, in seconds since 1970.
     pub at: i64,
@@ -63,7 +63,7 @@ impl Told {
         Some(Told { trouble, count, at: known.date.get() })
     }
 
-    /// Notes it, in the commit that brings the letter.
+    /// Notes the series in the commit that brings the letter.
     pub fn note(&self, transaction: &mut Transaction, key: SourceKey) {
         Told::forget(transaction, key);
         let trouble = Trouble::ALL.iter().position(|trouble| *trouble == self.trouble).unwrap_or_default();
@@ -71,7 +71,7 @@ impl Told {
         transaction.collected_message(LETTERS, &identity(key), self.at, content);
     }
 
-    /// The source is out of trouble.
+    /// Forgets the series: the source is out of trouble.
     pub fn forget(transaction: &mut Transaction, key: SourceKey) {
         transaction.forget(LETTERS, &[identity_hash(&identity(key))]);
     }

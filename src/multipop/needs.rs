@@ -1,6 +1,7 @@
-//! What earlier polls found out about messages of a source. What they need for room: a size that a server lists may be wrong, and
-//! a message that is read again and again without ever fitting wears the flash for nothing. And at which of them a poll broke
-//! off: one that cannot be had must not keep the others away. Nothing here outlives the process.
+//! What earlier polls found out about messages of a source. First, the room they need: a size that a server lists may
+//! be wrong, and a message that is read again and again without ever fitting wears the flash for nothing. Second, the
+//! messages at which a poll broke off: a message that cannot be had must not keep the others away. All of it ends
+//! with the process.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,22 +10,22 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Identity;
 
-/// Messages that are remembered.
+/// Messages that are remembered, at most.
 const REMEMBERED: usize = 1000;
-/// So many polls in a row have broken off at a message: the others go first.
+/// Polls in a row that break off at a message before the other messages are read first.
 const OTHERS_FIRST: u32 = 2;
-/// A message that was the last one to be read, and could not be had, is tried again after so long.
+/// How long to wait before a message is tried again that was left for the last and could not be had.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// The needs of one folder; clones are the same.
+/// What is known about the messages of one folder. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Needs(Rc<RefCell<Noted>>);
 
 #[derive(Debug, Default)]
 struct Noted {
-    /// By polls before this one.
+    /// Octets that messages need, found out by polls before this one.
     before: HashMap<Identity, u64>,
-    /// By this one, or before and listed by this one.
+    /// Octets that messages need, found out by this poll, or known before and listed by this poll.
     now: HashMap<Identity, u64>,
     failures: HashMap<Identity, Failures>,
 }
@@ -36,26 +37,26 @@ struct Failures {
     last: Instant,
 }
 
-/// When a message is to be read in a poll.
+/// When in a poll a message is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// In its place.
+    /// In its usual place.
     Usual,
-    /// When the others are there.
+    /// After all other messages.
     Last,
-    /// Not in this one.
+    /// Not in this poll.
     Later,
 }
 
 impl Needs {
-    /// A poll begins, which may or may not come to the end of its listing.
+    /// Begins a poll, which may or may not come to the end of its listing.
     pub fn begin(&self) {
         let mut noted = self.0.borrow_mut();
         let now = std::mem::take(&mut noted.now);
         noted.before.extend(now);
     }
 
-    /// Octets that the listed message of `identity` is known to need; 0 where nothing is known.
+    /// Octets that the listed message of `identity` is known to need; 0 if nothing is known.
     pub fn of(&self, identity: &Identity) -> u64 {
         let mut noted = self.0.borrow_mut();
         if let Some(need) = noted.before.remove(identity) {
@@ -64,7 +65,7 @@ impl Needs {
         noted.now.get(identity).copied().unwrap_or(0)
     }
 
-    /// A message that had no room needs so many octets. False where no more can be remembered.
+    /// Notes that a message without room needs so many octets. False where no more can be remembered.
     pub fn note(&self, identity: Identity, octets: u64) -> bool {
         let mut noted = self.0.borrow_mut();
         let fits = noted.now.len() + noted.before.len() < REMEMBERED || noted.now.contains_key(&identity);
@@ -74,7 +75,7 @@ impl Needs {
         fits
     }
 
-    /// A poll broke off at this message: whether it had been left for the last.
+    /// Notes that a poll broke off at this message. Returns whether the message had been left for the last.
     pub fn broke_off(&self, identity: Identity, now: Instant) -> bool {
         let mut noted = self.0.borrow_mut();
         if noted.failures.len() >= REMEMBERED && !noted.failures.contains_key(&identity) {
@@ -86,12 +87,12 @@ impl Needs {
         failures.count > OTHERS_FIRST
     }
 
-    /// It could be had.
+    /// Notes that a message could be read whole.
     pub fn came(&self, identity: &Identity) {
         self.0.borrow_mut().failures.remove(identity);
     }
 
-    /// When it is to be read.
+    /// When in this poll a message is to be read.
     pub fn turn(&self, identity: &Identity, now: Instant) -> Turn {
         match self.0.borrow().failures.get(identity) {
             Some(failures) if failures.count > OTHERS_FIRST && now.duration_since(failures.last) < AGAIN => {
@@ -102,7 +103,7 @@ impl Needs {
         }
     }
 
-    /// What was not listed is gone.
+    /// The whole mailbox is listed: forgets the needs of messages that were not.
     pub fn all_listed(&self) {
         self.0.borrow_mut().before.clear();
     }
@@ -112,7 +113,8 @@ impl Needs {
 mod tests {
     use super::*;
 
-    /// Catches: a message that cannot be had and stays in front of the others; one that is tried with each poll, or never again.
+    /// Catches: a message that cannot be had and stays in front of the others; such a message that is tried with each
+    /// poll, or never again.
     #[test]
     fn a_message_at_which_polls_break_off_waits_for_the_others_and_then_for_a_day() {
         let (needs, id, start) = (Needs::default(), Identity::in_place(1), Instant::now());
@@ -130,14 +132,15 @@ mod tests {
         assert!(needs.0.borrow().failures.len() <= REMEMBERED);
     }
 
-    /// Catches: needs without end, needs of messages that are gone, and those forgotten by a poll that broke off.
+    /// Catches: needs that are never forgotten or are of messages that are gone, and needs that are lost in a poll
+    /// that broke off.
     #[test]
     fn needs_are_kept_as_long_as_their_messages_are_listed_and_never_too_many() {
         let (needs, id) = (Needs::default(), Identity::in_place);
         assert!((0..1000).all(|n| needs.note(id(n), 7)) && !needs.note(id(1000), 7) && needs.note(id(5), 9));
         needs.begin();
         assert_eq!((needs.of(&id(5)), needs.of(&id(1000))), (9, 0));
-        // The listing broke off: the others are not forgotten.
+        // The listing broke off: the needs of the other messages are not forgotten.
         needs.begin();
         assert_eq!(needs.of(&id(6)), 7);
         needs.all_listed();

@@ -1,4 +1,4 @@
-//! What the users are told by mail about their sources.
+//! Letters to the users about their sources.
 
 use std::fmt::{self, Write};
 
@@ -10,7 +10,7 @@ use crate::message::date::rfc5322;
 use crate::message::encoded_word;
 use crate::outgoing::rhythm::how_often;
 
-/// Who writes to whom about which source.
+/// The sender, the recipient and the source of letters.
 #[derive(Debug, Clone)]
 pub struct Letterhead {
     hostname: String,
@@ -20,7 +20,7 @@ pub struct Letterhead {
 }
 
 impl Letterhead {
-    /// To the user of `account` about `source`.
+    /// The letterhead for letters to the user of `account` about `source`.
     pub fn new(config: &Config, account: &str, source: &Source) -> Letterhead {
         Letterhead {
             hostname: config.server.hostname.as_str().to_owned(),
@@ -30,10 +30,10 @@ impl Letterhead {
         }
     }
 
-    /// The source failed so many times in a row, and this is letter `count` about it.
+    /// The letter about a source that failed `failures` times in a row; it is letter number `count` about that.
     pub fn failing(&self, failures: u32, error: &Error, count: u32, now: i64) -> String {
         let subject = format!("Mail cannot be collected from {}", self.host);
-        // After a restart the row goes on, and nobody has counted.
+        // After a restart the series goes on, but the failures before it were not kept.
         let times = if failures > 1 { format!("{failures} times in a row") } else { "again".to_owned() };
         let body = [
             wrapped(&format!(
@@ -50,7 +50,8 @@ impl Letterhead {
         self.letter(&subject, &body.join("\n"), now)
     }
 
-    /// Mail is collected, but not so many messages, poll after poll; this is letter `count` about it.
+    /// The letter about a source of which `troubled` messages cannot be collected, poll after poll; it is letter
+    /// number `count` about that.
     pub fn partly(&self, troubled: u32, error: &Error, count: u32, now: i64) -> String {
         let what = messages(troubled);
         let subject = match troubled {
@@ -76,7 +77,7 @@ impl Letterhead {
         wrong + &wrapped(&format!("What to do: {}", error.advice()))
     }
 
-    /// The source waits for a new permission, which the operator asks for with this command.
+    /// The letter about a source that waits for a new permission. The operator types `command` to set it up.
     pub fn permission(&self, command: &str, error: &Error, now: i64) -> String {
         let subject = format!("Your mail at {} needs a new permission", self.host);
         let body = format!(
@@ -96,7 +97,8 @@ impl Letterhead {
         self.letter(&subject, &body, now)
     }
 
-    /// Messages stay at the server since they are larger than the source's limit.
+    /// The letter about messages that are larger than the source's limit, and stay at the server or were deleted
+    /// there.
     pub fn too_large(&self, messages: &[&Large], is_deleted: bool, now: i64) -> String {
         let subject = match messages {
             [message] if is_deleted => format!("A message of {message} was deleted at {}", self.host),
@@ -129,7 +131,7 @@ impl Letterhead {
         self.letter(&subject, &body, now)
     }
 
-    /// A message cannot be had: polls have broken off at it again and again.
+    /// The letter about a message that cannot be had: polls have broken off at it again and again.
     pub fn stuck(&self, message: &Stuck, now: i64) -> String {
         let subject = format!("A message at {} cannot be collected", self.host);
         let body = format!(
@@ -145,7 +147,8 @@ impl Letterhead {
         self.letter(&subject, &body, now)
     }
 
-    /// The message (RFC 5322), marked as nobody's own (RFC 3834) so that nobody's vacation answers it.
+    /// The letter as a message (RFC 5322), marked as sent automatically (RFC 3834) so that no vacation message
+    /// answers it.
     fn letter(&self, subject: &str, body: &str, now: i64) -> String {
         let body = body.replace('\n', "\r\n");
         format!(
@@ -168,7 +171,7 @@ impl Letterhead {
     }
 }
 
-/// What a message says of itself, as far as it came.
+/// The From and Subject fields of a message, as far as they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     from: String,
@@ -176,7 +179,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// Of which so much came.
+    /// The fields of a message of which `content` came.
     pub fn new(content: &Content) -> Said {
         let (from, subject) = content.said();
         let readable = |value: &[u8]| {
@@ -195,7 +198,7 @@ impl fmt::Display for Said {
     }
 }
 
-/// A message that cannot be had, as far as anything is known of it.
+/// A message that cannot be had, with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stuck {
     said: Said,
@@ -203,7 +206,7 @@ pub struct Stuck {
 }
 
 impl Stuck {
-    /// Of which so much came, and which is listed with so many octets.
+    /// A message of which `content` came and which is listed with so many octets.
     pub fn new(content: &Content, octets: Option<u64>) -> Stuck {
         Stuck { said: Said::new(content), octets }
     }
@@ -219,12 +222,12 @@ impl fmt::Display for Stuck {
     }
 }
 
-/// So many messages, in words.
+/// A number of messages in words.
 pub fn messages(count: u32) -> String {
     if count > 1 { format!("{count} messages") } else { "a message".to_owned() }
 }
 
-/// A paragraph in lines of a letter. What stands in backquotes, to be copied, stays in one.
+/// Wraps a paragraph into lines of a letter. Text in backquotes, which is to be copied, stays in one line.
 fn wrapped(text: &str) -> String {
     let (mut lines, mut width, mut copied) = (String::new(), 0, false);
     for word in text.split(' ') {
@@ -241,26 +244,26 @@ fn wrapped(text: &str) -> String {
     lines + "\n"
 }
 
-/// Characters of a line of a letter (RFC 5322 section 2.1.1 recommends 78 at the most).
+/// Characters of a line of a letter, at most (RFC 5322 section 2.1.1 recommends 78).
 const LINE: usize = 76;
-/// Characters of a field that are shown.
+/// Characters of a field that are shown, at most.
 const SHOWN: usize = 200;
-/// Messages that are named one by one.
+/// Messages that a letter names one by one, at most.
 const LISTED: usize = 20;
 
 /// A message that is too large.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Large {
-    /// Octets that it is known to have.
+    /// Octets that the message is known to have.
     pub octets: u64,
-    /// Whether it goes on behind them.
+    /// Whether the message may be longer than `octets`.
     pub goes_on: bool,
-    /// What it says of itself, where that was looked at.
+    /// Its From and Subject fields, where its beginning was read.
     pub said: Option<Said>,
 }
 
 impl Large {
-    /// Of so many octets.
+    /// A message of so many octets.
     pub fn new(octets: u64) -> Large {
         Large { octets, goes_on: false, said: None }
     }
@@ -273,7 +276,7 @@ impl fmt::Display for Large {
     }
 }
 
-/// Octets in the unit that a person would take.
+/// Octets as text, in the unit that a person would use.
 pub fn mebibytes(octets: u64) -> String {
     const MIB: u64 = 1024 * 1024;
     if octets < 1024 {
@@ -305,7 +308,8 @@ mod tests {
         Letterhead::new(&config, "ann", &source)
     }
 
-    /// Catches: a letter without the reason or what to do, and one that says another rhythm than it has.
+    /// Catches: a letter without the reason or the advice, and one that announces letters at other intervals than
+    /// they come.
     #[test]
     fn a_failing_source_says_who_what_and_what_to_do() {
         let error = outgoing::Error::Login("[AUTH] no".to_owned()).into();
@@ -327,7 +331,7 @@ mod tests {
         assert!(letterhead().failing(5, &error, 8, 0).contains("once a week."));
     }
 
-    /// Catches: a user who is told that his mail does not come, since one message does not.
+    /// Catches: a user who is told that no mail comes, when one message does not.
     #[test]
     fn one_message_has_other_words() {
         let letter = letterhead().partly(1, &Error::NotSent, 1, 0);
@@ -340,7 +344,8 @@ mod tests {
         assert!(letterhead().partly(3, &Error::NotSent, 1, 0).contains("but 3 messages cannot"));
     }
 
-    /// Catches: a line longer than 998 octets, which no mail may have, and a command that is broken where it is to be copied.
+    /// Catches: a line longer than 998 octets, which no message may have, and a command that is broken although it is
+    /// to be copied.
     #[test]
     fn long_words_are_wrapped_but_for_commands() {
         let text =
@@ -357,7 +362,7 @@ mod tests {
         );
     }
 
-    /// Catches: a user who is not told what to press.
+    /// Catches: a user who is not told which command to type.
     #[test]
     fn a_permission_that_has_ended_says_what_to_type() {
         let error = crate::oauth2::Error::Ended("revoked".to_owned()).into();

@@ -1,4 +1,4 @@
-//! Servers that are odd in one way that has been told of in public: none may cost a message, or give one twice.
+//! Servers that are each odd in one way that was reported in public: none may cost a message, or give one twice.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::config::{Config, Large, Source};
 use crate::flash::sim::SimFlash;
 use crate::store::Store;
 
-/// So many messages as people send them, each with a Message-ID.
+/// As many messages as `count`, each with a Message-ID as usual.
 fn letters(count: usize) -> Vec<Mail> {
     let letter = |n: usize| {
         let text = format!(
@@ -44,8 +44,9 @@ async fn ledger(store: &Store, source: &Source) -> usize {
     store.account("ann").await.unwrap().ledger_of(ledger::source_key(source, "INBOX")).len()
 }
 
-/// Catches: everything twice, for ever; what was recognised being deleted there, which may be the last copy; messages that are
-/// read whole to be compared, and a ledger that grows with each session.
+/// Catches: a renumbering server that gives everything twice, or for ever; a recognised message that is deleted at
+/// the server, where it may be the last copy; messages that are read whole to be compared; a ledger that grows with
+/// each session.
 #[test]
 fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
     for leave_on_server in [true, false] {
@@ -53,7 +54,7 @@ fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
         run(&provider, async {
             let store = store(&SimFlash::default());
             let source = Source { leave_on_server, ..source(&provider) };
-            // It loses what it was told to delete, too.
+            // The server also forgets what it was told to delete.
             let all = provider.maildrop.borrow().clone();
             assert_eq!(poll(&source, &store).await.1.collected, 3);
             for session in 1..4 {
@@ -66,7 +67,8 @@ fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
                 let (result, outcome) = poll(&source, &store).await;
                 result.unwrap();
                 assert_eq!((outcome.collected, outcome.again), (1, 3), "{leave_on_server}, {session}");
-                // The new one, and that they were numbered anew, up to a poll at which they were not.
+                // The ledger grows by the new message, and by the note that the server has renumbered, until a poll
+                // finds that it did not.
                 assert_eq!(ledger(&store, &source).await, size + 2);
                 assert_eq!(read(&provider) - whole, if leave_on_server { 1 } else { 4 });
                 assert_eq!(poll(&source, &store).await.1.again, 0, "told apart once");
@@ -77,8 +79,9 @@ fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
     }
 }
 
-/// Catches: a card that is worn by a note a message with each poll of a server that numbers anew in each session; a message that
-/// comes twice, or never, for it; and a server that has stopped to do so whose messages are looked at for ever.
+/// Catches: a card that is worn by one note for each message with each poll of a server that renumbers in each
+/// session; a message that comes twice, or never, because of that; a server that no longer renumbers and whose
+/// messages are looked at for ever.
 #[test]
 fn a_server_that_numbers_anew_in_each_session_costs_one_note() {
     for leave_on_server in [true, false] {
@@ -106,7 +109,7 @@ fn a_server_that_numbers_anew_in_each_session_costs_one_note() {
                 assert_eq!((found, now), (40, size), "{session}");
                 assert!(octets < 250, "{session}: {octets}");
             }
-            // Now and then it is tried whether it has stopped to do so: here it has.
+            // Now and then a poll tries whether the server still renumbers: here it has stopped.
             assert!(again(64, 64).await.1 > 40 * 50);
             let (found, octets, now) = again(65, 64).await;
             assert!(found == 0 && octets < 250 && now == size - 1, "{found} {octets}");
@@ -114,7 +117,7 @@ fn a_server_that_numbers_anew_in_each_session_costs_one_note() {
     }
 }
 
-/// Catches: a poll that never ends, and writes into the ledger all the while.
+/// Catches: a poll that never ends and keeps writing into the ledger.
 #[test]
 fn a_server_that_numbers_anew_with_each_list_ends_a_poll() {
     let provider = Provider::new(&letters(5010));
@@ -130,8 +133,8 @@ fn a_server_that_numbers_anew_with_each_list_ends_a_poll() {
     });
 }
 
-/// Catches: a message that has another end than the one it is compared with, and counts as the same; one whose beginning does
-/// not tell enough.
+/// Catches: a message that counts as the same although it ends in another way, and one whose beginning does not tell
+/// enough.
 #[test]
 fn what_a_first_look_cannot_tell_is_read() {
     let long = |id: &str, end: &str| {
@@ -150,12 +153,12 @@ fn what_a_first_look_cannot_tell_is_read() {
     });
 }
 
-/// Catches: another provider's messages that count as collected, and are deleted there, since both number theirs 1, 2, 3;
-/// everything twice where the same provider has another name; samples that are compared with each poll.
+/// Catches: another provider's messages that count as collected and are deleted there, since both number theirs 1, 2,
+/// 3; everything twice where the same provider has another name; samples that are compared with each poll.
 #[test]
 fn another_host_may_be_another_mailbox() {
     for (moved, collected) in [(true, 3), (false, 1)] {
-        // One of which a first look tells too little.
+        // The beginning of one of them tells too little.
         let long = format!("Message-ID: <long@x>\r\n\r\n{}", "a\r\n".repeat(400));
         let provider = Provider::new(&[&letters(2)[..], &[Mail::new("3", long)]].concat());
         run(&provider, async {
@@ -176,12 +179,12 @@ fn another_host_may_be_another_mailbox() {
             provider.heard.borrow_mut().clear();
             assert_eq!(poll(&source, &store).await.1.collected, 0);
             assert!(provider.heard.borrow().iter().all(|line| !line.starts_with("TOP")));
-            // What is safe there may be deleted; and back again.
+            // What is safe here may now be deleted there; and then back to the first host.
             let source = Source { leave_on_server: false, ..source };
             assert_eq!(poll(&source, &store).await.1.deleted as usize, 3 + usize::from(!moved));
         });
     }
-    // Nothing is there that could be compared.
+    // There are no messages that could be compared.
     let provider = Provider::new(&letters(3));
     run(&provider, async {
         let store = store(&SimFlash::default());
@@ -201,7 +204,8 @@ fn another_host_may_be_another_mailbox() {
     });
 }
 
-/// Catches: alarms of which all but the first are taken for one that came before, and copies in one listing.
+/// Catches: alarms of which all but the first are taken for one that came before, and copies in one listing that come
+/// once.
 #[test]
 fn what_is_alike_and_has_nothing_of_its_own_comes_each_time() {
     let alarm = |n: &str| Mail::new(n, "From: alarm@x\r\nSubject: alarm\r\n\r\nalarm\r\n");
@@ -216,7 +220,8 @@ fn what_is_alike_and_has_nothing_of_its_own_comes_each_time() {
     });
 }
 
-/// Catches: a listing that is short once, after which the rest comes twice, or counts as gone though LIST and UIDL disagree.
+/// Catches: a listing that is short once, after which the rest comes twice, or counts as gone though LIST and UIDL
+/// disagree.
 #[test]
 fn a_listing_that_is_short_once_forgets_nothing() {
     clock::FIXED.set(Some(1_800_000_000));
@@ -248,7 +253,7 @@ fn a_listing_that_is_short_once_forgets_nothing() {
     clock::FIXED.set(None);
 }
 
-/// Catches: lists that are both short, and count as all that is there though STAT tells of more.
+/// Catches: LIST and UIDL that are both short, and count as the whole mailbox though STAT tells of more messages.
 #[test]
 fn a_window_on_a_mailbox_is_not_all_of_it() {
     clock::FIXED.set(Some(1_800_000_000));
@@ -268,7 +273,7 @@ fn a_window_on_a_mailbox_is_not_all_of_it() {
     clock::FIXED.set(None);
 }
 
-/// Catches: a message that ends at a lone dot in its text: the rest of it lost, and deleted there.
+/// Catches: a message that is cut at a lone dot in its text: the rest of it is lost, and it is deleted at the server.
 #[test]
 fn a_message_that_is_followed_by_nonsense_is_not_believed() {
     let provider = Provider::new(&letters(3));
@@ -290,15 +295,15 @@ fn a_message_that_is_followed_by_nonsense_is_not_believed() {
     }
 }
 
-/// One poll of those that share what they have found out.
+/// One poll of several that share what they have found out.
 async fn again(provider: &Provider, store: &Store, needs: &Experience) -> (Result<(), Error>, Outcome) {
     let (patience, budget) = (Duration::from_secs(5), Budget::usual(&provider.time));
     let config = Config::default();
     poll_with(&source(provider), store, patience, budget, &config, needs.clone()).await
 }
 
-/// Catches: the messages behind one that cannot be had, which never come; a letter with each poll, or one that names nothing; one
-/// that is never tried again.
+/// Catches: messages behind one that cannot be had and that never come; a letter with each poll, or one that does not
+/// name the message; a message that is never tried again.
 #[test]
 fn one_message_that_cannot_be_had_costs_one_message() {
     for (pipelining, silent_at, break_at) in
@@ -324,7 +329,7 @@ fn one_message_that_cannot_be_had_costs_one_message() {
             assert_eq!((came.len(), letters.len()), (5, 1), "four and a letter");
             let letter = String::from_utf8(letters[0].clone()).unwrap();
             assert!(letter.contains("Subject: letter 3") && letter.contains("From:    ann@x"), "{letter}");
-            // A day later it can be had.
+            // A day later the message can be had.
             *provider.behaviour.borrow_mut() = Behaviour::default();
             assert_eq!(again(&provider, &store, &needs).await.1.collected, 0);
             provider.time.advance(Duration::from_secs(86_400));
@@ -334,8 +339,8 @@ fn one_message_that_cannot_be_had_costs_one_message() {
     }
 }
 
-/// Catches: a command that a server hangs up on, and with it the mailbox, now or in the next poll; a line that broke once and
-/// counts as such a command; a password that is tried by other means.
+/// Catches: a command on which a server hangs up and that makes the mailbox unreachable, now or in the next poll; a
+/// line that broke once and counts as such a command; a password that is then sent by another mechanism.
 #[test]
 fn what_a_server_hangs_up_on_is_done_without() {
     let capa = |sasl: &str| Some(("CAPA", format!("+OK\r\nUSER\r\n{sasl}.\r\n")));
@@ -343,7 +348,7 @@ fn what_a_server_hangs_up_on_is_done_without() {
         ("CAPA", None),
         ("STAT", None),
         ("AUTH", capa("SASL PLAIN CRAM-MD5\r\n")),
-        // All but one are looked at first.
+        // All messages but one are looked at first.
         ("TOP", None),
     ] {
         let provider = Provider::new(&letters(3));
@@ -369,7 +374,7 @@ fn what_a_server_hangs_up_on_is_done_without() {
             }
         });
     }
-    // All hang up, and none is to blame.
+    // The server hangs up at every command, and no feature is to blame.
     for (hangs_up_at, passwords) in [("USER", 0), ("PASS", 1)] {
         let provider = Provider::new(&letters(3));
         let behaviour = Behaviour { hangs_up_at: Some(hangs_up_at), reply: capa(""), ..Behaviour::default() };
@@ -393,7 +398,8 @@ fn what_a_server_hangs_up_on_is_done_without() {
     });
 }
 
-/// Catches: a server that drops requests which it has said may come together, and with them the mailbox.
+/// Catches: a server that drops pipelined requests though it offers PIPELINING, and whose mailbox is not collected
+/// for that.
 #[test]
 fn pipelining_that_is_a_lie_costs_that_and_no_message() {
     let provider = Provider::new(&letters(5));
@@ -407,8 +413,8 @@ fn pipelining_that_is_a_lie_costs_that_and_no_message() {
     });
 }
 
-/// Catches: a message that comes twice since it was sent to two addresses, one that is not deleted there since it came from
-/// another source, another message that is taken for it, and sources that do not want it so.
+/// Catches: a message to two addresses that comes twice; one that is not deleted at the server since it came from
+/// another source; another message that is taken for it; deduplication at sources that do not want it.
 #[test]
 fn what_two_sources_bring_comes_once_where_that_is_wanted() {
     let from = |server: &str, id: &str, end: &str| {
@@ -435,8 +441,9 @@ fn what_two_sources_bring_comes_once_where_that_is_wanted() {
     }
 }
 
-/// Catches: a message that is deleted though nobody was told, or nobody asked for that; a letter that does not say whose it was;
-/// one that comes with each poll, and a message that is deleted since another one of its size was told of.
+/// Catches: a message that is deleted though the user was not told or did not ask for that; a letter that does not
+/// say from whom it was; a letter with each poll; a message that is deleted since another one of its size was told
+/// of.
 #[test]
 fn what_is_too_large_is_deleted_where_that_is_wanted_once_the_user_was_told() {
     let large =
@@ -464,7 +471,7 @@ fn what_is_too_large_is_deleted_where_that_is_wanted_once_the_user_was_told() {
             assert!(provider.heard.borrow().iter().all(|line| line != "RETR 2"));
         });
     }
-    // There is no room for the letter, and nothing but the size to know it by.
+    // There is no room for the letter, and the message is known only by its size.
     for uidl in [true, false] {
         let provider = Provider::new(&[large("b")]);
         run(&provider, async {
@@ -484,7 +491,8 @@ fn what_is_too_large_is_deleted_where_that_is_wanted_once_the_user_was_told() {
     }
 }
 
-/// Catches: two sources that bring it in the same moment; a twin that is never safe since its commit failed.
+/// Catches: a message that two sources bring at the same moment and that comes twice; a twin that stays blocked since
+/// its commit failed.
 #[test]
 fn twins_that_come_at_once_are_told_apart() {
     async_io::block_on(async {
@@ -508,7 +516,7 @@ fn twins_that_come_at_once_are_told_apart() {
     });
 }
 
-/// Catches: a mailbox of that name that is not made, or made anew with each poll, and letters that go there.
+/// Catches: a target mailbox that is not made, or made anew with each poll, and letters that are delivered into it.
 #[test]
 fn what_is_collected_goes_where_it_is_to_go() {
     let provider = Provider::new(&letters(2));
@@ -530,7 +538,7 @@ fn what_is_collected_goes_where_it_is_to_go() {
     });
 }
 
-/// Catches: messages without unique-ids that were not read since there was no room, and count as gone: they would come twice.
+/// Catches: messages without unique-ids that were not read for lack of room and count as gone: they would come twice.
 #[test]
 fn what_was_not_looked_at_is_not_gone() {
     clock::FIXED.set(Some(1_800_000_000));
@@ -547,7 +555,7 @@ fn what_was_not_looked_at_is_not_gone() {
     clock::FIXED.set(None);
 }
 
-/// Catches: half a message that is believed at once.
+/// Catches: half a message that is believed at the first reading.
 #[test]
 fn a_message_much_shorter_than_it_is_listed_is_read_twice() {
     let provider = Provider::new(&letters(2));
@@ -566,7 +574,8 @@ fn a_message_much_shorter_than_it_is_listed_is_read_twice() {
     });
 }
 
-/// Catches: a full flash after which nothing is deleted there, while the log says so, because QUIT never came.
+/// Catches: a full flash after which nothing is deleted at the server, though the log says so, because QUIT was never
+/// sent.
 #[test]
 fn a_full_flash_parts_in_peace() {
     let provider = Provider::new(&letters(250));
@@ -588,7 +597,7 @@ fn a_full_flash_parts_in_peace() {
     });
 }
 
-/// Catches: deletions that are told before the server has agreed to QUIT.
+/// Catches: deletions that are reported before the server has agreed to QUIT.
 #[test]
 fn what_is_deleted_counts_when_the_server_has_said_goodbye() {
     let provider = Provider::new(&letters(2));

@@ -1,4 +1,4 @@
-//! A poll that logs in with a permission instead of a password (OAuth 2.0).
+//! Polls that log in with an access token instead of a password (OAuth 2.0).
 
 use std::rc::Rc;
 
@@ -16,18 +16,18 @@ use crate::oauth2;
 use crate::outgoing;
 use crate::sasl::client::AccessToken;
 
-/// Octets of an access token beyond which a server of POP3 may not take it, and says so in its own way.
+/// Octets of an access token above which a POP3 server may refuse it, with an error that does not say why.
 const LONG: usize = 4 * 1024;
 
 impl Source {
-    /// Its client, where it logs in with a permission.
+    /// The OAuth 2.0 client of the source, if it logs in with an access token.
     fn client(&self) -> Option<&OAuth2> {
         self.oauth2.as_deref().filter(|_| self.auth == SourceAuth::OAuth2)
     }
 }
 
 impl Poller {
-    /// A token where `source` logs in with one.
+    /// An access token, if `source` logs in with one.
     pub(super) async fn permission(&self, source: &Source) -> Result<Option<AccessToken>, Error> {
         match source.client() {
             Some(client) => Ok(Some(self.tokens.access(client, &source.ca).await?)),
@@ -35,7 +35,8 @@ impl Poller {
         }
     }
 
-    /// One poll, with a token where it needs one. A token that the server refuses, or that ends in the middle, is renewed once.
+    /// One poll, with an access token where the source needs one. A token that the server refuses, or that ends in
+    /// the middle of the poll, is renewed once.
     pub(super) async fn collect<'w>(
         &self,
         watch: &Watch,
@@ -60,7 +61,7 @@ impl Poller {
             }
             self.tokens.forget(client, &token);
             if outcome.collected > 0 {
-                // It got on, and goes on at once.
+                // The poll made progress, and the next one is due at once.
                 outcome.at_once = true;
                 return Ok(());
             }
@@ -75,7 +76,7 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::Outgoing(outgoing::Error::TokenRefused { .. }))
 }
 
-/// Whether it may be how a server ends a session whose token has ended.
+/// Whether a server may end a session in this way because its access token has ended.
 fn is_end(error: &Error) -> bool {
     use outgoing::Error as Way;
     matches!(
@@ -86,7 +87,7 @@ fn is_end(error: &Error) -> bool {
     )
 }
 
-/// Tells a token that is refused from one that is too long for the protocol.
+/// Turns `error` into the one about a token that is too long for the protocol, if that may be the reason.
 fn told(error: Error, source: &Source, token: &AccessToken) -> Error {
     let octets = token.reveal().len();
     let ends = is_refusal(&error) || matches!(error, Error::Outgoing(outgoing::Error::Closed));
@@ -96,7 +97,7 @@ fn told(error: Error, source: &Source, token: &AccessToken) -> Error {
     }
 }
 
-/// What the operator types for a new permission for this source of `account`, where that is what it waits for.
+/// The command by which the operator gives this source of `account` a new permission, if the source waits for one.
 pub fn command(config: &Config, account: &str, source: &Source, ending: &Ending) -> Option<String> {
     let Ending::Failed(Error::Token(error)) = ending else { return None };
     let sources = &config.account(account)?.sources;

@@ -1,4 +1,4 @@
-//! Polls that log in with a permission.
+//! Polls that log in with an access token.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -45,7 +45,7 @@ impl Stage {
         }
     }
 
-    /// The tokens that the mail server was shown.
+    /// The access tokens that the mail server was sent.
     fn shown(&self) -> Vec<String> {
         let heard = self.provider.heard.borrow();
         heard.iter().filter_map(|line| line.strip_prefix("token ")).map(str::to_owned).collect()
@@ -70,7 +70,7 @@ fn failed(status: &SourceStatus) -> Option<&str> {
     }
 }
 
-/// With a mailbox of two messages whose server takes `tokens`, and a token server that says `answers`.
+/// Plays `test` with a mailbox of two messages whose server takes `tokens`, and a token server that gives `answers`.
 fn play(tokens: &[&'static str], answers: &[(u16, &str)], test: impl AsyncFnOnce(&Stage)) {
     play_with("r1", tokens, answers, test);
 }
@@ -126,7 +126,8 @@ fn play_with(
     });
 }
 
-/// Catches: a token that is not shown, a poll that a replaced refresh token ends or repeats, and the old one that is used again.
+/// Catches: an access token that is not sent; a replaced refresh token that ends or repeats a poll; the old refresh
+/// token being used again.
 #[test]
 fn a_poll_shows_a_token_and_the_next_one_the_same() {
     play(&["a1"], &[(200, r#"{"access_token":"a1","refresh_token":"r2"}"#)], async |stage| {
@@ -136,13 +137,14 @@ fn a_poll_shows_a_token_and_the_next_one_the_same() {
         stage.poller.collect_now(None);
         stage.until("another", |status| status.last_result == Some(PollResult::Collected(0))).await;
         assert_eq!((stage.shown(), stage.server.times()), (vec!["a1".to_owned(); 2], 1));
-        // Nobody has collected but for these two reasons.
+        // There were no polls but these two.
         Timer::after(Duration::from_millis(20)).await;
         assert_eq!(stage.shown().len(), 2);
     });
 }
 
-/// Catches: a refusal that is told though a new token would do, and a server that is shown one token after the other.
+/// Catches: a refusal that is reported though a new token would work, and a server that is sent one token after the
+/// other.
 #[test]
 fn a_refused_token_is_renewed_once() {
     let answers = [(200, r#"{"access_token":"a1"}"#), (200, r#"{"access_token":"a2"}"#)];
@@ -159,12 +161,12 @@ fn a_refused_token_is_renewed_once() {
             told.starts_with("the access token was refused: [AUTH] no such token (401). Check that"),
             "{told}"
         );
-        // It is tried again like any other source: the permission itself is good.
+        // The source is tried again like any other: the permission itself is good.
         assert!(status.next_poll.is_some());
     });
 }
 
-/// Catches: a token that ends in the middle of a poll and costs a failure, or the interval.
+/// Catches: a token that ends in the middle of a poll and costs a failure, or a wait of one interval.
 #[test]
 fn a_token_that_ends_in_the_middle_is_renewed_at_once() {
     let answers = [(200, r#"{"access_token":"a1","expires_in":600}"#), (200, r#"{"access_token":"a2"}"#)];
@@ -175,7 +177,8 @@ fn a_token_that_ends_in_the_middle_is_renewed_at_once() {
             assert!(begun.elapsed() < Duration::from_secs(5));
             Timer::after(Duration::from_millis(2)).await;
         }
-        // Another source of the same login has got the next one meanwhile, and this session is cut for it.
+        // Another source of the same login has got the next token meanwhile, and the server cuts this session for
+        // that.
         stage.context.time.advance(Duration::from_secs(45));
         stage.provider.behaviour.borrow_mut().silent_at = None;
         stage.change(|source| source.interval = crate::config::Interval::Every(7));
@@ -186,8 +189,8 @@ fn a_token_that_ends_in_the_middle_is_renewed_at_once() {
     });
 }
 
-/// Catches: a permission that has ended and is asked about with each poll, a user who is not told, or told again and again, or not
-/// what to do, and a new permission that nobody uses.
+/// Catches: an ended permission that is asked about with each poll; a user who is not told, is told again and again,
+/// or is not told what to do; a new permission that is not used.
 #[test]
 fn an_ended_permission_pauses_the_source() {
     let ended = r#"{"error":"invalid_grant","error_description":"revoked"}"#;
@@ -217,7 +220,7 @@ fn an_ended_permission_pauses_the_source() {
         stage.until("a poll", |status| status.last_result == Some(PollResult::Collected(2))).await;
         assert_eq!((stage.status().failures, stage.inbox().await), (0, 3));
     });
-    // Who has just set it up gets no letter.
+    // A user who has just set the source up gets no letter.
     play_with("", &["a1"], &[], async |stage| {
         stage.until("a failure", |status| status.failures == 1).await;
         assert!(failed(&stage.status()).unwrap().starts_with("waits for a new permission: `oauth2 ann 1`."));
@@ -225,7 +228,7 @@ fn an_ended_permission_pauses_the_source() {
     });
 }
 
-/// Catches: a token server's passing trouble that pauses a source, and one that is asked without end.
+/// Catches: a passing error of the token server that pauses a source, and a token server that is asked without end.
 #[test]
 fn trouble_at_the_token_server_is_like_any_other() {
     play(&["a1"], &[(503, ""), (200, r#"{"access_token":"a1"}"#)], async |stage| {
@@ -242,7 +245,7 @@ fn trouble_at_the_token_server_is_like_any_other() {
     });
 }
 
-/// Catches: a long token that a server of POP3 does not take, and of which the user is told that it is wrong.
+/// Catches: a token that is too long for a POP3 server, of which the user is told that it is wrong.
 #[test]
 fn what_pop3_does_not_take_is_told_so() {
     for octets in [5000, 9000] {
@@ -259,15 +262,16 @@ fn what_pop3_does_not_take_is_told_so() {
     }
 }
 
-/// Catches: a session that is cut since its token has ended, and costs a failure or the interval though mail came; a token that is
-/// renewed though it is good, or more than once without getting on.
+/// Catches: a session that is cut since its token has ended and that counts as a failure, or waits for the interval,
+/// though mail came; a token that is renewed though it is good, or more than once without progress.
 #[test]
 fn a_session_that_ends_with_its_token_goes_on_with_the_next() {
     let short = |token: &str| format!(r#"{{"access_token":"{token}","expires_in":1}}"#);
     let answers = [(200, &*short("a1")), (200, &*short("a2")), (200, r#"{"access_token":"a3"}"#)];
     play(&["a1", "a2", "a3"], &answers, async |stage| {
         stage.provider.behaviour.borrow_mut().hangs_up_at = Some("RETR 2");
-        // The first token brings a message, so the next poll is due at once; the second one brings nothing, and has one successor.
+        // The first token brings a message, so the next poll is due at once. The second token brings nothing, and is
+        // renewed once.
         stage.until("three tokens", |status| stage.shown().len() == 3 && !status.polling).await;
         assert_eq!(
             (stage.shown(), stage.status().collected),
@@ -281,7 +285,7 @@ fn a_session_that_ends_with_its_token_goes_on_with_the_next() {
     });
 }
 
-/// Catches: a source that cannot be changed while its provider's token server is waited for.
+/// Catches: a source that cannot be changed while it waits for its provider's token server.
 #[test]
 fn who_waits_for_a_token_can_be_withdrawn() {
     play(&[], &[], async |stage| {
@@ -293,13 +297,13 @@ fn who_waits_for_a_token_can_be_withdrawn() {
         stage.change(|source| {
             (source.auth, source.password) = (SourceAuth::Auto, Secret::new("secret").unwrap());
         });
-        // What it has of OAuth 2.0 does not count any more.
+        // The source's OAuth 2.0 settings no longer count.
         stage.until("a poll", |status| status.last_result == Some(PollResult::Collected(2))).await;
         assert_eq!(stage.server.times(), 1);
     });
 }
 
-/// Catches: a trial that logs in by other means than a poll.
+/// Catches: a probe that logs in by other means than a poll.
 #[test]
 fn a_trial_gets_the_token_of_a_poll() {
     play(&["a1"], &[(200, r#"{"access_token":"a1"}"#)], async |stage| {
@@ -315,7 +319,8 @@ fn a_trial_gets_the_token_of_a_poll() {
     });
 }
 
-/// Catches: a command for another source than the one that waits, and one where no permission helps.
+/// Catches: a command that names another source than the one that waits, and a command where a new permission would
+/// not help.
 #[test]
 fn the_command_names_the_source_that_waits() {
     let sources: Vec<Source> = [7, 9].map(|id| Source { id, ..Source::default() }).into();

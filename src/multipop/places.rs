@@ -1,8 +1,10 @@
-//! Places, so that memory stays bounded and no slow server holds up what is due at others.
+//! Places for transfers and connections: they bound memory, and keep a slow server from holding up the polls of
+//! others.
 //!
-//! Whoever transfers messages holds one of few places, and gives it up where its server falls silent. Whoever has had one for
-//! a while gives it up between two commits once somebody waits for it, and waits for its next turn with its connection open: a
-//! login that was made is worth keeping. Those who wait get their turns in order.
+//! A poll that transfers messages holds one of a few places, and gives it back while its server is silent. A poll
+//! that has held a place for a while gives it back between two commits if another poll waits for one. It then waits
+//! for its next turn with its connection open, since a login is worth keeping. Waiting polls get their turns in
+//! order.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,11 +15,11 @@ use event_listener::Event;
 
 use crate::clock::Time;
 
-/// Transfers at once: each holds a batch of messages in memory.
+/// Transfers at once, at most: each holds a batch of messages in memory.
 pub const TRANSFERS: usize = 4;
-/// Connections at once, but for those that wait for news.
+/// Connections at once, at most, without those that wait for news.
 pub const CONNECTIONS: usize = 32;
-/// How long a place is held whoever waits.
+/// How long a place may be held while others wait for one.
 pub const LEASE: Duration = Duration::from_secs(60);
 
 /// All places of a kind.
@@ -27,7 +29,7 @@ pub struct Places {
     waiting: RefCell<VecDeque<Rc<Turn>>>,
 }
 
-/// Somebody's turn.
+/// The turn of a waiting poll.
 #[derive(Default)]
 struct Turn {
     has_come: Cell<bool>,
@@ -35,17 +37,17 @@ struct Turn {
 }
 
 impl Places {
-    /// So many, all free; how long one is held `time` tells.
+    /// `places` free places. `time` is the clock that measures how long one is held.
     pub fn new(time: &Time, places: usize) -> Places {
         Places { time: time.clone(), free: Cell::new(places), waiting: RefCell::default() }
     }
 
-    /// One that is not held yet.
+    /// A place that is not held yet.
     pub fn place(&self) -> Place<'_> {
         Place { places: self, since: None }
     }
 
-    /// One is free: it goes to whoever waits longest.
+    /// Passes a free place on to the poll that has waited longest.
     fn pass_on(&self) {
         let next = self.waiting.borrow_mut().pop_front();
         match next {
@@ -58,7 +60,7 @@ impl Places {
     }
 }
 
-/// Somebody who waits; whoever does not wait any more leaves the queue, and passes on what he was given meanwhile.
+/// A poll in the queue. When dropped it leaves the queue, and passes on a place that it was given meanwhile.
 struct Waiter<'p> {
     places: &'p Places,
     turn: Rc<Turn>,
@@ -77,14 +79,14 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// A place, given back when this is dropped.
+/// A place. It is given back when this is dropped.
 pub struct Place<'p> {
     places: &'p Places,
     since: Option<Instant>,
 }
 
 impl Place<'_> {
-    /// Waits for it, unless it is held.
+    /// Waits for a place, unless it is held already.
     pub async fn hold(&mut self) {
         if self.is_held() {
             return;
@@ -106,19 +108,19 @@ impl Place<'_> {
         self.since = Some(places.time.now());
     }
 
-    /// Whether it is held.
+    /// Whether the place is held.
     pub fn is_held(&self) -> bool {
         self.since.is_some()
     }
 
-    /// Whether it has been held for long, and others wait for it.
+    /// Whether the place has been held for [`LEASE`] while others wait for one.
     pub fn is_overdue(&self) -> bool {
         let places = self.places;
         self.since.is_some_and(|since| places.time.since(since) >= LEASE)
             && !places.waiting.borrow().is_empty()
     }
 
-    /// Gives it back, if it is held.
+    /// Gives the place back, if it is held.
     pub fn give_back(&mut self) {
         if self.since.take().is_some() {
             self.places.pass_on();
@@ -141,7 +143,8 @@ mod tests {
 
     use super::*;
 
-    /// Catches: a place that is never passed on, goes to whoever came later, or is lost with one who does not wait any more.
+    /// Catches: a place that is never passed on, goes to a poll that came later, or is lost with a waiting poll that
+    /// was dropped.
     #[test]
     fn turns_come_in_order_and_none_is_lost() {
         let places = Places::new(&Time::default(), 1);
@@ -153,7 +156,7 @@ mod tests {
             let (mut also, mut last) = (Box::pin(third.hold()), pin!(fourth.hold()));
             assert!(poll_once(&mut waits).await.is_none() && poll_once(&mut also).await.is_none());
             assert!(poll_once(last.as_mut()).await.is_none());
-            // One goes away while he waits, the other when it is his turn already.
+            // One poll leaves while it waits, another one when its turn has come already.
             drop(waits);
             first.give_back();
             first.give_back();
@@ -167,7 +170,7 @@ mod tests {
         assert_eq!((places.free.get(), places.waiting.borrow().len()), (1, 0));
     }
 
-    /// Catches: one who has to give it up where nobody waits, or before his time, or never.
+    /// Catches: a place that must be given back though no other poll waits, or too early, or never.
     #[test]
     fn it_is_held_as_long_as_nobody_waits() {
         let time = Time::default();

@@ -1,4 +1,4 @@
-//! Polls all sources: a task for each, so many of them at once, and none disturbs another.
+//! Polls all sources: each has a task of its own, a limited number of them work at once, and none disturbs another.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,9 +35,9 @@ use crate::pace;
 use crate::sasl::client::AccessToken;
 use crate::store::{self, Flags, INBOX, SourceKey};
 
-/// How often it is looked whether polls have ended, when the appliance stops.
+/// The pause between two looks at whether all polls have ended, when the appliance stops.
 const LOOK: Duration = Duration::from_millis(20);
-/// Between two looks whether a poll has ended.
+/// The pause between two looks at whether another task's poll of the same source has ended.
 const ENDING: Duration = Duration::from_millis(100);
 
 /// Polls all sources, each at its own interval.
@@ -47,13 +47,13 @@ pub struct Poller {
     connections: Places,
     transfers: Places,
     twins: Twins,
-    /// By account and identity of the source. One that is removed stays until its last poll has ended, so that there are
-    /// never two polls of one source: the second would not see what the first is about to commit.
+    /// The watches by account and identity of the source. A removed source stays until its last poll has ended, so
+    /// that there are never two polls of one source: the second would not see what the first is about to commit.
     watches: RefCell<BTreeMap<(String, u64), Rc<Watch>>>,
 }
 
 impl Poller {
-    /// Contacts nobody yet.
+    /// A poller that contacts no server before [`Poller::run`].
     pub fn new(context: Rc<Context>, tokens: Rc<Tokens>) -> Rc<Poller> {
         let connections = Places::new(&context.time, CONNECTIONS);
         let transfers = Places::new(&context.time, TRANSFERS);
@@ -82,8 +82,8 @@ impl Poller {
         .await
     }
 
-    /// Polls the sources of `account`, or all of them, without waiting for their time. Returns how many
-    /// will be.
+    /// Polls the sources of `account`, or all sources, without waiting for their interval. Returns how many sources
+    /// will be polled.
     pub fn collect_now(&self, account: Option<&str>) -> usize {
         let watches = self.watches.borrow();
         watches
@@ -93,7 +93,7 @@ impl Poller {
             .count()
     }
 
-    /// Whether `source` of `account` is being polled this moment.
+    /// Whether `source` of `account` is being polled now.
     pub fn is_polling(&self, account: &str, source: &Source) -> bool {
         let key = (account.to_owned(), source.id);
         self.watches.borrow().get(&key).is_some_and(|watch| watch.status().polling)
@@ -102,7 +102,7 @@ impl Poller {
     /// Tries out `source`, which need not be in force, for `account`: see `probe::probe`.
     ///
     /// # Errors
-    /// The step that failed: what, and what to do.
+    /// The step that failed: what went wrong, and what to do.
     pub async fn test(&self, account: &str, source: &Source, tell: &dyn Fn(String)) -> Result<(), String> {
         if self.is_polling(account, source) {
             tell("it is being polled this moment, and some servers let nobody else in: `collect stop` ends that".to_owned());
@@ -111,8 +111,8 @@ impl Poller {
         probe::probe(&self.context, account, source, permission, tell).await
     }
 
-    /// Ends the polls of `account`, or all of them, and begins none before [`Poller::collect_now`]. Returns how many sources
-    /// stand still.
+    /// Ends the polls of `account`, or all polls, and begins no other before [`Poller::collect_now`]. Returns how
+    /// many sources were stopped.
     pub fn stop(&self, account: Option<&str>) -> usize {
         let watches = self.watches.borrow();
         let meant = watches.values().filter(|watch| account.is_none_or(|account| watch.account == account));
@@ -126,7 +126,7 @@ impl Poller {
         }
     }
 
-    /// Every source, in the order of the configuration.
+    /// The status of every source, in the order of the configuration.
     pub fn status(&self) -> Vec<SourceStatus> {
         let (config, watches) = (self.context.config(), self.watches.borrow());
         sources(&config)
@@ -137,7 +137,7 @@ impl Poller {
             .collect()
     }
 
-    /// Puts `config` in force: returns the sources that are new and need a task.
+    /// Puts `config` in force. Returns the sources that are new and need a task.
     fn arrange(&self, config: &Config) -> Vec<Rc<Watch>> {
         let mut watches = self.watches.borrow_mut();
         let mut new = Vec::new();
@@ -176,7 +176,7 @@ impl Poller {
             }
             let mut connection = self.connections.place();
             connection.hold().await;
-            // Its account has another name now, and under the old one its last poll has not ended.
+            // Its account was renamed, and its last poll under the old name has not ended yet.
             while self.is_polled_by_another(&watch) {
                 self.context.time.sleep(ENDING).await;
             }
@@ -201,7 +201,7 @@ impl Poller {
         let mut outcome = Outcome::default();
         let connection = RefCell::new(connection);
         let waits = |outcome| -> Waits<'_> {
-            // Who waits for news does not keep others waiting.
+            // A poll that waits for news gives its connection's place to others.
             connection.borrow_mut().give_back();
             watch.waits();
             let source = source.clone();
@@ -216,7 +216,7 @@ impl Poller {
         watch.end();
     }
 
-    /// So much was done: it goes into the log and the status, and the user is told what went wrong.
+    /// Puts what a poll did into the log and the status, and tells the user what went wrong.
     async fn note(
         &self,
         watch: &Watch,
@@ -234,7 +234,7 @@ impl Poller {
             self.context.has_got_through();
         }
         let [jitter] = crate::credential::random();
-        // Where the account cannot be opened nobody can be told either.
+        // If the account cannot be opened, its user cannot be told.
         let account = self.context.store.account(&watch.account).await.ok();
         let key = source_key(source, "INBOX");
         let told = account.as_ref().and_then(|account| Told::read(account, key));
@@ -246,7 +246,7 @@ impl Poller {
         }
     }
 
-    /// The poll itself.
+    /// Connects, logs in and collects.
     pub(super) async fn collect_with<'w>(
         &self,
         watch: &Watch,
@@ -256,7 +256,7 @@ impl Poller {
         waits: &dyn Fn(Outcome) -> Waits<'w>,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
-        // Nothing could be kept: it stays where it is.
+        // Nothing could be kept: the mail stays at the server.
         if self.context.store.read_only().is_some() {
             return Err(store::Error::ReadOnly.into());
         }
@@ -281,7 +281,7 @@ impl Poller {
     }
 }
 
-/// One line for a poll of the source `name`: what it did, and what went wrong.
+/// The log line for a poll of the source `name`: what it did, and what went wrong.
 fn report(
     name: &str,
     ending: &Ending,
@@ -315,7 +315,7 @@ fn report(
     }
 }
 
-/// Writes the letter into the account's INBOX, and what there is to note of it.
+/// Writes the letter into the account's INBOX, and its note into the ledger.
 async fn tell_user(account: &Rc<store::Account>, key: SourceKey, tell: Tell) -> Result<(), store::Error> {
     let mut transaction = account.begin();
     match tell {

@@ -1,5 +1,5 @@
-//! Messages on their way from the server to the collection: which one is asked for next, which octets belong to which, and
-//! which are believed.
+//! Messages on their way from the server to the collection: which is asked for next, which octets belong to which
+//! message, and which are accepted as whole.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -11,32 +11,33 @@ use super::wanted::{Handles, ToRead};
 
 /// Messages on their way from the server to the collection.
 pub struct Reading<'c> {
-    /// Where they go.
+    /// The collection that takes the messages.
     pub collection: &'c mut Collection,
     /// Messages that the server was told to delete.
     told: &'c mut Handles,
     wanted: ToRead,
     under_way: VecDeque<Wanted>,
     arrival: Option<Arrival>,
-    /// Messages that are whole as far as they alone can tell: what follows them may be nonsense, and then they were not.
+    /// Messages that have ended but are not accepted yet: if nonsense follows a message, it had not really ended.
     whole: Vec<Arrival>,
-    /// Messages are looked at before they are read; the beginnings of these are under way, in order.
+    /// Whether the beginnings of messages are read first, to compare them.
     looks_first: bool,
+    /// Messages whose beginnings are under way, in order.
     looking: VecDeque<Wanted>,
-    /// Of the first of them, and so many octets.
+    /// The beginning of the first of `looking`, and how many octets of it came.
     beginning: (Content, u64),
-    /// The header of the doubtful message that comes next: it may be all that comes of it.
+    /// The header of the message at which earlier polls broke off and which comes next: no more of it may ever come.
     header: Content,
-    /// Whose it is.
+    /// The message that `header` belongs to.
     headed: Option<Handle>,
-    /// Messages that came much shorter than they are listed, once.
+    /// Messages that came once much shorter than they are listed.
     short: HashSet<Handle>,
-    /// Messages that are marked as deleted there.
+    /// How many messages are marked as deleted at the server.
     pub marked: u32,
 }
 
 impl<'c> Reading<'c> {
-    /// What is `wanted` is to be read. `told` has the messages that the server was told to delete.
+    /// Reads what is `wanted`. `told` has the messages that the server was told to delete.
     pub fn new(collection: &'c mut Collection, wanted: ToRead, told: &'c mut Handles) -> Reading<'c> {
         Reading {
             looks_first: collection.looks_first(),
@@ -55,7 +56,7 @@ impl<'c> Reading<'c> {
         }
     }
 
-    /// Makes the next request, if there is one.
+    /// Makes the next request. False if there is none to make.
     pub fn asks(&mut self, mailbox: &mut dyn RemoteMailbox) -> bool {
         if !self.collection.deletable.is_empty() {
             self.collection.deletable.iter().for_each(|message| self.told.insert(*message));
@@ -91,16 +92,16 @@ impl<'c> Reading<'c> {
                 mailbox.fetch(message);
                 return true;
             }
-            // Only its content could tell whether it is new, and new ones are left to the next poll.
+            // Only the content could tell whether this message is new, and new messages are left to the next poll.
             self.collection.incomplete();
         }
         false
     }
 
-    /// Takes in what the server's octets mean.
+    /// Takes in an event.
     ///
     /// # Errors
-    /// It says too much, or the store cannot take it.
+    /// The server sends too much, or the store failed.
     pub fn take(&mut self, event: Event<'_>) -> Result<(), Error> {
         match event {
             Event::Begun { message, octets } => {
@@ -166,7 +167,7 @@ impl<'c> Reading<'c> {
         }
     }
 
-    /// The beginning of a message is there, or as much as comes of it.
+    /// The beginning of a message has been read, as far as it came.
     fn looked_at(&mut self, message: Handle) {
         let at = self.looking.iter().position(|wanted| wanted.handle == message);
         let Some(wanted) = at.and_then(|at| self.looking.remove(at)) else { return };
@@ -178,19 +179,20 @@ impl<'c> Reading<'c> {
         }
     }
 
-    /// Whether there are messages that are whole as far as they alone can tell.
+    /// Whether there are messages that have ended but are not accepted yet.
     pub fn has_whole(&self) -> bool {
         !self.whole.is_empty()
     }
 
-    /// What is whole is believed to be.
+    /// Accepts the messages that have ended.
     pub fn believe(&mut self) {
         for arrival in std::mem::take(&mut self.whole) {
             self.take_in(arrival);
         }
     }
 
-    /// A message is over. One that is much shorter than it is listed is read once more before it is believed.
+    /// Takes in a message that has ended. If it is much shorter than it is listed, it is read once more before it is
+    /// accepted.
     fn take_in(&mut self, arrival: Arrival) {
         let (handle, identity, _) = arrival.so_far();
         let (came, listed) = (arrival.came(), self.collection.listed_size(handle));
@@ -205,7 +207,7 @@ impl<'c> Reading<'c> {
         self.collection.end(arrival);
     }
 
-    /// The request for a message is over, and it has not come, though nobody has refused it.
+    /// The request for a message is answered without the message and without a refusal.
     fn absent(&mut self, message: Handle) {
         if let Some(wanted) = self.given_up(message) {
             self.collection.incomplete();
@@ -214,7 +216,7 @@ impl<'c> Reading<'c> {
         }
     }
 
-    /// The request for a message is over, and it has not come.
+    /// The request for a message is answered without the message.
     fn given_up(&mut self, message: Handle) -> Option<Wanted> {
         let wanted = self.no_longer_under_way(message);
         if wanted.is_some_and(|wanted| wanted.identity.is_none()) {
@@ -228,10 +230,11 @@ impl<'c> Reading<'c> {
         at.and_then(|at| self.under_way.remove(at))
     }
 
-    /// The poll has broken off: at which message? Whether there were several requests under way then.
+    /// Tells the collection at which message the poll has broken off. Returns whether several requests were under way
+    /// then.
     pub fn broke_off(&mut self, error: &Error) -> bool {
         if !matches!(error, Error::Protocol(_)) {
-            // What followed it was nothing at all, and no nonsense.
+            // Nothing followed the message, so no nonsense did.
             self.believe();
         }
         if !error.is_of_the_server() {

@@ -7,14 +7,14 @@ use crate::outgoing::{About, Answer};
 /// A response code (RFC 2449 section 8, RFC 5530) and the words after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// In upper case, its brackets off; empty for none.
+    /// In upper case and without its brackets; empty for none.
     pub code: String,
-    /// Printable, and not long.
+    /// The text, without control characters and cut to a limit.
     pub text: String,
 }
 
 impl Refusal {
-    /// The text after the word that refuses.
+    /// Parses the text after `-ERR`, `NO` or `BAD`.
     pub fn parse(text: &str) -> Refusal {
         let (code, text) = text
             .strip_prefix('[')
@@ -24,7 +24,7 @@ impl Refusal {
     }
 
     /// What a refused login is about. The codes for "later" are those of RFC 2449 section 8.1, RFC 3206 section 4 and
-    /// RFC 5530 section 3; where there is no code the words tell.
+    /// RFC 5530 section 3. Without a code the words decide.
     pub fn about(&self) -> About {
         let codes = ["IN-USE", "LOGIN-DELAY", "SYS/TEMP", "UNAVAILABLE", "INUSE", "LIMIT"];
         if codes.contains(&self.code.as_str()) {
@@ -38,7 +38,7 @@ impl Refusal {
         }
     }
 
-    /// The same as an answer to a login.
+    /// The refusal as an answer to a login.
     pub fn answer(&self) -> Answer<'static> {
         Answer::Refused(self.about(), self.to_string())
     }
@@ -54,7 +54,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Words of a server, fit for a log, a console and a mail.
+/// A server's text, fit for a log, a console and a mail: without control characters, at most 200 characters.
 pub fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }

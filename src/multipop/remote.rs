@@ -1,4 +1,5 @@
-//! A mailbox elsewhere, whatever its protocol, as a state machine without I/O: what it can be asked, and what its octets mean.
+//! A mailbox elsewhere, whatever its protocol, as a state machine without I/O: the requests to it, and what its
+//! octets mean.
 
 use std::collections::VecDeque;
 
@@ -9,13 +10,14 @@ use crate::store::Flags;
 
 /// Messages that a listing may have.
 pub const LISTING_LIMIT: u32 = 1_000_000;
-/// What a mailbox elsewhere can be asked, and what its answers mean. Requests queue their lines for
+/// The requests to a mailbox elsewhere, and the meaning of its answers. Requests queue their lines for
 /// [`RemoteMailbox::to_send`].
 pub trait RemoteMailbox {
-    /// Asks what is to be known of the server first.
+    /// Asks for what must be known of the server first.
     fn begin(&mut self);
 
-    /// Asks for the names of the folders that fit a pattern (RFC 3501 section 6.3.8): false where there are none.
+    /// Asks for the names of the folders that match a pattern (RFC 3501 section 6.3.8). False where the protocol has
+    /// no folders.
     fn list_folders(&mut self, pattern: &str) -> bool;
 
     /// Opens a folder and lists its messages, up to [`Event::AllListed`].
@@ -24,103 +26,104 @@ pub trait RemoteMailbox {
     /// Asks for a message.
     fn fetch(&mut self, message: Handle);
 
-    /// Asks for the header of a message alone, or for that and the beginning of its body: false where that cannot be had.
+    /// Asks for the header of a message, and `with_body` for the beginning of its body. False where that cannot be
+    /// had.
     fn head(&mut self, message: Handle, with_body: bool) -> bool;
 
-    /// Asks for something whose answer tells that the last message is over, if that takes a request.
+    /// Asks for something whose answer shows that the last message has ended, if that takes a request.
     fn confirm(&mut self);
 
-    /// Asks for the deletion of as many of `messages` as one request may name. They are taken out.
+    /// Asks for the deletion of as many of `messages` as one request may name, and takes those out.
     fn delete(&mut self, messages: &mut VecDeque<Handle>);
 
-    /// Asks for that without which nothing is deleted, if that takes a request. Others may have messages of their own there that
-    /// are marked as deleted, which are to stay.
+    /// Asks for what makes deletions take effect, if that takes a request. With `others_deleted`, messages that
+    /// others have marked as deleted are there, and are to stay.
     fn settle(&mut self, others_deleted: bool);
 
-    /// Whether the server can tell of news by itself.
+    /// Whether the server can push news.
     fn waits(&self) -> bool;
 
-    /// Asks it to, until [`RemoteMailbox::wake`].
+    /// Asks the server to push news, until [`RemoteMailbox::wake`].
     fn wait(&mut self);
 
-    /// Ends that.
+    /// Ends the wait that [`RemoteMailbox::wait`] began.
     fn wake(&mut self);
 
-    /// Says goodbye, unless that is done.
+    /// Says goodbye, unless that was done already.
     fn close(&mut self);
 
     /// Whether another request may be made now.
     fn has_room(&self) -> bool;
 
-    /// What the server was asked first of all that is not answered, where that can be done without.
+    /// What the oldest unanswered request asks for, if a poll can do without it.
     fn asks(&self) -> Option<Feature>;
 
     /// Whether all requests are answered.
     fn is_idle(&self) -> bool;
 
-    /// Whether something that has come is still to be told of: no octets need to come for it.
+    /// Whether the next event needs no further octets.
     fn has_more(&self) -> bool;
 
-    /// The octets that are to be sent.
+    /// Takes out the octets that are to be sent.
     fn to_send(&mut self) -> String;
 
-    /// Takes octets from `input`, which is moved behind them, up to the next thing that means something.
+    /// Takes octets from `input`, which is moved past them, up to the next event.
     ///
     /// # Errors
-    /// The server says goodbye or nothing that makes sense, or it cannot list its messages.
+    /// The server says goodbye, does not speak the protocol, or cannot list its messages.
     fn receive<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Event<'a>, Error>;
 }
 
 /// What a server's octets mean.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// They are used up.
+    /// The input is used up.
     More,
-    /// Something whole of which nothing follows.
+    /// Something whole that needs no action.
     Other,
-    /// A request is answered, and nothing follows of that; there may be something to be sent.
+    /// A request is answered, without a further event. There may be something to send.
     Done,
     /// The name of a folder, in UTF-8.
     Folder(String),
-    /// Something has changed, and was waited for.
+    /// News came that were waited for.
     News,
-    /// A message is there.
+    /// A message of the listing.
     Listed(Listed<'a>),
-    /// These are all.
+    /// The listing has ended.
     AllListed {
-        /// Whether what the server says about their number agrees.
+        /// Whether what the server says about the number of messages agrees with the list.
         agrees: bool,
     },
-    /// A part of the header that was asked for, or of the beginning of the body.
+    /// A part of the header, or of the beginning of the body, that was asked for.
     Head(&'a [u8]),
-    /// No more comes of that.
+    /// The header, or the beginning, of this message has ended.
     HeadOver(Handle),
-    /// A message begins; `None` for one that nobody asked for, which is passed over.
+    /// A message begins.
     Begun {
-        /// Which one.
+        /// Its handle; `None` for a message that was not asked for, which is passed over.
         message: Option<Handle>,
-        /// How many octets it has, where the server cannot say less any more.
+        /// Its length in octets, if the server has announced it and can no longer send fewer.
         octets: Option<u64>,
     },
-    /// A part of it.
+    /// A part of the message.
     Piece(&'a [u8]),
-    /// It is whole as far as it alone can tell, and this is what the server tells of it.
+    /// The message has ended as far as it can tell by itself; with what the server tells of it.
     Whole(Attributes),
-    /// A message at once.
+    /// A whole message.
     Message(Handle, Vec<u8>, Attributes),
-    /// What follows a message that was whole makes sense: it was.
+    /// What followed a message that had ended makes sense, so it really had.
     Confirmed(Handle),
     /// A message does not come: it was removed meanwhile, or cannot be had.
     Absent(Handle),
-    /// So many messages are deleted, or will be when all is settled.
+    /// So many messages are deleted, or will be once the deletions take effect.
     Deleted(u32),
-    /// A request is refused; with the message that does not come, if it was for one.
+    /// A request is refused.
     Refused {
         /// The command.
         command: String,
         /// The server's words.
         reason: String,
-        /// What it was for.
+        /// The message that does not come, if the request was for one.
         message: Option<Handle>,
     },
 }
@@ -128,22 +131,22 @@ pub enum Event<'a> {
 /// A message that a server lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listed<'a> {
-    /// What it is asked for by.
+    /// The handle by which it is asked for.
     pub message: Handle,
-    /// What it is known by, whatever octets it has; empty for nothing that can be trusted.
+    /// Its unique-id, which may hold any octets; empty if there is none that can be trusted.
     pub unique_id: &'a [u8],
-    /// Octets, as far as the server knows.
+    /// Its size in octets, as far as the server knows.
     pub size: u64,
-    /// It is marked as deleted.
+    /// Whether it is marked as deleted.
     pub is_deleted: bool,
 }
 
 /// What a server tells of a message besides its octets.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Attributes {
-    /// Flags.
+    /// The system flags.
     pub flags: Flags,
-    /// Flags that are not RFC 3501's five.
+    /// The flags that are not RFC 3501's system flags.
     pub keywords: Vec<String>,
     /// INTERNALDATE, seconds since 1970 UTC.
     pub date: Option<i64>,

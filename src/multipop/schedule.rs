@@ -5,15 +5,16 @@ use std::time::Duration;
 use super::letters::{Told, Trouble};
 use crate::outgoing::rhythm::{DAY, is_next_letter_due};
 
-/// A source in trouble is tried no less often than this, unless its interval is longer.
+/// The longest pause between two polls of a source that fails, unless its interval is longer.
 const BACKED_OFF: Duration = Duration::from_secs(3600);
-/// One that refuses the login is, which some providers lock an account for: four tries a day lock none. A provider that is wrong
-/// about it for hours is not rare, so it is never given up.
+/// The longest pause between two polls of a source whose login is refused. Some providers lock an account after
+/// refused logins: four tries a day lock none. A provider often refuses a good password for some hours, so the source
+/// is never given up.
 const REFUSED: Duration = Duration::from_secs(6 * 3600);
 
-/// From the end of a poll to the next one. Failed connections in a row double the interval, up to an
-/// hour, or to six where the login was `refused`, and `jitter`, 0 for less and 255 for more, moves it by a tenth: sources
-/// that failed together, when the line was down, shall not come back together each time.
+/// The pause from the end of a poll to the next one. Each failed connection in a row doubles the interval, up to an
+/// hour, or up to six where the login was `refused`. `jitter` (0 for less, 255 for more) moves it by up to a tenth,
+/// so that sources which failed together do not all come back together.
 pub fn pause(interval: Duration, failures: u32, refused: bool, jitter: u8) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let limit = if refused { REFUSED } else { BACKED_OFF };
@@ -21,8 +22,9 @@ pub fn pause(interval: Duration, failures: u32, refused: bool, jitter: u8) -> Du
     backed_off.saturating_mul(900 + u32::from(jitter) * 200 / 255) / 1000
 }
 
-/// Whether the user is to be told by mail, after `polls` in this trouble in a row, after `told`, at `now`. A limit of 0 never
-/// tells. A row goes on over a restart; one about another trouble begins once this one lasts, and never on the same day.
+/// Whether the user is to be told by mail at `now`, after `polls` in a row with this trouble. `told` is the series of
+/// letters so far. A `warn_after` of 0 never tells. A series goes on after a restart. A series about another trouble
+/// begins once that trouble lasts, and never on the same day.
 pub fn is_letter_due(trouble: Trouble, polls: u32, warn_after: u32, told: Option<&Told>, now: i64) -> bool {
     warn_after > 0
         && match told {
@@ -37,8 +39,8 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// Catches: a provider that is asked each ten minutes for a password that it refuses, and locks the account; and one that
-    /// is given up.
+    /// Catches: a provider that is asked every ten minutes with a password that it refuses, and locks the account; a
+    /// source that is given up.
     #[test]
     fn a_failing_source_is_tried_less_and_less_often() {
         for (interval, failures, refused, expected) in [
@@ -62,8 +64,8 @@ mod tests {
         assert_eq!(pause(MINUTE * 10, 0, false, 255), MINUTE * 11);
     }
 
-    /// Catches: a letter a day for as long as a mailbox is dead, or one each time that the trouble is another; a row that begins
-    /// anew since the appliance did.
+    /// Catches: a letter each day for as long as a mailbox is dead, or one at each change of the trouble; a series
+    /// that begins anew with a restart.
     #[test]
     fn the_user_hears_after_some_failures_and_then_once_a_day_and_then_once_a_week() {
         let day = i64::try_from(DAY).unwrap();
@@ -82,7 +84,7 @@ mod tests {
             (90, 5, told(login, 8), 6, false),
             (90, 5, told(login, 8), 7, true),
             (90, 5, told(login, 99), 7, true),
-            // Another one.
+            // Another trouble.
             (4, 5, told(down, 8), 1, false),
             (5, 5, told(down, 8), 0, false),
             (5, 5, told(down, 8), 1, true),

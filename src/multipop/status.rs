@@ -3,7 +3,7 @@
 use super::progress::Going;
 use crate::config::{Protocol, Source};
 
-/// One source as it stands.
+/// The status of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceStatus {
     /// The account that it collects for.
@@ -16,36 +16,36 @@ pub struct SourceStatus {
     pub protocol: Protocol,
     /// The login at the provider.
     pub username: String,
-    /// The mailboxes there, for IMAP.
+    /// The names and patterns of the mailboxes there, for IMAP.
     pub folders: Vec<String>,
-    /// Whether it is contacted at all: MultiPOP on, for the server and for the account.
+    /// Whether the source is contacted at all: MultiPOP is on for the server and for the account.
     pub enabled: bool,
-    /// Whether the operator stopped it: it is not polled before he says so.
+    /// Whether the operator stopped it: it is not polled before the operator starts it again.
     pub held: bool,
     /// Whether it is being polled now.
     pub polling: bool,
-    /// Whether that has all there is, and waits for the server to have news.
+    /// Whether the poll has collected everything and waits for the server to have news.
     pub waits_for_news: bool,
-    /// How far that is, once all is listed there.
+    /// How far the poll has come, once everything is listed.
     pub going: Option<Going>,
-    /// Whether it is due, but no certificate can be judged, since the clock does not show the time yet.
+    /// Whether a poll is due but waits, since the clock is not set and no certificate can be judged.
     pub waiting_for_time: bool,
     /// When the last poll ended, in seconds since 1970; `None`: not polled since the start.
     pub last_poll: Option<i64>,
-    /// How it ended.
+    /// How the last poll ended.
     pub last_result: Option<PollResult>,
     /// When the next poll is due, in seconds since 1970; `None` while polling, or when not enabled.
     pub next_poll: Option<i64>,
-    /// Polls that failed, one after the other, up to now.
+    /// Polls in a row that failed, up to now.
     pub failures: u32,
     /// Messages collected since the start.
     pub collected: u64,
-    /// Messages that came under another identity, and had come before: they stay at the provider. Since the start.
+    /// Messages since the start that had come before under another identity: they stay at the provider.
     pub again: u64,
 }
 
 impl SourceStatus {
-    /// Nothing is known of `source` yet.
+    /// The status of a source of which nothing is known yet.
     pub(super) fn unknown(account: &str, source: &Source) -> SourceStatus {
         SourceStatus {
             account: account.to_owned(),
@@ -75,26 +75,26 @@ impl SourceStatus {
 pub enum PollResult {
     /// So many messages were collected.
     Collected(u32),
-    /// All came but some messages, which cannot be had.
+    /// Everything was collected except some messages, which cannot be had.
     Partly {
-        /// What the first one's trouble is and what to do, in one line.
+        /// The error of the first such message and what to do, in one line.
         error: String,
-        /// How many they are.
+        /// How many messages cannot be had.
         messages: u32,
         /// Messages that were collected.
         collected: u32,
     },
-    /// What went wrong and what to do; so many messages had been collected before.
+    /// The poll failed.
     Failed {
-        /// One line.
+        /// What went wrong and what to do, in one line.
         error: String,
-        /// Messages that are safe all the same.
+        /// Messages that were collected before.
         collected: u32,
     },
 }
 
 impl PollResult {
-    /// What went wrong and what to do, in one line, where anything did.
+    /// What went wrong and what to do, in one line, if anything did.
     pub fn error(&self) -> Option<&str> {
         match self {
             PollResult::Collected(_) => None,

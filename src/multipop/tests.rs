@@ -70,7 +70,7 @@ pub(super) async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, 
     poll_by(&Time::default(), source, store, Duration::from_secs(5)).await
 }
 
-/// The messages of the INBOX, sorted.
+/// The messages in the INBOX of `ann`, sorted.
 pub(super) async fn inbox(store: &Store) -> Vec<Vec<u8>> {
     let account = store.account("ann").await.unwrap();
     let messages = account.view(INBOX, |mailbox| mailbox.messages.clone()).unwrap();
@@ -97,7 +97,7 @@ pub(super) fn run<T>(provider: &Provider, test: impl Future<Output = T>) -> T {
     block_on(or(test, async { provider.serve().await }))
 }
 
-/// Small messages that try the ends of lines and of messages.
+/// Small messages with unusual line ends and message ends.
 pub(super) fn mails() -> Vec<Mail> {
     vec![
         Mail::new("one", "Subject: one\r\n\r\nHello\r\n"),
@@ -153,7 +153,7 @@ fn whenever_the_power_goes_nothing_is_lost_and_nothing_comes_twice() {
     });
 }
 
-/// What one poll of `provider`, which behaves so, comes to.
+/// The result of one poll of `provider`, which behaves in this way.
 pub(super) fn polled(
     provider: &Provider,
     behaviour: Behaviour,
@@ -272,7 +272,7 @@ fn a_message_too_large_for_the_flash_waits_and_the_others_come() {
 
 #[test]
 fn what_an_account_has_no_room_for_stays_with_the_provider() {
-    // Catches: short messages that are collected for the price of their octets.
+    // Catches: short messages that are limited by their octets only, so that a commit has any number of them.
     let provider =
         Provider::new(&[Mail::new("1", "a\r\n"), Mail::new("2", "b\r\n"), Mail::new("3", "c\r\n")]);
     run(&provider, async {
@@ -287,7 +287,7 @@ fn what_an_account_has_no_room_for_stays_with_the_provider() {
     });
 }
 
-/// Catches: messages that wait in memory until the server goes on, which they would for an hour here.
+/// Catches: whole messages that stay in memory until a slow server goes on, which would take an hour here.
 #[test]
 fn what_is_whole_does_not_wait_for_what_is_slow() {
     let provider = Provider::new(&mails());
@@ -323,8 +323,8 @@ fn deletion_waits_for_the_commit_and_shares_it() {
     assert!((100..=140).contains(&before), "{before} requests before the first deletion");
 }
 
-/// Catches: a login for each part of a large mailbox, which providers count; messages that are told to be deleted again in the
-/// same session, since the server still lists them.
+/// Catches: a login for each part of a large mailbox, which providers count; messages whose deletion is requested
+/// again in the same session, since the server still lists them.
 #[test]
 fn one_login_is_enough_for_a_mailbox_of_any_size() {
     let all: Vec<Mail> = (0..5100).map(|n| Mail::new(&n.to_string(), format!("{n}\r\n"))).collect();
@@ -338,7 +338,7 @@ fn one_login_is_enough_for_a_mailbox_of_any_size() {
     assert_eq!(ledger::tables_made(), 1, "the second round knows what the first one has noted");
 }
 
-/// Catches: an import of what another program has collected that is not heard of before the next session.
+/// Catches: an import of what another program has collected that counts only from the next session on.
 #[test]
 fn what_somebody_else_notes_counts_from_the_next_round_on() {
     block_on(async {
@@ -356,7 +356,8 @@ fn what_somebody_else_notes_counts_from_the_next_round_on() {
     });
 }
 
-/// Catches: a message that is known by its content, is refused once, and is forgotten as if it were gone: it would come twice.
+/// Catches: a message that is known by its content, is refused once, and is forgotten as if it were gone: it would
+/// come twice.
 #[test]
 fn a_refused_message_is_not_forgotten() {
     let provider = Provider::new(&[Mail::new("", "a\r\n"), Mail::new("", "b\r\n")]);

@@ -1,4 +1,4 @@
-//! One message from several sources of an account, where that is wanted once (`dedupe`).
+//! Twins: the same message from several sources of an account, which is delivered once where `dedupe` is set.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -7,33 +7,34 @@ use std::rc::Rc;
 use super::ledger::Identity;
 use crate::store::{Account, IdentityHash, SourceKey, Transaction};
 
-/// Where the ledger of an account knows what came from any of its sources that look for twins.
+/// The key under which an account's ledger notes the messages of all its sources that have `dedupe`.
 const TWINS: SourceKey = SourceKey(u64::from_be_bytes(*b"\0\0twins\0"));
-/// Seconds for which they are remembered.
+/// Seconds for which a message is remembered.
 const REMEMBERED: i64 = 365 * 86_400;
 
-/// Those that wait for their commit, by account, which is open as long as any does; clones are the same.
+/// The messages that wait for their commit, each with its account, which is open as long as one waits. Clones share
+/// them.
 #[derive(Debug, Clone, Default)]
 pub struct Twins(Rc<RefCell<HashSet<(usize, Identity)>>>);
 
-/// Tells accounts that are open apart: their names may change.
+/// Tells open accounts apart: their names may change.
 fn key(account: &Account) -> usize {
     std::ptr::from_ref(account).addr()
 }
 
-/// What is known of a twin.
+/// What is known of the same message from another source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Twin {
-    /// Nothing: it is the first one, and waits for its commit now.
+    /// Nothing: this one is the first, and waits for its commit from now on.
     First,
-    /// Another source of the account brings it this moment.
+    /// Another source of the account is bringing it right now.
     UnderWay,
-    /// It is safe.
+    /// It is committed.
     Safe,
 }
 
 impl Twins {
-    /// Whether `identity` is there, or comes this moment.
+    /// What is known of `identity`. If nothing is, it waits for its commit from now on.
     pub fn meet(&self, account: &Account, identity: Identity) -> Twin {
         if account.collected(TWINS, identity.octets()).is_some() {
             return Twin::Safe;
@@ -42,17 +43,17 @@ impl Twins {
         if is_first { Twin::First } else { Twin::UnderWay }
     }
 
-    /// It is noted in the commit that brings it.
+    /// Notes `identity` in the commit that brings its message.
     pub fn note(transaction: &mut Transaction, identity: Identity, now: i64) {
         transaction.collected(TWINS, identity.octets(), now);
     }
 
-    /// Nobody waits for it any more.
+    /// `identity` no longer waits for its commit.
     pub fn part(&self, account: &Account, identity: Identity) {
         self.0.borrow_mut().remove(&(key(account), identity));
     }
 
-    /// Forgets those that came long ago.
+    /// Forgets messages that came more than a year ago.
     pub fn forget(account: &Account, transaction: &mut Transaction, now: i64) {
         let known = account.all_collected(TWINS).into_iter();
         let old: Vec<IdentityHash> =

@@ -1,11 +1,11 @@
-//! The messages of a listing that are to be read, in little memory whatever a server lists.
+//! The messages of a listing that are to be read, in little memory whatever the server lists.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::collection::{Handle, Wanted};
 
-/// All that are to be read: a bounded number of new ones, any number of those that only their content can tell, and at the end
-/// those at which polls have broken off.
+/// The messages that are to be read: a bounded number of new ones, any number of those that only their content can
+/// tell, and last those at which polls have broken off.
 #[derive(Default)]
 pub struct ToRead {
     new: VecDeque<Wanted>,
@@ -14,7 +14,7 @@ pub struct ToRead {
 }
 
 impl ToRead {
-    /// What the collection wants of a message, see [`super::collection::Collection::listed`].
+    /// Adds a message that the collection wants, see [`super::collection::Collection::listed`].
     pub fn add(&mut self, wanted: Option<Wanted>) {
         match wanted {
             Some(wanted) if wanted.last => self.last.push_back(wanted),
@@ -24,22 +24,22 @@ impl ToRead {
         }
     }
 
-    /// Puts one back, to be read again when the others are there.
+    /// Puts a message back, to be read after the others.
     pub fn put_back(&mut self, wanted: Wanted) {
         self.last.push_front(wanted);
     }
 
-    /// Puts one back that was looked at, to be read next.
+    /// Puts a message back whose beginning was looked at, to be read next.
     pub fn put_first(&mut self, wanted: Wanted) {
         self.new.push_front(wanted);
     }
 
-    /// The one that comes next, where all others are there.
+    /// The next message of those that come after all others.
     pub fn last(&self) -> Option<&Wanted> {
         self.last.front()
     }
 
-    /// Takes out the next one.
+    /// Takes out the next message.
     pub fn pop_front(&mut self) -> Option<Wanted> {
         let unknown = |handle| Wanted::new(handle, None);
         let usual = self.new.pop_front().or_else(|| self.unknown.pop_first().map(unknown));
@@ -47,17 +47,17 @@ impl ToRead {
     }
 }
 
-/// A set of handles: a million that follow each other take 16,000 words.
+/// A set of handles: a million consecutive ones take 16,000 words.
 #[derive(Debug, Default)]
 pub struct Handles(BTreeMap<Handle, u64>);
 
 impl Handles {
-    /// Puts one in.
+    /// Adds a handle.
     pub fn insert(&mut self, message: Handle) {
         *self.0.entry(message / 64).or_default() |= 1 << (message % 64);
     }
 
-    /// Whether it is in.
+    /// Whether the handle is in the set.
     pub fn contains(&self, message: Handle) -> bool {
         self.0.get(&(message / 64)).is_some_and(|word| word >> (message % 64) & 1 == 1)
     }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::multipop::ledger::Identity;
 
-    /// Catches: one that is lost or comes twice, and another order than theirs.
+    /// Catches: a handle that is lost or comes out twice, and handles out of order.
     #[test]
     fn handles_come_out_once_and_in_order() {
         let mut handles = Handles::default();
@@ -100,8 +100,8 @@ mod tests {
         assert!(handles.0.len() < 16_000);
     }
 
-    /// Catches: a message that is read before the new ones, which have been counted already; one that polls have broken off at
-    /// before the others.
+    /// Catches: a message known only by its content that is read before the new ones, which have been counted
+    /// already; a message at which polls have broken off that is read before the others.
     #[test]
     fn new_ones_are_read_first_and_the_doubtful_ones_last() {
         let wanted = |handle, known: bool, last| {

@@ -1,4 +1,4 @@
-//! One source as it is polled time after time: its settings, when it is due, and how it fared.
+//! One source over all its polls: its settings, when it is due, and how its polls ended.
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -28,24 +28,24 @@ pub struct Watch {
     pub account: String,
     time: Time,
     source: RefCell<Rc<Source>>,
-    /// MultiPOP is on, for the server and for the account.
+    /// Whether MultiPOP is on, for the server and for the account.
     enabled: Cell<bool>,
-    /// No longer in the configuration.
+    /// Whether the source is no longer in the configuration.
     removed: Cell<bool>,
-    /// Due at once, whatever the interval.
+    /// Whether a poll is due at once, whatever the interval.
     urgent: Cell<bool>,
-    /// Due, but the clock does not show the time yet.
+    /// Whether a poll is due but waits, since the clock is not set.
     waiting: Cell<bool>,
     interval: Cell<Duration>,
     history: RefCell<History>,
     polling: RefCell<Option<Rc<Withdrawal>>>,
-    /// Its poll waits for the server to have news.
+    /// Whether its poll waits for the server to have news.
     waits_for_news: Cell<bool>,
-    /// The operator stopped it, until he says otherwise.
+    /// Whether the operator stopped it.
     held: Cell<bool>,
-    /// What its polls found out for each other.
+    /// What its polls have found out for later ones.
     pub experience: Experience,
-    /// How far the one under way is.
+    /// How far the poll under way has come.
     pub progress: Rc<Progress>,
     wake: Event,
 }
@@ -55,9 +55,9 @@ pub struct Watch {
 pub enum Tell {
     /// Nothing.
     Nothing,
-    /// Nothing; and the letters that he had belong to a row that is over.
+    /// Nothing is to be told, and the series of earlier letters has ended.
     Forget,
-    /// This letter, and what is to be noted of it.
+    /// This letter is to be sent, and this note is to be kept.
     Letter(String, Told),
 }
 
@@ -70,21 +70,23 @@ struct History {
     /// See [`SourceStatus::again`].
     again: u64,
     jitter: u8,
-    /// Polls in a row that failed, and those among them that got nowhere; and whether the last one's login was refused.
+    /// Polls in a row that failed.
     failures: u32,
+    /// Polls in a row that failed, without those that failed only for lack of room.
     broken: u32,
+    /// Whether the login was refused in the last poll.
     refused: bool,
     /// Polls in a row in which all but some messages came.
     partial: u32,
-    /// The settings were changed since.
+    /// Whether the settings were changed since the last letter.
     anew: bool,
-    /// It waits for a new permission.
+    /// Whether it waits for a new permission.
     paused: bool,
     collected: u64,
 }
 
 impl Watch {
-    /// A new source, due at once; when it is due again `time` tells.
+    /// A new source, due at once. `time` is the clock that tells when it is due again.
     pub fn new(account: &str, source: &Source, time: &Time) -> Watch {
         Watch {
             account: account.to_owned(),
@@ -105,8 +107,8 @@ impl Watch {
         }
     }
 
-    /// Takes in the settings. Those that matter to a poll end the one under way, and begin a new one at
-    /// once; others change nothing but the time of the next one.
+    /// Takes in the settings. A change that matters to a poll ends the one under way and begins a new one at once;
+    /// any other change moves only the time of the next poll.
     pub fn arrange(&self, config: &Config, source: &Source) {
         let account = config.account(&self.account);
         let enabled =
@@ -125,7 +127,7 @@ impl Watch {
         if changed || permitted {
             *self.source.borrow_mut() = Rc::new(source.clone());
         }
-        // A refresh token that is replaced is no news, but for who waits for one.
+        // A replaced refresh token is no change, except for a source that waits for a new permission.
         let resumes = permitted && self.history.borrow().paused;
         if changed || resumes {
             let mut history = self.history.borrow_mut();
@@ -141,14 +143,14 @@ impl Watch {
         self.wake.notify(usize::MAX);
     }
 
-    /// It is no longer in the configuration.
+    /// Takes in that the source is no longer in the configuration.
     pub fn remove(&self) {
         self.removed.set(true);
         self.withdraw();
         self.wake.notify(usize::MAX);
     }
 
-    /// Whether it is to be polled without delay from now on; not if it is not enabled.
+    /// Makes a poll due at once, also after [`Watch::hold`]. False if the source is not enabled.
     pub fn hurry(&self) -> bool {
         if !self.enabled.get() || self.removed.get() {
             return false;
@@ -162,7 +164,8 @@ impl Watch {
         true
     }
 
-    /// Ends the poll under way, after its commit, and begins none before [`Watch::hurry`]; not if it is not enabled.
+    /// Ends the poll under way, after its commit, and begins none before [`Watch::hurry`]. False if the source is not
+    /// enabled.
     pub fn hold(&self) -> bool {
         if !self.enabled.get() || self.removed.get() {
             return false;
@@ -205,7 +208,8 @@ impl Watch {
         }
     }
 
-    /// Waits for `time`, or until there may be something else to do: no poll, and no failure either.
+    /// Waits for `time`, or until there may be something else to do. The source counts as due meanwhile, and as
+    /// neither polled nor failed.
     pub async fn wait_for(&self, time: impl Future<Output = ()>) {
         let wake = self.wake.listen();
         self.waiting.set(true);
@@ -213,7 +217,7 @@ impl Watch {
         self.waiting.set(false);
     }
 
-    /// A poll begins; it ends early when the returned withdrawal says so.
+    /// Begins a poll, which ends early when the returned withdrawal says so.
     pub fn begin(&self) -> Rc<Withdrawal> {
         let withdrawal = Rc::new(Withdrawal::default());
         *self.polling.borrow_mut() = Some(withdrawal.clone());
@@ -222,20 +226,20 @@ impl Watch {
         withdrawal
     }
 
-    /// Its poll waits for the server to have news.
+    /// Notes that the poll waits for the server to have news.
     pub fn waits(&self) {
         self.urgent.set(false);
         self.waits_for_news.set(true);
     }
 
-    /// The poll ended.
+    /// Notes that the poll has ended.
     pub fn end(&self) {
         self.waits_for_news.set(false);
         *self.polling.borrow_mut() = None;
     }
 
-    /// So much was done, as far as it has not been noted yet, and the user had these letters before. Returns what he is to be
-    /// told.
+    /// Notes how a poll ended and what it did since the last note. `told` is the series of letters that the user had.
+    /// Returns what the user is to be told.
     pub fn note(
         &self,
         ending: &Ending,
@@ -286,7 +290,7 @@ impl Watch {
                 (Trouble::of(error), history.failures)
             }
         };
-        // With other settings a row ends, whatever comes of them.
+        // A change of the settings ends the series of letters, whatever comes of the change.
         let had = told.filter(|_| !std::mem::take(&mut history.anew));
         let now = unix_now();
         if let Some(command) = &command {
@@ -310,7 +314,8 @@ impl Watch {
         Tell::Letter(letter, Told { trouble, count, at: now })
     }
 
-    /// What only a person can help is told at once; that there was no permission yet, who set the source up knows.
+    /// What to tell the user about a missing permission. An ended one is told at once, since only a person can help.
+    /// A source that never had one is not told of: the person who is setting it up knows.
     fn tell_of_permission(&self, ending: &Ending, command: &str, config: &Config, had: Option<Told>) -> Tell {
         let (trouble, now) = (Trouble::Permission, unix_now());
         let patience = config.multipop.warn_after.min(1);
@@ -326,7 +331,7 @@ impl Watch {
         }
     }
 
-    /// What the operator sees.
+    /// The status for the operator.
     pub fn status(&self) -> SourceStatus {
         let history = self.history.borrow();
         let polling = self.polling.borrow().is_some();
@@ -358,7 +363,7 @@ impl Watch {
         if history.paused && !self.urgent.get() {
             return None;
         }
-        // Who logs in earlier is turned away, also where somebody is in a hurry.
+        // A server turns earlier logins away, also when the operator asks for a poll.
         let least = self.experience.manners.pause();
         let pause = match self.urgent.get() {
             true => least,

@@ -1,8 +1,8 @@
-//! A connection to a server elsewhere, with an eye on the clock.
+//! A connection to a server elsewhere, with deadlines.
 //!
-//! What counts against the silence of `multipop.timeout` is the time until something whole has come: a
-//! reply, or some octets of a message. What a poll may cost in all is its [`Budget`]. A source that is
-//! withdrawn ends here, while waiting, and nowhere else: see [`super::collection::Collection::commit`].
+//! The silence that `multipop.timeout` limits lasts until something whole has come: a reply, or some octets of a
+//! message. What a poll may cost in all is its [`Budget`]. A poll whose source is withdrawn ends here, while it
+//! waits, and nowhere else: see [`super::collection::Collection::commit`].
 
 use std::cell::Cell;
 use std::io;
@@ -24,9 +24,9 @@ use crate::outgoing::{self, Route, Step};
 use crate::pace::Pace;
 use crate::sasl::client::AccessToken;
 
-/// Octets of a message that break the silence.
+/// Octets of a message that count as progress.
 const PROGRESS: usize = 1024;
-/// Octets of a line before the login that are kept; what a server says beyond is of no use to anyone.
+/// Octets of a line before the login that are kept; what a server sends beyond them is of no use.
 const OPENING_LINE: usize = 8192;
 
 /// Tells a poll to end.
@@ -38,19 +38,19 @@ pub struct Withdrawal {
 }
 
 impl Withdrawal {
-    /// Its source is no longer what it was: ends the poll at its next wait.
+    /// Ends the poll at its next wait: its source was changed or removed.
     pub fn withdraw(&self) {
         self.withdrawn.set(true);
         self.event.notify(usize::MAX);
     }
 
-    /// Somebody wants to know what is new: ends the wait for news.
+    /// Ends the wait for news, since somebody asked for a poll.
     pub fn hurry(&self) {
         self.hurried.set(true);
         self.event.notify(usize::MAX);
     }
 
-    /// Ends when it is withdrawn, and says so.
+    /// Returns [`Error::Withdrawn`] once the poll is withdrawn.
     pub async fn wait(&self) -> Error {
         self.until(&self.withdrawn).await;
         Error::Withdrawn
@@ -69,26 +69,27 @@ impl Withdrawal {
 
 /// From the greeting of a server to the login, as a state machine over its lines.
 pub trait Opening {
-    /// What is known of the server in the end.
+    /// What is known of the server after the login.
     type Opened;
 
-    /// What the server was asked last, where that can be done without.
+    /// What the server was asked for last, if a poll can do without it.
     fn asks(&self) -> Option<Feature>;
 
-    /// Takes in a line of the server, its end taken off.
+    /// Takes in a line of the server, without its line end.
     ///
     /// # Errors
-    /// There will be no login: close the connection.
+    /// The login failed: close the connection.
     async fn line(&mut self, line: &[u8]) -> Result<Step<Self::Opened>, Error>;
 
-    /// The connection is TLS now.
+    /// Goes on after the connection has changed to TLS.
     ///
     /// # Errors
     /// As [`Opening::line`].
     fn secured(&mut self) -> Result<Step<Self::Opened>, Error>;
 }
 
-/// The way to log in that this command begins: `AUTH` and `APOP` of POP3, `AUTHENTICATE` and `LOGIN` of IMAP behind a tag.
+/// The mechanism of the login that this command begins: `AUTH`, `APOP` and `USER` of POP3, and `AUTHENTICATE` and
+/// `LOGIN` of IMAP after a tag.
 fn method(command: &str) -> Option<&'static str> {
     const SASL: [&str; 6] = ["SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"];
     let mut words = command.split(' ');
@@ -101,7 +102,7 @@ fn method(command: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether the appliance whose token is `own` says `line`.
+/// Whether `line` comes from the appliance whose token is `own`.
 pub fn is_said_by(own: &str, line: &[u8]) -> bool {
     !own.is_empty() && memchr::memmem::find(line, own.as_bytes()).is_some()
 }
@@ -121,20 +122,22 @@ async fn dial(
 pub struct Wire {
     stream: Stream,
     timeout: Duration,
-    /// When something whole came last, and octets since.
+    /// When something whole came last.
     heard: Instant,
+    /// Octets that came since something whole came.
     octets: usize,
     budget: Budget,
     pace: Pace,
     withdrawal: Rc<Withdrawal>,
     token: Option<AccessToken>,
     method: Option<&'static str>,
-    /// The token of this appliance.
+    /// The token by which this appliance recognizes itself.
     own: String,
 }
 
 impl Wire {
-    /// Connects to the server of `source`, with TLS where it comes first, for a poll that may cost `budget`.
+    /// Connects to the server of `source`, with TLS at once where the source has it, for a poll that may cost
+    /// `budget`.
     ///
     /// # Errors
     /// Those of [`Route::dial`], [`Error::Withdrawn`].
@@ -159,17 +162,17 @@ impl Wire {
         })
     }
 
-    /// Gives along what the login is to be made with, where that is an access token.
+    /// Sets the access token that the login uses, if it uses one.
     pub fn with_token(self, token: Option<AccessToken>) -> Wire {
         Wire { token, ..self }
     }
 
-    /// See [`Wire::with_token`].
+    /// The access token that the login uses, if it uses one.
     pub fn token(&self) -> Option<&AccessToken> {
         self.token.as_ref()
     }
 
-    /// Connects anew, as before.
+    /// Makes a new connection with the same parameters.
     ///
     /// # Errors
     /// As [`Wire::connect`].
@@ -181,20 +184,20 @@ impl Wire {
         Ok(())
     }
 
-    /// The token by which the appliance knows itself, see [`crate::config::Config::token`].
+    /// Sets the token by which the appliance recognizes itself, see [`crate::config::Config::token`].
     pub fn knowing(self, own: String) -> Wire {
         Wire { own, ..self }
     }
 
-    /// It.
+    /// The token by which the appliance recognizes itself.
     pub fn own(&self) -> &str {
         &self.own
     }
 
-    /// Does what `opening` says, up to the login.
+    /// Does what `opening` asks for, up to the login.
     ///
     /// # Errors
-    /// What ended it: the opening's, or the connection's.
+    /// The error of the opening or of the connection.
     pub async fn open<O: Opening>(&mut self, source: &Source, opening: &mut O) -> Result<O::Opened, Error> {
         let (mut line, mut step) = (Vec::new(), Step::Read);
         loop {
@@ -221,7 +224,7 @@ impl Wire {
         }
     }
 
-    /// Turns to TLS, verifying the server.
+    /// Changes to TLS and verifies the server.
     ///
     /// # Errors
     /// Those of [`Route::secure`], [`Error::Withdrawn`].
@@ -233,12 +236,12 @@ impl Wire {
         Ok(())
     }
 
-    /// Where it ends.
+    /// The address of the server.
     pub fn peer(&self) -> SocketAddr {
         self.stream.peer()
     }
 
-    /// The way to log in that was tried last.
+    /// The mechanism of the login that was tried last.
     pub fn method(&self) -> Option<&'static str> {
         self.method
     }
@@ -253,12 +256,12 @@ impl Wire {
         self.stream.is_tls()
     }
 
-    /// Puts octets out for [`Wire::flush`].
+    /// Queues octets for [`Wire::flush`].
     pub fn queue(&mut self, octets: &str) {
         self.stream.queue(octets.as_bytes());
     }
 
-    /// Sends what was put out.
+    /// Sends the queued octets.
     ///
     /// # Errors
     /// [`outgoing::Error::Silence`], [`outgoing::Error::Connection`], [`Error::Withdrawn`].
@@ -270,7 +273,7 @@ impl Wire {
         .await
     }
 
-    /// Long work begins or goes on: others get their turn now and then.
+    /// Gives other tasks a turn now and then during long work.
     pub async fn keep_pace(&self) {
         self.pace.keep().await;
     }
@@ -280,7 +283,7 @@ impl Wire {
         self.stream.buffered()
     }
 
-    /// Octets that have come; waits for some.
+    /// The octets that have come; waits if there are none.
     ///
     /// # Errors
     /// As [`Wire::flush`], [`outgoing::Error::Closed`], [`Error::TooSlow`].
@@ -300,7 +303,7 @@ impl Wire {
         if octets.is_empty() { Err(outgoing::Error::Closed.into()) } else { Ok(octets) }
     }
 
-    /// As [`Wire::fill`], but gives up after `limit`, which is no error: then nothing has come.
+    /// As [`Wire::fill`], but gives up after `limit` and then returns an empty slice.
     ///
     /// # Errors
     /// As [`Wire::fill`].
@@ -314,8 +317,8 @@ impl Wire {
         .await
     }
 
-    /// Waits for octets for so long and whatever the patience: nothing comes where there is nothing to tell, or somebody
-    /// wants to know.
+    /// Waits for octets up to `limit`, whatever `multipop.timeout` is. Returns an empty slice after that time, or as
+    /// soon as somebody has asked for a poll.
     ///
     /// # Errors
     /// The connection's, [`Error::Withdrawn`].
@@ -337,7 +340,7 @@ impl Wire {
         octets
     }
 
-    /// Lets time pass.
+    /// Waits for this time.
     ///
     /// # Errors
     /// [`Error::Withdrawn`].
@@ -352,7 +355,7 @@ impl Wire {
         passed
     }
 
-    /// While `time` passes the server is not to blame.
+    /// Waits for `time`, which does not count against the server.
     pub async fn stands_still(&mut self, time: impl Future<Output = ()>) {
         let began = self.budget.time().now();
         time.await;
@@ -360,7 +363,7 @@ impl Wire {
         self.progress();
     }
 
-    /// A round is over: the next one may cost as much.
+    /// Gives the next round the full budget.
     pub fn renew(&mut self) {
         self.budget.renew();
         self.progress();
@@ -370,8 +373,8 @@ impl Wire {
         self.timeout.saturating_sub(self.budget.time().since(self.heard))
     }
 
-    /// Reads a line into `line`, its end taken off, and what is beyond `limit` left out. All of it must come
-    /// before the patience ends.
+    /// Reads a line into `line`, without its line end and without what is beyond `limit`. All of it must come before
+    /// the timeout ends.
     ///
     /// # Errors
     /// As [`Wire::fill`], and [`Error::Chatter`].
@@ -395,7 +398,7 @@ impl Wire {
         }
     }
 
-    /// Takes the first `n` octets of those that have come, `messages` of which are messages that were asked for.
+    /// Drops the first `n` octets of those that have come; `messages` of them belong to messages that were asked for.
     ///
     /// # Errors
     /// [`Error::Chatter`].
@@ -412,7 +415,7 @@ impl Wire {
         self.budget.spend(n, messages)
     }
 
-    /// Something whole has come, or it was us who kept the server waiting.
+    /// Notes that something whole has come, or that the appliance itself kept the server waiting.
     pub fn progress(&mut self) {
         self.heard = self.budget.time().now();
         self.octets = 0;

@@ -1,6 +1,6 @@
-//! Which addresses this machine has, without asking the kernel for a list of interfaces.
+//! The addresses of this machine, without asking the kernel for a list of interfaces.
 //!
-//! A netlink socket would need more of the sandbox; what is read here is text below `/proc/net`.
+//! A netlink socket would need more system calls in the sandbox; here text files below `/proc/net` are read.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,43 +10,42 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 const MOST: usize = 4;
 /// Addresses of a family that are looked at, at most.
 const LISTED: usize = 64;
-/// Octets of a table of the kernel that are read, at most.
+/// Octets of a kernel table that are read, at most.
 const TABLE: u64 = 256 << 10;
 
-/// Addresses that end of themselves or are not settled: temporary, tentative, duplicate, deprecated
-/// (`linux/if_addr.h`).
+/// Flags of addresses that are not lasting: temporary, tentative, duplicate, deprecated (`linux/if_addr.h`).
 const PASSING: u32 = 0x01 | 0x40 | 0x08 | 0x20;
 
-/// The addresses of this machine in its network that are announced.
+/// The addresses of this machine that are announced in its network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses {
-    /// The one that it would reach its neighbours or the router with.
+    /// The address from which it reaches its neighbours or the router.
     pub v4: Option<Ipv4Addr>,
-    /// Those that last.
+    /// The lasting IPv6 addresses.
     pub v6: Vec<Ipv6Addr>,
     /// The numbers of the interfaces that have IPv6.
     pub interfaces: Vec<u32>,
 }
 
 impl Addresses {
-    /// As they are now.
+    /// The addresses as they are now.
     pub fn now() -> Addresses {
         let (v6, interfaces) = announced(&table("/proc/net/if_inet6"));
         Addresses { v4: own_v4(), v6, interfaces }
     }
 
-    /// All of them.
+    /// All addresses of both families.
     pub fn all(&self) -> Vec<IpAddr> {
         self.v4.map(IpAddr::V4).into_iter().chain(self.v6.iter().copied().map(IpAddr::V6)).collect()
     }
 }
 
-/// Every address that this machine has now, but for loopback, in order.
+/// Every address that this machine has now, except loopback, in ascending order.
 pub fn present() -> Vec<IpAddr> {
     listed(u32::MAX)
 }
 
-/// Those of [`present`] that are there to stay: without the ones that IPv6 changes every day for privacy.
+/// The lasting addresses of [`present`]: without those that IPv6 changes every day for privacy.
 pub fn lasting() -> Vec<IpAddr> {
     listed(!PASSING)
 }
@@ -67,12 +66,13 @@ fn listed(fit: u32) -> Vec<IpAddr> {
 
 fn table(path: &str) -> String {
     let mut octets = Vec::new();
-    // What was read before an error counts.
+    // After an error, what was read before it is used.
     let _ = File::open(path).and_then(|file| file.take(TABLE).read_to_end(&mut octets));
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-/// `/proc/net/fib_trie`: behind `|-- ADDRESS` stand its routes, and `/32 host LOCAL` is the one to this machine itself.
+/// Parses `/proc/net/fib_trie`: the routes of an address follow after `|-- ADDRESS`, and `/32 host LOCAL` marks an
+/// address of this machine.
 fn local_v4(trie: &str) -> Vec<Ipv4Addr> {
     let (mut found, mut leaf) = (Vec::new(), None);
     for line in trie.lines().map(str::trim) {
@@ -89,7 +89,7 @@ fn local_v4(trie: &str) -> Vec<Ipv4Addr> {
     found
 }
 
-/// The address from which packets would leave towards these: nothing is sent.
+/// The address from which packets to these targets would be sent. No packet is sent.
 fn own_v4() -> Option<Ipv4Addr> {
     const TOWARDS: [Ipv4Addr; 3] =
         [Ipv4Addr::new(224, 0, 0, 251), Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(169, 254, 0, 1)];
@@ -103,8 +103,8 @@ fn own_v4() -> Option<Ipv4Addr> {
     })
 }
 
-/// `/proc/net/if_inet6`: address, interface, prefix, scope, flags and name, all but the last in hexadecimal. Gives
-/// address, interface and flags, loopback left out.
+/// Parses `/proc/net/if_inet6`: address, interface, prefix, scope, flags and name, all but the name in hexadecimal.
+/// Gives address, interface and flags, without loopback.
 fn inet6(table: &str) -> impl Iterator<Item = (Ipv6Addr, u32, u32)> {
     table.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -145,8 +145,8 @@ mod tests {
         let _ = Addresses::now().all();
     }
 
-    /// Catches: addresses of networks, of broadcasts and of other machines that are taken for our own, and one of two
-    /// that is forgotten.
+    /// Catches: addresses of networks, of broadcasts and of other machines that count as our own, and one of two
+    /// addresses that is missed.
     #[test]
     fn every_ipv4_address_of_our_own_is_found() {
         let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     \

@@ -1,11 +1,11 @@
-//! Channel bindings (RFC 5056): what both ends of a TLS connection know of it and nobody in between can
-//! make alike. SCRAM's PLUS variants prove with them that client and server share one connection.
+//! Channel bindings (RFC 5056): data that both ends of a TLS connection know and that nobody in between can make
+//! equal. SCRAM's PLUS variants prove with it that client and server share one connection.
 //!
-//! The unbuffered half of rustls exports no keying material, but tells a [`KeyLog`] the secret that it
-//! is made of. Ours keeps the binding made from it, for as long as it takes [`taken`] to be called, and
-//! nothing else. With TLS 1.2 there is none: `tls-exporter` is safe there only with an extension
-//! that rustls does not let one ask for (RFC 9266 section 4), and without one that works for every
-//! client, those that want another would fail where they log in well without.
+//! The unbuffered API of rustls exports no keying material, but gives a [`KeyLog`] the secret from which it is made.
+//! Our log derives the binding from the secret and keeps only that, until [`taken`] is called. With TLS 1.2 there is
+//! no binding: `tls-exporter` is safe there only with an extension that rustls cannot demand (RFC 9266 section 4).
+//! Without a binding that every client knows, clients that want another one would fail to log in, which works without
+//! any.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,17 +15,17 @@ use ring::{digest, hkdf};
 use rustls::KeyLog;
 use rustls::pki_types::CertificateDer;
 
-/// What a client may bind its login to.
+/// The data to which a client may bind its login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelBindings {
     /// `tls-exporter` (RFC 9266).
     pub exporter: [u8; 32],
-    /// `tls-server-end-point` (RFC 5929 section 4), where the certificate's signature has one hash.
+    /// `tls-server-end-point` (RFC 5929 section 4), if the certificate's signature uses exactly one hash.
     pub end_point: Option<Arc<[u8]>>,
 }
 
 impl ChannelBindings {
-    /// The data of a binding by its registered name.
+    /// The data of the binding with this registered name.
     pub fn named(&self, name: &str) -> Option<&[u8]> {
         match name {
             "tls-exporter" => Some(&self.exporter),
@@ -36,22 +36,22 @@ impl ChannelBindings {
 }
 
 thread_local! {
-    /// Handshakes are computed without a pause: what is found here after a piece of one belongs to it.
+    /// Handshakes are computed without a pause, so what is here after a part of one belongs to it.
     static LATEST: Cell<Option<ChannelBindings>> = const { Cell::new(None) };
 }
 
-/// The bindings of the handshake that was just computed, if it came so far.
+/// The bindings of the handshake that was just computed, if it has come far enough.
 pub(super) fn taken() -> Option<ChannelBindings> {
     LATEST.take()
 }
 
-/// Makes the bindings of a server's connections.
+/// Derives the bindings of a server's connections.
 pub(super) struct Bindings {
     end_point: Option<Arc<[u8]>>,
 }
 
 impl Bindings {
-    /// Of a server with this certificate.
+    /// The bindings of a server with this certificate.
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Bindings {
         Bindings { end_point: end_point(certificate).map(|hash| hash.as_ref().into()) }
     }
@@ -76,8 +76,8 @@ impl KeyLog for Bindings {
     }
 }
 
-/// `TLS-Exporter("EXPORTER-Channel-Binding", "", 32)` of RFC 8446 section 7.5 with the suite's hash, of
-/// which the secret has the length.
+/// `TLS-Exporter("EXPORTER-Channel-Binding", "", 32)` of RFC 8446 section 7.5, with the hash of the cipher suite,
+/// which the length of the secret tells.
 fn exporter(secret: &[u8]) -> Option<[u8; 32]> {
     let (hmac, hash) = match secret.len() {
         32 => (hkdf::HKDF_SHA256, &digest::SHA256),
@@ -116,8 +116,8 @@ fn expand_label(
     key.expand(&info, Length(out.len())).ok()?.fill(out).ok()
 }
 
-/// RFC 5929 section 4.1: the certificate's hash, by the hash of its own signature; SHA-256 in the place
-/// of MD5 and SHA-1. Undefined where the signature has none (Ed25519) or more than one.
+/// The certificate's hash for `tls-server-end-point` (RFC 5929 section 4.1), with the hash of the certificate's own
+/// signature, but SHA-256 instead of MD5 and SHA-1. `None` if the signature uses no hash (Ed25519) or more than one.
 fn end_point(certificate: &[u8]) -> Option<digest::Digest> {
     let (_, certificate_content, _) = element(certificate)?;
     let (_, _, after_tbs) = element(certificate_content)?;
@@ -131,7 +131,7 @@ fn end_point(certificate: &[u8]) -> Option<digest::Digest> {
     Some(digest::digest(hash, certificate))
 }
 
-/// RFC 4055 section 3.1: the hash is the field `[0]`; without it, it is SHA-1.
+/// The hash of RSASSA-PSS parameters: the field `[0]`, or else SHA-1 (RFC 4055 section 3.1).
 fn pss_hash(parameters: &[u8]) -> Option<&[u8]> {
     let (_, fields, _) = element(parameters)?;
     match element(fields) {
@@ -144,8 +144,8 @@ fn pss_hash(parameters: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The tag and the content of the DER element that `octets` begin with, and what follows it. Lengths up
-/// to 65,535, which a certificate of TLS hardly has.
+/// The tag and the content of the DER element at the beginning of `octets`, and what follows it. Lengths up to
+/// 65,535, which are enough for certificates in TLS.
 fn element(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = octets.split_first()?;
     let (&length, rest) = rest.split_first()?;
@@ -161,12 +161,12 @@ fn element(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, content, rest))
 }
 
-/// 1.2.840.113549.1.1.10
+/// 1.2.840.113549.1.1.10, RSASSA-PSS.
 const RSASSA_PSS: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
-/// 1.3.14.3.2.26
+/// 1.3.14.3.2.26, SHA-1.
 const SHA1: &[u8] = b"\x2b\x0e\x03\x02\x1a";
 
-/// Object identifiers of signatures, and of hashes in RSASSA-PSS, with the hash that counts.
+/// Object identifiers of signatures, and of hashes in RSASSA-PSS, each with the hash to use.
 const HASHES: [(&[u8], &digest::Algorithm); 13] = [
     // 1.2.840.113549.1.1.{4, 5, 11, 12, 13}: RSA with MD5, SHA-1, SHA-256, SHA-384, SHA-512.
     (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04", &digest::SHA256),
@@ -199,7 +199,7 @@ mod tests {
     use crate::net::secure::Secure;
     use crate::net::tls;
 
-    /// What the two ends of a handshake have: the client's exporter by rustls itself, and our bindings.
+    /// The results of a handshake: the client's exporter from rustls itself, and our bindings.
     fn handshake(
         suite: Option<&'static rustls::SupportedProtocolVersion>,
     ) -> (Vec<u8>, Option<ChannelBindings>) {

@@ -1,7 +1,7 @@
-//! What a server's certificate says of itself, for those who have to decide whether to trust it.
+//! The contents of a server's certificate, for a person who has to decide whether to trust it.
 //!
-//! Its period and its names are asked of the verifier. Who issued it no verifier tells: so the two names that every
-//! certificate holds are looked up here (RFC 5280 section 4.1, X.690 sections 8.1 and 8.9), and nothing else.
+//! The verifier tells its period and its names. No verifier tells its issuer, so the two names that every certificate
+//! holds are read here (RFC 5280 section 4.1, X.690 sections 8.1 and 8.9), and nothing else.
 
 use std::fmt::Write;
 
@@ -13,28 +13,29 @@ use rustls::{CertificateError, Error};
 
 use super::trust;
 
-/// Names of a certificate that are told, and characters of each.
+/// Names of a certificate that are shown, at most.
 const NAMES: usize = 10;
+/// Characters of a name that are shown, at most.
 const NAME: usize = 100;
 
-/// A certificate as people know it.
+/// What is shown of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// Its SHA-256, as `openssl x509 -fingerprint -sha256` writes it.
     pub fingerprint: String,
-    /// Host names and addresses that it is for, the first ones.
+    /// The host names and addresses that it is for, as far as they are shown.
     pub names: Vec<String>,
-    /// From when until when it is valid, in seconds since 1970, as far as that can be read.
+    /// The beginning and end of its validity, in seconds since 1970, if they can be read.
     pub period: Option<(u64, u64)>,
-    /// Who signed it: the common name, or else the organization. Empty where that cannot be read.
+    /// The issuer: its common name, or else its organization. Empty if it cannot be read.
     pub issuer: String,
-    /// Whose it is, likewise.
+    /// The subject: its common name, or else its organization. Empty if it cannot be read.
     pub subject: String,
     self_signed: bool,
 }
 
 impl Certificate {
-    /// What can be told of this one.
+    /// What can be read of this certificate.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Certificate {
         let mut fingerprint = String::new();
         for octet in digest(&SHA256, certificate).as_ref() {
@@ -53,13 +54,13 @@ impl Certificate {
         }
     }
 
-    /// Whether it names nobody but itself as who signed it.
+    /// Whether its issuer is its subject.
     pub fn is_self_signed(&self) -> bool {
         self.self_signed
     }
 }
 
-/// The verifier names them where it refuses another one.
+/// The names of a certificate. The verifier lists them when it refuses another name.
 fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let (Ok(parsed), Ok(nobody)) =
         (ParsedCertificate::try_from(certificate), ServerName::try_from("nobody.invalid"))
@@ -84,7 +85,7 @@ fn bare(presented: &str) -> Option<&str> {
     Some(inner.trim_matches('"'))
 }
 
-/// An address as people write it; the verifier has `0::1`.
+/// An address in its usual form; the verifier writes `0::1`.
 fn usual(name: String) -> String {
     name.parse::<std::net::IpAddr>().map_or(name, |address| address.to_string())
 }
@@ -94,14 +95,14 @@ fn printable(octets: &[u8]) -> Option<String> {
     (!text.is_empty()).then(|| text.chars().take(NAME).collect())
 }
 
-/// The Names of who signed it and of whom it is for, in DER.
+/// The issuer and the subject of a certificate, as DER Names without their heads.
 fn issuer_and_subject(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let Begun { issuer, rest, .. } = begun(certificate)?;
-    // The validity stands in between.
+    // The validity is between them.
     Some((issuer, element(element(rest)?.rest)?.content))
 }
 
-/// The Name of who signed it, and the number under which he did, in DER, each without its head.
+/// The issuer and the serial number of a certificate in DER, each without its head.
 pub(super) fn issuer_and_serial(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     begun(certificate).map(|Begun { issuer, serial, .. }| (issuer, serial))
 }
@@ -110,7 +111,7 @@ pub(super) fn issuer_and_serial(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
 struct Begun<'a> {
     serial: &'a [u8],
     issuer: &'a [u8],
-    /// What follows the issuer.
+    /// The octets after the issuer.
     rest: &'a [u8],
 }
 
@@ -125,14 +126,14 @@ fn begun(certificate: &[u8]) -> Option<Begun<'_>> {
     if first.tag == VERSION {
         first = next()?;
     }
-    // The first is the serial number; the signature algorithm stands in between.
+    // The first element is the serial number; the signature algorithm is between it and the issuer.
     (first.tag == INTEGER).then_some(())?;
     next()?;
     let Element { content: issuer, rest, .. } = next()?;
     Some(Begun { serial: first.content, issuer, rest })
 }
 
-/// The common name of a Name, or else its organization.
+/// The common name in a Name, or else its organization.
 fn readable(name: &[u8]) -> String {
     const COMMON_NAME: [u8; 3] = [0x55, 4, 3];
     const ORGANIZATION: [u8; 3] = [0x55, 4, 10];
@@ -152,10 +153,10 @@ fn readable(name: &[u8]) -> String {
 }
 
 const INTEGER: u8 = 0x02;
-/// `[0] EXPLICIT`.
+/// The tag `[0] EXPLICIT`.
 const VERSION: u8 = 0xA0;
 
-/// An element of DER, and what follows it.
+/// An element of DER, and the octets after it.
 struct Element<'a> {
     tag: u8,
     content: &'a [u8],
@@ -190,7 +191,8 @@ mod tests {
         parameters
     }
 
-    /// Catches: a name of the certificate that is not told, an issuer that is the subject, and one that is not read.
+    /// Catches: a name of the certificate that is left out, an issuer that is really the subject, and one that is not
+    /// read.
     #[test]
     fn a_certificate_says_whose_it_is_and_who_signed_it() {
         let (key, ca_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
@@ -205,7 +207,7 @@ mod tests {
         assert!(told.period.is_some() && told.fingerprint.len() == 32 * 3 - 1);
     }
 
-    /// Catches: a certificate cut short, or with any octet spoilt, that is looked at behind its end.
+    /// Catches: a read beyond the end of a certificate that is cut short, or in which any octet is wrong.
     #[test]
     fn what_is_no_certificate_is_looked_at_without_harm() {
         let key = KeyPair::generate().unwrap();

@@ -1,4 +1,4 @@
-//! A document signed by a server's key: SignedData of CMS (RFC 5652 section 5), as devices want a profile to be.
+//! Documents signed by a server's key: SignedData of CMS (RFC 5652 section 5), which devices want for a profile.
 
 use rustls::SignatureScheme;
 use rustls::crypto::ring::sign::any_supported_type;
@@ -6,14 +6,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::certificate::issuer_and_serial;
 
-/// 1.2.840.113549.1.7.1 and .2: data, signed data.
+/// 1.2.840.113549.1.7.1, data.
 const DATA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 7, 1];
+/// 1.2.840.113549.1.7.2, signed data.
 const SIGNED_DATA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 7, 2];
-/// 2.16.840.1.101.3.4.2.1 (RFC 5754 section 2.2).
+/// 2.16.840.1.101.3.4.2.1, SHA-256 (RFC 5754 section 2.2).
 const SHA256: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1];
-/// 1.2.840.10045.4.3.2 (RFC 5758 section 3.2).
+/// 1.2.840.10045.4.3.2, ECDSA with SHA-256 (RFC 5758 section 3.2).
 const ECDSA_SHA256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 3, 2];
-/// 1.2.840.113549.1.1.11 (RFC 4055 section 5).
+/// 1.2.840.113549.1.1.11, RSA with SHA-256 (RFC 4055 section 5).
 const RSA_SHA256: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 11];
 
 const INTEGER: u8 = 0x02;
@@ -22,7 +23,7 @@ const NULL: &[u8] = &[5, 0];
 const OBJECT: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
-/// `[0]`, constructed.
+/// The tag `[0]`, constructed.
 const FIRST: u8 = 0xA0;
 
 /// An element of DER (X.690 section 8.1).
@@ -41,8 +42,8 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     der
 }
 
-/// `content` with its signature by `key` and the certificates that vouch for it, the key's own first. `None` where the key is of
-/// a kind that cannot sign so, or its certificate cannot be read.
+/// SignedData with `content`, its signature by `key`, and the certificates of `chain`, the key's own first. `None` if
+/// the key cannot make such a signature, or its certificate cannot be read.
 pub fn signed(content: &[u8], chain: &[CertificateDer<'_>], key: &PrivateKeyDer<'_>) -> Option<Vec<u8>> {
     let key = any_supported_type(key).ok()?;
     let schemes = [SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::RSA_PKCS1_SHA256];
@@ -84,7 +85,8 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
     use rustls::pki_types::PrivatePkcs8KeyDer;
 
-    /// Catches: a length that is wrong, a signature over something else, a certificate that is not found: by another program's eyes.
+    /// Catches: a wrong length, a signature over something else, a certificate that is not found, as another program
+    /// sees it.
     #[test]
     fn another_program_verifies_what_is_signed() {
         let pair = KeyPair::generate().unwrap();

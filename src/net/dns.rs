@@ -1,8 +1,8 @@
-//! Asks DNS servers for addresses (RFC 1035): UDP first, TCP where the answer was cut short.
+//! Asks DNS servers for addresses (RFC 1035): by UDP first, by TCP if the answer was truncated.
 //!
-//! A stub resolver believes its servers, but nobody else: an answer counts when it comes from the
-//! address that was asked, to a port and with an identifier that were chosen at random, and repeats
-//! the question. Anything else is ignored, as if it had been lost.
+//! A stub resolver trusts its servers and nobody else. An answer counts if it comes from the address that was asked,
+//! to the port and with the identifier that were chosen at random, and repeats the question. Anything else is
+//! ignored, as if it had been lost.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -15,32 +15,35 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, RCODE, TYPE};
 use super::deadline;
 use super::stream::Stream;
 
-/// How long one server may take for one answer.
+/// The time for one answer of one server.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often each server is asked.
 const ROUNDS: usize = 2;
 
-/// Octets of an answer: over UDP more than any server sends unasked, over TCP more than any name needs.
+/// Octets of an answer over UDP, at most: more than any server sends unasked.
 const MAX_UDP: usize = 4096;
+/// Octets of an answer over TCP, at most: more than any name needs.
 const MAX_TCP: usize = 16 * 1024;
 
-/// Answers to other questions that are passed over: who sends more of them floods.
+/// Answers to other questions that are ignored; more of them are a flood, which ends the question.
 const MAX_STRAY: usize = 100;
 
-/// Records of an answer that are looked at, and addresses that are tried: to try one takes time.
+/// Records of an answer that are looked at, at most.
 const MAX_RECORDS: usize = 128;
+/// Addresses of a name that are tried, at most: each try takes time.
 const MAX_ADDRESSES: usize = 8;
 
-/// Aliases of aliases that are followed.
+/// Aliases of aliases that are followed, at most.
 const MAX_ALIASES: usize = 8;
 
-/// The addresses of `name`, IPv4 and IPv6 in turn; none where there is no such name.
+/// The addresses of `name`, IPv4 and IPv6 in turn; empty if there is no such name.
 pub(super) async fn addresses(servers: &[SocketAddr], name: &str) -> io::Result<Vec<IpAddr>> {
     let (v4, v6) = smol::future::zip(lookup(servers, name, TYPE::A), lookup(servers, name, TYPE::AAAA)).await;
     let (v4, v6) = match (v4, v6) {
         (Err(error), Err(_)) => return Err(error),
-        // One family is enough, and half an answer is no proof that there is nothing.
+        // One family is enough, but if one of the two answers is missing, an empty one does not prove that there is
+        // nothing.
         (Ok(none), Err(error)) | (Err(error), Ok(none)) if none.is_empty() => return Err(error),
         (v4, v6) => (v4.unwrap_or_default(), v6.unwrap_or_default()),
     };
@@ -61,7 +64,7 @@ async fn lookup(servers: &[SocketAddr], name: &str, kind: TYPE) -> io::Result<Ve
     Err(trouble)
 }
 
-/// What one server answers.
+/// The addresses that one server answers with.
 async fn ask(server: SocketAddr, name: &str, kind: TYPE) -> io::Result<Vec<IpAddr>> {
     let question = Question::new(
         Name::new(name).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a host name"))?,
@@ -105,7 +108,7 @@ async fn ask(server: SocketAddr, name: &str, kind: TYPE) -> io::Result<Vec<IpAdd
     }
 }
 
-/// How many addresses an answer to the question of this identifier for the addresses of `name` gives.
+/// The number of addresses that an answer gives for `name`, if it answers the question with this identifier.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_answer(id: u16, name: &str, octets: &[u8]) -> usize {
     let Ok(name) = Name::new(name) else { return 0 };
@@ -114,7 +117,7 @@ pub(crate) fn read_answer(id: u16, name: &str, octets: &[u8]) -> usize {
     packet.and_then(|packet| verdict(&packet, &question).ok()).map_or(0, |addresses| addresses.len())
 }
 
-/// RFC 1035 section 4.2.2: two octets of length before each message.
+/// Asks over TCP: each message follows two octets with its length (RFC 1035 section 4.2.2).
 async fn over_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = Stream::connect(server).await?;
     stream.queue(&u16::try_from(query.len()).unwrap_or(u16::MAX).to_be_bytes());
@@ -156,7 +159,7 @@ fn verdict(packet: &Packet<'_>, question: &Question<'_>) -> io::Result<Vec<IpAdd
     }
 }
 
-/// The addresses that the answer gives `name`, or the name that it is an alias of.
+/// The addresses that the answer gives for `name`, or for the name that it is an alias of.
 fn follow(packet: &Packet<'_>, name: &Name<'_>) -> Vec<IpAddr> {
     let mut owner = name.clone();
     for _ in 0..=MAX_ALIASES {
@@ -193,8 +196,7 @@ mod tests {
     use std::cell::Cell;
     use std::net::TcpListener;
 
-    /// Answers with what `answers` gives for each question, over UDP; what is longer than 512 octets
-    /// goes over TCP.
+    /// Answers each question with what `answers` adds, over UDP; an answer of more than 512 octets goes over TCP.
     async fn serve(
         udp: &Async<UdpSocket>,
         tcp: &Async<TcpListener>,
@@ -237,7 +239,7 @@ mod tests {
         smol::future::or(over_udp, over_tcp).await
     }
 
-    /// What the resolver makes of such a server.
+    /// The result of the resolver with such a server.
     fn resolved(answers: impl Fn(&Question<'_>, &mut Packet<'_>)) -> io::Result<Vec<String>> {
         async_io::block_on(async {
             let tcp = Async::<TcpListener>::bind(([127, 0, 0, 1], 0))?;
@@ -309,7 +311,7 @@ mod tests {
         assert_eq!((found.len(), found[7].as_str()), (MAX_ADDRESSES, "192.0.2.8"));
     }
 
-    /// Catches: a thousand addresses that are tried one after the other, and work that grows with the answer.
+    /// Catches: a thousand addresses that are all tried in a row, and work that grows with the answer.
     #[test]
     fn of_a_thousand_answers_few_are_looked_at() {
         let name = Name::new("mail.example").unwrap();
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!(follow(&packet, &name).len(), MAX_RECORDS);
     }
 
-    /// Catches: answers to other questions that are read as fast as they come, for as long as somebody likes.
+    /// Catches: answers to other questions that are read without end, as fast as they come.
     #[test]
     fn a_flood_of_stray_answers_ends_the_question() {
         async_io::block_on(async {
@@ -376,7 +378,7 @@ mod tests {
         let mut query = Packet::new_query(7);
         query.questions.push(asked.clone());
         assert!(answer_to(7, &asked, &query.build_bytes_vec().unwrap()).is_none());
-        // Garbage, torn answers and a name that points at itself.
+        // Garbage, truncated answers and a name that points at itself.
         for len in 0..octets.len() {
             assert!(answer_to(7, &asked, &octets[..len]).is_none());
         }

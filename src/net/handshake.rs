@@ -1,4 +1,4 @@
-//! Why a handshake with a server failed, as data: what it means, and what to do about it, `outgoing` says in words.
+//! Why a handshake with a server failed, as data. `outgoing` says in words what it means and what to do.
 
 use std::error::Error;
 use std::io;
@@ -7,63 +7,63 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatibl
 
 use super::certificate::Certificate;
 
-/// Characters of a greeting that are kept.
+/// Characters of a greeting that are kept, at most.
 const GREETING: usize = 80;
 
 /// Why there is no TLS with a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It speaks nothing newer than TLS 1.1.
+    /// The server has no version newer than TLS 1.1.
     #[error("the server's TLS is older than 1.2")]
     TooOld,
-    /// Its certificate is not to be trusted.
+    /// The server's certificate is not trusted.
     #[error("the server's certificate is not trusted: {0:?}")]
     Untrusted(Distrust, Box<Certificate>),
-    /// It could not prove that it has the key of its certificate.
+    /// The server could not prove that it has the key of its certificate.
     #[error("the server does not have the key of the certificate that it shows")]
     NoKey,
-    /// It speaks, but no TLS: this is how it begins, empty where that is no text.
+    /// The server does not speak TLS. With the beginning of what it sends; empty if that is not text.
     #[error("the server does not speak TLS")]
     Plaintext(String),
-    /// It ended the handshake by this alert (RFC 8446 section 6.2).
+    /// The server ended the handshake with this alert (RFC 8446 section 6.2).
     #[error("the server ended the handshake: {0:?}")]
     Alert(AlertDescription),
-    /// It closed the connection.
+    /// The server closed the connection.
     #[error("the other end closed during the TLS handshake")]
     Closed,
-    /// It said nothing for as long as it is waited for.
+    /// The server sent nothing before the deadline.
     #[error("the server fell silent during the handshake")]
     Silence,
-    /// Anything else.
+    /// Any other error.
     #[error("{0}")]
     Other(String),
 }
 
-/// What is wrong with a certificate. Times are in seconds since 1970.
+/// Why a certificate is not trusted. Times are in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Distrust {
-    /// Nobody that is trusted has signed it.
+    /// No trusted authority has signed it.
     Issuer,
-    /// It, or the one of who signed it, ended then.
+    /// The certificate, or one of its issuers', ended at this time.
     Ended(u64),
-    /// It, or the one of who signed it, is valid from then on.
+    /// The certificate, or one of its issuers', is valid only from this time on.
     NotYet(u64),
-    /// It is for other names.
+    /// The certificate is for other names.
     Name,
-    /// Anything else.
+    /// Any other reason.
     Other(String),
 }
 
 impl Distrust {
-    /// What the verifier says of a certificate.
+    /// The reason for a refusal by the verifier.
     pub(super) fn of(why: &CertificateError, certificate: &Certificate) -> Distrust {
         match why {
             CertificateError::ExpiredContext { not_after, .. } => Distrust::Ended(not_after.as_secs()),
             CertificateError::NotValidYetContext { not_before, .. } => Distrust::NotYet(not_before.as_secs()),
             CertificateError::NotValidForNameContext { .. } => Distrust::Name,
-            // A CA of the same name with another key signs nothing that holds.
+            // A CA of the same name with another key has not signed it.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Distrust::Issuer,
-            // That it says of itself to be a CA, as those made with one command do, is not why nobody trusts it.
+            // A self-signed certificate often says that it is a CA; the reason for not trusting it is another one.
             CertificateError::Other(_) if certificate.is_self_signed() => Distrust::Issuer,
             other => Distrust::Other(other.to_string()),
         }
@@ -71,7 +71,7 @@ impl Distrust {
 }
 
 impl Failure {
-    /// What ended a handshake with a server, of which `heard` came last.
+    /// The failure of a handshake with a server, of which `heard` came last.
     pub(super) fn of(error: rustls::Error, heard: &[u8]) -> Failure {
         match &error {
             rustls::Error::InvalidCertificate(CertificateError::Other(other))

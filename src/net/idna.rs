@@ -1,29 +1,29 @@
-//! Domain names beyond ASCII (RFC 5890): what people write (`münchen.example`) as the DNS, the settings and older mail
-//! servers know it (`xn--mnchen-3ya.example`).
+//! Domain names above ASCII (RFC 5890): converts what people write (`münchen.example`) to the form of the DNS, the
+//! settings and older mail servers (`xn--mnchen-3ya.example`).
 //!
-//! A name is put into lower case and composed (NFKC) before it is encoded by Punycode (RFC 3492), so that all spellings of
-//! it are one. Which characters a registry lets into a name is for the registry to say: letters, digits and marks are
-//! taken, symbols are not.
+//! A name is converted to lower case and composed (NFKC) before it is encoded with Punycode (RFC 3492), so all its
+//! spellings become one. Each registry decides which characters it allows: here letters, digits and marks are
+//! accepted, symbols are not.
 
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// Octets of a label (RFC 1035 section 2.3.4).
+/// Octets of a label, at most (RFC 1035 section 2.3.4).
 const MAX_LABEL: usize = 63;
-/// What an A-label begins with (RFC 5890 section 2.3.2.1).
+/// The prefix of an A-label (RFC 5890 section 2.3.2.1).
 const ACE_PREFIX: &str = "xn--";
 
-/// `domain` with each U-label as its A-label. What is ASCII stays as it is, whatever it is.
+/// `domain` with each U-label converted to its A-label. ASCII domains are not changed or checked.
 ///
-/// `None` where a label beyond ASCII can be no label.
+/// `None` if a label above ASCII is invalid.
 pub fn to_ascii(domain: &str) -> Option<Cow<'_, str>> {
     if domain.is_ascii() {
         return Some(Cow::Borrowed(domain));
     }
     let mut ascii = String::with_capacity(domain.len() + ACE_PREFIX.len());
-    // The dots of Chinese and Japanese keyboards are dots (RFC 3490 section 3.1).
+    // The dots of Chinese and Japanese keyboards count as dots (RFC 3490 section 3.1).
     for (i, label) in domain.split(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']).enumerate() {
         if i > 0 {
             ascii.push('.');
@@ -37,15 +37,15 @@ pub fn to_ascii(domain: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(ascii))
 }
 
-/// RFC 5891 section 4, as far as it is the same for all registries.
+/// Converts a label (RFC 5891 section 4, as far as it is the same for all registries).
 fn a_label(label: &str) -> Option<String> {
-    // No character needs less than one octet of an A-label.
+    // Each character needs at least one octet of an A-label.
     if label.chars().count() > MAX_LABEL {
         return None;
     }
     let label: String = label.chars().flat_map(char::to_lowercase).nfkc().collect();
     let edges = label.starts_with('-') || label.ends_with('-') || label.starts_with(is_combining_mark);
-    // Two hyphens there are a prefix, and of those we know none but our own.
+    // Two hyphens at this place end a prefix, and only our own prefix is known.
     if edges || label.get(2..4) == Some("--") || !label.chars().all(is_of_label) {
         return None;
     }
@@ -54,7 +54,7 @@ fn a_label(label: &str) -> Option<String> {
 }
 
 fn is_of_label(c: char) -> bool {
-    // Characters that RFC 5892 appendix A allows beside certain others.
+    // Characters that RFC 5892 appendix A allows next to certain others.
     const WITH_OTHERS: [char; 7] =
         ['\u{b7}', '\u{375}', '\u{5f3}', '\u{5f4}', '\u{30fb}', '\u{200c}', '\u{200d}'];
     match c.is_ascii() {
@@ -63,7 +63,7 @@ fn is_of_label(c: char) -> bool {
     }
 }
 
-/// RFC 3492 section 6.3; the names are those of the RFC. `None` where a number becomes too large.
+/// Encodes a label (RFC 3492 section 6.3, with the names of the RFC). `None` if a number becomes too large.
 fn punycode(label: &str) -> Option<String> {
     let mut out: String = label.chars().filter(char::is_ascii).collect();
     let basic = u32::try_from(out.len()).ok()?;
@@ -97,7 +97,7 @@ const BASE: u32 = 36;
 const T_MIN: u32 = 1;
 const T_MAX: u32 = 26;
 
-/// RFC 3492 section 3.3.
+/// Writes a variable-length integer (RFC 3492 section 3.3).
 fn variable_length(delta: u32, bias: u32, out: &mut String) {
     let mut q = delta;
     let mut k = BASE;
@@ -113,7 +113,7 @@ fn variable_length(delta: u32, bias: u32, out: &mut String) {
     }
 }
 
-/// RFC 3492 section 6.1.
+/// Adapts the bias (RFC 3492 section 6.1).
 fn adapt(delta: u32, points: u32, first: bool) -> u32 {
     let mut delta = if first { delta / 700 } else { delta / 2 };
     delta += delta / points;
@@ -125,7 +125,7 @@ fn adapt(delta: u32, points: u32, first: bool) -> u32 {
     k + (BASE - T_MIN + 1) * delta / (delta + 38)
 }
 
-/// 0 to 25 are letters, 26 to 35 digits (RFC 3492 section 5).
+/// The digit for a value: 0 to 25 are letters, 26 to 35 digits (RFC 3492 section 5).
 fn digit(value: u32) -> char {
     char::from_digit((value + 10) % BASE, BASE).unwrap_or('a')
 }
@@ -134,7 +134,8 @@ fn digit(value: u32) -> char {
 mod tests {
     use super::*;
 
-    /// Catches: an encoding that only gets German umlauts right. The samples are those of RFC 3492 section 7.1, without their capitals.
+    /// Catches: an encoding that is right only for German umlauts. The samples are those of RFC 3492 section 7.1, in
+    /// lower case.
     #[test]
     fn the_samples_of_the_rfc() {
         for (label, encoded) in [
@@ -152,7 +153,7 @@ mod tests {
         }
     }
 
-    /// Catches: spellings of one name that are two.
+    /// Catches: two spellings of one name that differ after the conversion.
     #[test]
     fn names() {
         for (domain, ascii) in [

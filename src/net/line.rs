@@ -7,35 +7,35 @@ use super::stream::Stream;
 /// How reading a line ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineEnd {
-    /// The line is whole, its CRLF (or LF) taken off.
+    /// The line is complete; its CRLF (or LF) is removed.
     Complete,
-    /// It was longer than the limit: the buffer holds its first `limit` octets and, behind them, the last [`TAIL`] of those
-    /// above the limit; what was between them was skipped.
+    /// The line was longer than the limit. The buffer holds its first `limit` octets, followed by the last [`TAIL`]
+    /// of the octets above the limit; those in between were dropped.
     TooLong,
-    /// The other end closed; what came after the last line end is in the buffer.
+    /// The other end closed; the buffer holds what came after the last line end.
     Closed,
 }
 
-/// Octets that are kept of the end of a line that is too long: an IMAP literal may be announced there, whose octets are no
+/// Octets that are kept of the end of a line that is too long: it may announce an IMAP literal, whose octets are not
 /// commands.
 pub const TAIL: usize = 32;
 
-/// Reads one line of at most `limit` octets, its line end not counted, into `line`, which is cleared
-/// first. Any other octet may stand in it, NUL and bare CR included.
+/// Reads one line of at most `limit` octets, without its line end, into `line`, which is cleared first. The line may
+/// hold any other octet, also NUL and bare CR.
 ///
-/// Dropping the future and calling again loses nothing: a line stays in the stream until it is whole,
-/// or, where it is too long, as much of it as tells that it is.
+/// Nothing is lost if the future is dropped and the function called again: the octets stay in the stream until the
+/// line is complete. Of a line that is too long as many stay as show that.
 ///
 /// # Errors
-/// What the connection says.
+/// The connection's.
 pub async fn read_line(stream: &mut Stream, line: &mut Vec<u8>, limit: usize) -> io::Result<LineEnd> {
     read_line_and_its_end(stream, line, limit).await.map(|(end, _)| end)
 }
 
-/// The same, and whether the line ended with a bare LF.
+/// Reads a line like [`read_line`]. Returns also whether the line ended with a bare LF.
 ///
 /// # Errors
-/// What the connection says.
+/// The connection's.
 pub async fn read_line_and_its_end(
     stream: &mut Stream,
     line: &mut Vec<u8>,
@@ -49,7 +49,7 @@ pub async fn read_line_and_its_end(
             let end = if content.len() > limit { LineEnd::TooLong } else { LineEnd::Complete };
             let (within, above) = content.split_at(content.len().min(limit));
             let tail = above.get(above.len().saturating_sub(TAIL)..).unwrap_or_default();
-            // At once: where it grew, a password would stay behind.
+            // All room is reserved at once: a buffer that grows would leave a password behind.
             line.reserve(within.len() + tail.len());
             line.extend_from_slice(within);
             line.extend_from_slice(tail);
@@ -57,8 +57,8 @@ pub async fn read_line_and_its_end(
             stream.consume(lf + 1);
             return Ok((end, bare_lf));
         }
-        // Of a line that is too long, just enough is kept to find it too long again, whatever follows; its CR may be
-        // there already.
+        // Of a line that is too long, enough is kept to find it too long again, whatever follows. Its CR may have
+        // come already.
         stream.forget_between(limit + 1, TAIL + 1);
         if !stream.more().await? {
             let rest = stream.buffered();
@@ -81,7 +81,7 @@ mod tests {
     use std::future::Future;
     use std::time::Duration;
 
-    /// What ten octets at the most make of `sent`, the other end closing after it.
+    /// The lines in `sent`, read with a limit of ten octets; the other end closes after them.
     async fn lines(sent: &[u8]) -> Vec<(LineEnd, Vec<u8>)> {
         let (mut client, mut server) = pair().await;
         client.queue(sent);

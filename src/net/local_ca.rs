@@ -1,9 +1,10 @@
-//! A certificate authority of one's own, for an appliance that nobody gave a certificate.
+//! A certificate authority for an appliance that was given no certificate.
 //!
-//! `tls/ca.pem` is what the devices at home import once. Its key stays for good. The certificate that it signed is replaced
-//! whenever it does not fit any more, which no device notices. The CA's own is made again from the key when it may sign more
-//! than what is at home, or not the host name, or does not last: devices that trust the earlier one accept what the key signs,
-//! as far as that one says, and those to come get the new one.
+//! The devices at home import `tls/ca.pem` once. Its key is never replaced. The server certificate that it signed is
+//! replaced whenever it no longer fits, without any work on the devices. The CA's own certificate is made again from
+//! its key when it may sign more than what is at home, may not sign the host name, or ends too soon. Devices that
+//! trust the earlier CA certificate go on accepting what the key signs, within the limits of that certificate; new
+//! devices get the new one.
 
 mod authority;
 
@@ -15,7 +16,7 @@ use super::tls::{self, TlsError};
 use crate::flash::{self, Flash, Mode};
 use authority::Authority;
 
-/// The server's certificate.
+/// The path of the server's certificate.
 pub(super) const CERTIFICATE: &str = "tls/certificate.pem";
 const KEY: &str = "tls/key.pem";
 const CA: &str = "tls/ca.pem";
@@ -23,18 +24,18 @@ const CA_KEY: &str = "tls/ca.key";
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// 2026-01-01: what a clock shows before that is not the time, on a board whose clock has no battery.
+/// 2026-01-01 in seconds since 1970: on a board whose clock has no battery, an earlier time is not the real one.
 const EPOCH: u64 = 1_767_225_600;
 
-/// The certificate in `tls/` and its key, as they are there.
+/// The certificate and the key stored in `tls/`, unchecked.
 pub(super) fn stored(flash: &dyn Flash) -> Option<tls::Identity> {
     let (certificate, key) = (read(flash, CERTIFICATE).ok()??, read(flash, KEY).ok()??);
     Some((tls::chain(&certificate).ok()?, tls::private_key(&key).ok()?))
 }
 
-/// The certificate in `tls/` and its key, made where they are missing, do not belong together, lack one
-/// of `names` or end soon after `now` (seconds since 1970). Where the flash takes no changes, what is made lasts
-/// as long as the process: mail can be read meanwhile.
+/// The certificate in `tls/` and its key. New ones are made if they are missing, do not belong together, lack one of
+/// `names` or end soon after `now` (seconds since 1970). If the flash takes no changes, the new ones last as long as
+/// the process, so that mail can be read meanwhile.
 pub(super) async fn identity(
     names: &BTreeSet<String>,
     flash: &dyn Flash,
@@ -42,7 +43,7 @@ pub(super) async fn identity(
 ) -> Result<tls::Identity, TlsError> {
     let now = u64::try_from(now).ok().filter(|now| (EPOCH..EPOCH + 100 * 365 * DAY).contains(now));
     let shelf = Shelf { flash, refuses: Cell::new(false) };
-    // Of other addresses it would not be believed, nor the names beside them.
+    // With another address the whole certificate would not be accepted.
     let may_be_signed = |name: &&String| name.parse().map_or(true, authority::is_at_home);
     let names = &names.iter().filter(may_be_signed).cloned().collect();
     let ca = Authority::open(&shelf, names, now).await?;
@@ -54,7 +55,7 @@ pub(super) async fn identity(
     }
     log::info!("tls: a new certificate for {}", names.iter().cloned().collect::<Vec<_>>().join(", "));
     let (certificate, key) = ca.issue(names, now).map_err(|error| TlsError::file(CERTIFICATE, error))?;
-    // A cut between the two leaves a pair that does not fit, which the next start replaces.
+    // After a power cut between the two, the pair does not fit, and the next start replaces it.
     shelf.put(KEY, &key).await?;
     shelf.put(CERTIFICATE, &certificate).await?;
     let chain = tls::chain(certificate.as_bytes()).map_err(|problem| TlsError::file(CERTIFICATE, problem))?;
@@ -62,7 +63,7 @@ pub(super) async fn identity(
     Ok((chain, key))
 }
 
-/// The CA's certificate, in PEM, if there is one.
+/// The CA's certificate in PEM, if there is one.
 pub(super) fn certificate(flash: &dyn Flash) -> Result<Option<Vec<u8>>, TlsError> {
     read(flash, CA)
 }
@@ -82,15 +83,15 @@ fn read(flash: &dyn Flash, path: &str) -> Result<Option<Vec<u8>>, TlsError> {
     }
 }
 
-/// Where what is made is kept, unless the flash takes no changes.
+/// Stores what is made, unless the flash takes no changes.
 struct Shelf<'a> {
     flash: &'a dyn Flash,
-    /// It was found out, and told.
+    /// Whether the flash has refused a change, which was logged then.
     refuses: Cell<bool>,
 }
 
 impl Shelf<'_> {
-    /// Durable, and whole or not at all.
+    /// Writes a file durably, completely or not at all.
     async fn put(&self, path: &str, content: &str) -> Result<(), TlsError> {
         if self.refuses.get() {
             return Ok(());
@@ -98,7 +99,7 @@ impl Shelf<'_> {
         self.taken(path, flash::replace(self.flash, path, content.as_bytes()).await)
     }
 
-    /// What is made of a change's outcome.
+    /// Ignores the outcome of a change that the flash refused.
     fn taken(&self, path: &str, outcome: io::Result<()>) -> Result<(), TlsError> {
         match outcome {
             Err(error) if flash::takes_no_changes(&error) => {

@@ -1,9 +1,10 @@
-//! Announces the device's name and its services on its network by multicast DNS (RFC 6762), so that mail programs find it as
-//! `pillarbox.local` without anybody setting up a name server, and find its mail without anybody typing a port (RFC 6763, RFC 6186).
+//! Announces the device's name and services in its network by multicast DNS (RFC 6762). Mail programs find it as
+//! `pillarbox.local` without a name server, and find its mail services without a port being typed (RFC 6763, RFC
+//! 6186).
 //!
-//! It answers for its own names only, to neighbours only, with few packets a second, and goes
-//! without where the kernel or the network refuse. When somebody else has the name already, it takes the next
-//! one (`pillarbox-2.local`) and says so. What ends is taken back.
+//! It answers only for its own names and only to neighbours, with few packets a second, and does without what the
+//! kernel or the network refuses. If another device has the name already, it takes the next one (`pillarbox-2.local`)
+//! and reports it. When it ends, it takes back what it announced.
 
 mod message;
 mod responder;
@@ -29,43 +30,45 @@ pub(crate) use zone::Zone;
 use zone::numbered;
 pub use zone::{Service, local_name};
 
-/// How often addresses are looked at, and whether there is a network.
+/// The time between two looks at the addresses and the network.
 const LOOK: Duration = Duration::from_secs(10);
-/// The last number that is tried behind a name that is taken.
+/// The last number that is tried after a name that is taken.
 const LAST: u32 = 20;
 /// Conflicts within [`OFTEN`] after which each try waits for [`CALM`] (section 8.1).
 const CONFLICTS: u32 = 15;
+/// The time within which conflicts are counted.
 const OFTEN: Duration = Duration::from_secs(10);
+/// The wait before each try after many conflicts.
 const CALM: Duration = Duration::from_secs(5);
 
 /// What is announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The host name; what it is in the domain `local` is found out here.
+    /// The host name, from which the name in the domain `local` is made.
     pub hostname: String,
-    /// In the order in which they are told.
+    /// The services, in the order in which they are announced.
     pub services: Vec<Service>,
 }
 
-/// Whose name and services are announced.
+/// The device whose name and services are announced.
 pub trait Device {
-    /// What is announced now; `None`: nothing.
+    /// What is to be announced now; `None`: nothing.
     fn wanted(&self) -> Option<Wanted>;
-    /// Ends when that may have changed after this call.
+    /// Ends when [`Device::wanted`] may have changed after this call.
     fn changed(&self) -> EventListener;
-    /// It is about to end: after what was announced is taken back, nothing more is.
+    /// Whether the device is ending: what was announced is taken back, and nothing more is announced.
     fn ends(&self) -> bool;
-    /// Who is answered besides neighbours.
+    /// Whether a peer is answered that is not a neighbour.
     fn is_on_lan(&self, peer: IpAddr) -> bool;
-    /// It is told which name it became, and when there is none.
+    /// Takes the name that was found, or `None` when there is none.
     fn found_as(&self, name: Option<String>);
 }
 
-/// Announces what `device` wants to be, and answers for it, until it ends.
+/// Announces what `device` wants, and answers for it, until it ends.
 pub async fn announce(time: Time, device: Rc<dyn Device>) {
     let mut told = String::new();
     let mut number = 1;
-    // What was announced last, and which of its names are known to be our own.
+    // What was announced last, and which of its names are known to be ours.
     let mut last: Option<Responder> = None;
     let mut own: Vec<Name<'static>> = Vec::new();
     let mut trouble = Trouble::default();
@@ -91,7 +94,7 @@ pub async fn announce(time: Time, device: Rc<dyn Device>) {
         let sockets = Sockets::open(&addresses);
         let responder = Responder::new(name, wanted, addresses, sockets, device.clone(), time.clone());
         let Some(mut responder) = responder else {
-            // No network, and so nobody to say goodbye to; or nothing that could be a name.
+            // There is no network, so nobody to say goodbye to, or the host name is not possible.
             (last, own) = (None, Vec::new());
             or(changed, time.sleep(LOOK)).await;
             continue;
@@ -120,7 +123,7 @@ pub async fn announce(time: Time, device: Rc<dyn Device>) {
                 device.found_as(Some(responder.zone.host.clone()));
                 match responder.answer().await {
                     End::Changed => (last, own) = (Some(responder), names),
-                    // Its names are asked for anew, and not taken back: they may be the other one's.
+                    // Its names are probed anew, and not taken back: another device may have them.
                     End::Conflict => {
                         own = Vec::new();
                         trouble.pause(&time).await;
@@ -131,7 +134,7 @@ pub async fn announce(time: Time, device: Rc<dyn Device>) {
     }
 }
 
-/// How often somebody else claimed what we announce.
+/// How often another device claimed our names lately.
 #[derive(Default)]
 struct Trouble {
     since: Option<Instant>,
@@ -139,7 +142,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    /// One more; waits where there were many.
+    /// Counts a conflict, and waits after many.
     async fn pause(&mut self, time: &Time) {
         if self.since.is_none_or(|since| time.since(since) > OFTEN) {
             (self.since, self.conflicts) = (Some(time.now()), 0);

@@ -1,4 +1,4 @@
-//! The network: streams that can turn to TLS in place, bounded lines, listeners, names to addresses.
+//! The network: streams that change to TLS in place, lines with a limit, listeners, name resolution.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod addresses;
@@ -26,11 +26,11 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-/// Runs `future`, for `limit` at the most, by the machine's clock: for what nobody hands another one to, a question of
-/// DNS and the last moment of a connection. All others use [`crate::clock::Time::deadline`].
+/// Runs `future` for `limit` at most, by the machine's clock. Only for what has no other clock: DNS questions and the
+/// end of a connection. Everything else uses [`crate::clock::Time::deadline`].
 ///
 /// # Errors
-/// `TimedOut`, or the future's own.
+/// `TimedOut`, or the error of `future`.
 pub fn deadline<T>(
     limit: Duration,
     future: impl Future<Output = io::Result<T>>,

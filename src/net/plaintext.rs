@@ -1,29 +1,29 @@
-//! What the other end said, in the clear, until it is read.
+//! The buffer for plaintext that has arrived and was not consumed yet.
 //!
-//! A password may be in it. So octets are wiped as they are taken, and neither growth, nor moving, nor giving back
-//! the buffer leaves a copy of them in memory.
+//! It may hold a password. So octets are wiped as they are consumed, and the buffer leaves no copy of them in memory
+//! when it grows, is moved or is freed.
 
 use zeroize::Zeroize;
 
-/// Octets that arrived, the oldest first. It has no allocation while there are none.
+/// Octets that arrived, the oldest first. An empty buffer has no allocation.
 #[derive(Default)]
 pub(super) struct Plaintext {
-    /// The first `taken` are wiped, and so is what lies behind the last one.
+    /// The first `taken` octets are wiped, and so is the unused part after the last one.
     octets: Vec<u8>,
     taken: usize,
 }
 
 impl Plaintext {
-    /// What was not taken yet.
+    /// The octets that were not consumed yet.
     pub(super) fn waiting(&self) -> &[u8] {
         self.octets.get(self.taken..).unwrap_or_default()
     }
 
-    /// Adds what arrived.
+    /// Adds octets that arrived.
     pub(super) fn append(&mut self, more: &[u8]) {
         let waiting = self.waiting();
         let needed = waiting.len() + more.len();
-        // Neither `reserve` nor `drain`, which leave the octets behind where they were before.
+        // `reserve` and `drain` would leave octets at their old place.
         if self.taken > 0 || needed > self.octets.capacity() {
             let mut octets = Vec::with_capacity(needed.max(2 * waiting.len()));
             octets.extend_from_slice(waiting);
@@ -32,7 +32,7 @@ impl Plaintext {
         self.octets.extend_from_slice(more);
     }
 
-    /// Takes the first `n` of what waits.
+    /// Consumes the first `n` octets.
     pub(super) fn take(&mut self, n: usize) {
         let end = self.octets.len().min(self.taken.saturating_add(n));
         self.octets.get_mut(self.taken..end).unwrap_or_default().zeroize();
@@ -42,7 +42,7 @@ impl Plaintext {
         }
     }
 
-    /// Keeps the first `first` and the last `last` of what waits and forgets those between.
+    /// Keeps the first `first` and the last `last` of the unconsumed octets and drops those between.
     pub(super) fn forget_between(&mut self, first: usize, last: usize) {
         let len = self.octets.len();
         let start = self.taken.saturating_add(first);
@@ -55,13 +55,13 @@ impl Plaintext {
         }
     }
 
-    /// Where it is.
+    /// The place of the buffer in memory.
     #[cfg(test)]
     pub(super) fn place(&self) -> crate::wiping::tests::Place {
         crate::wiping::tests::Place::of(&self.octets)
     }
 
-    /// Octets of memory.
+    /// Octets of memory that it takes.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.octets.capacity()
@@ -70,7 +70,7 @@ impl Plaintext {
 
 impl Drop for Plaintext {
     fn drop(&mut self) {
-        // The slice, in one fill: of a `Vec` zeroize wipes octet by octet, which is slow.
+        // The slice is wiped in one fill; zeroize wipes a `Vec` octet by octet, which is slow.
         self.octets.get_mut(self.taken..).unwrap_or_default().zeroize();
     }
 }
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!((plain.waiting(), plain.capacity()), (&b""[..], 0));
     }
 
-    /// Catches: a buffer that copies all that it has for every octet that comes.
+    /// Catches: a buffer that copies all its octets for every new one.
     #[test]
     fn it_grows_by_doubling() {
         let (mut plain, mut moves, mut before) = (Plaintext::default(), 0, 0);
@@ -108,11 +108,11 @@ mod tests {
         assert!(moves < 20 && before < 200_000, "{moves} moves to {before}");
     }
 
-    /// Catches: octets that stay in memory where they were taken, where the buffer grew, was moved to the front or cut,
-    /// and where it was given back.
+    /// Catches: octets that stay in memory where they were consumed, where the buffer grew, was moved to the front or
+    /// cut, and where it was freed.
     #[test]
     fn what_was_taken_or_moved_is_wiped() {
-        // Far enough from both ends: the allocator writes into what was given back, too.
+        // The secret is far from both ends: the allocator writes into freed memory, too.
         let line = [&[b'-'; 500][..], b"secret", &[b'-'; 500]].concat();
         let holding = || {
             let mut plain = Plaintext::default();

@@ -1,4 +1,4 @@
-//! What clients will think of a certificate that somebody gave us, before they tell.
+//! What clients will object to in a certificate that the operator has set, found before they do.
 
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -9,12 +9,12 @@ use super::tls::{self, TlsError};
 use super::trust;
 
 const DAY: u64 = 24 * 60 * 60;
-/// How long before its end is warned.
+/// Seconds before the certificate's end when a warning begins.
 const SOON: u64 = 30 * DAY;
 
-/// What is wrong with the certificate (a chain) and the key of these PEM files, or will be soon, for clients that know the
-/// server as `name`: a line each, which names the settings and no path. At `now`, in seconds since 1970; where nobody knows
-/// the time, its period is not judged.
+/// The problems that clients which know the server as `name` have, or will soon have, with these PEM files of a
+/// certificate (a chain) and a key: one line each, which names the settings and no path. `now` is in seconds since
+/// 1970; without it the period is not judged.
 pub fn concerns(certificate: &str, key: &str, name: &str, now: Option<i64>) -> Vec<String> {
     let mut concerns = Vec::new();
     let problem = |TlsError::File { problem, .. }| problem;
@@ -40,7 +40,7 @@ pub fn concerns(certificate: &str, key: &str, name: &str, now: Option<i64>) -> V
             other => format!("tls.certificate: {other}"),
         });
     }
-    // The server's own is the first of a chain (RFC 8446 section 4.4.2).
+    // The server's own certificate is the first of the chain (RFC 8446 section 4.4.2).
     let Some(own) = chain.first() else { return concerns };
     if !is_for(own, name) {
         concerns.push(format!(
@@ -87,11 +87,11 @@ mod tests {
     use super::*;
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-    /// 2026-07-01.
+    /// 2026-07-01 in seconds since 1970.
     const NOW: i64 = 1_782_864_000;
     const DAYS: i64 = DAY as i64;
 
-    /// Catches: a certificate that clients refuse, or will refuse in a month, and nobody is told.
+    /// Catches: a certificate that clients refuse, or will refuse within a month, without a warning.
     #[test]
     fn what_clients_will_refuse_is_told() {
         let folder = std::env::temp_dir().join(format!("pillarbox-presented-{}", std::process::id()));
@@ -143,7 +143,7 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
-    /// Catches: a device or a pipe in place of a certificate that fills the memory, or stops everybody.
+    /// Catches: a device or a pipe in place of a certificate that fills the memory, or blocks everything.
     #[test]
     fn what_is_no_file_is_not_read() {
         let pipe = std::env::temp_dir().join(format!("pillarbox-presented-pipe-{}", std::process::id()));

@@ -1,23 +1,24 @@
-//! Host names to addresses without a helper thread.
+//! Resolves host names without a helper thread.
 //!
-//! The system's own resolver blocks, so it would need a thread. This one knows what a small machine
-//! needs of it: `/etc/hosts`, and the servers and search domains of `/etc/resolv.conf`. Both files are
-//! read each time, so that a new DHCP lease counts at once.
+//! The system's resolver blocks, so it would need a thread. This one does what a small machine needs: it reads
+//! `/etc/hosts`, and the servers and search domains of `/etc/resolv.conf`. Both files are read each time, so a new
+//! DHCP lease takes effect at once.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::dns;
 
-/// Octets of `/etc/hosts` and `/etc/resolv.conf` that are read.
+/// Octets of `/etc/hosts` and `/etc/resolv.conf` that are read, at most.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// RFC 1035 names no limit, `resolv.conf(5)` does.
+/// DNS servers that are asked, at most: the limit of `resolv.conf(5)`.
 const MAX_SERVERS: usize = 3;
+/// Search domains that are used, at most: the limit of `resolv.conf(5)`.
 const MAX_SEARCH: usize = 6;
 
-/// The addresses of `host`: an address literal, a name in `/etc/hosts`, or what the DNS servers of
-/// `/etc/resolv.conf` answer (A and AAAA, RFC 1035), IPv4 and IPv6 in turn.
+/// The addresses of `host`: an address literal, a name in `/etc/hosts`, or the answer of the DNS servers in
+/// `/etc/resolv.conf` (A and AAAA, RFC 1035), IPv4 and IPv6 in turn.
 ///
 /// # Errors
 /// `NotFound` when there is no such name, `TimedOut` when no server answers.
@@ -36,7 +37,7 @@ async fn lookup(host: &str, hosts: &str, servers: &Servers) -> io::Result<Vec<Ip
     if !listed.is_empty() {
         return Ok(listed);
     }
-    // RFC 6761 section 6.3: never asked of anyone.
+    // This name is never asked for (RFC 6761 section 6.3).
     if host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost") {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
@@ -63,7 +64,7 @@ fn in_hosts(host: &str, hosts: &str) -> Vec<IpAddr> {
     addresses
 }
 
-/// Whom to ask, as `/etc/resolv.conf` says.
+/// The servers and search domains of `/etc/resolv.conf`.
 #[derive(Debug, PartialEq, Eq)]
 struct Servers {
     addresses: Vec<SocketAddr>,
@@ -71,8 +72,7 @@ struct Servers {
 }
 
 impl Servers {
-    /// Reads the text of `/etc/resolv.conf` (resolv.conf(5)); without a server, the machine itself is
-    /// asked.
+    /// Parses the text of `/etc/resolv.conf` (resolv.conf(5)). Without a server in it, the machine itself is asked.
     fn parse(text: &str) -> Servers {
         let mut servers = Servers { addresses: Vec::new(), search: Vec::new() };
         for line in text.lines() {
@@ -95,7 +95,7 @@ impl Servers {
         servers
     }
 
-    /// The names to ask for: a single label is looked for in the search domains first.
+    /// The names to ask for: for a single label first those in the search domains.
     fn candidates(&self, host: &str) -> Vec<String> {
         let search = if host.contains('.') { &[] } else { self.search.as_slice() };
         let within = search.iter().map(|domain| format!("{host}.{}", domain.trim_matches('.')));
@@ -103,11 +103,11 @@ impl Servers {
     }
 }
 
-/// What can be read of a system file: a missing one is as good as an empty one.
+/// The text of a system file, as far as it can be read; empty if it is missing.
 fn read(path: &str) -> String {
     let mut content = Vec::new();
     if let Ok(file) = std::fs::File::open(path) {
-        // As much as was read before an error still counts.
+        // After an error, what was read before it is used.
         let _ = file.take(MAX_FILE).read_to_end(&mut content);
     }
     String::from_utf8_lossy(&content).into_owned()

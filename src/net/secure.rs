@@ -1,7 +1,7 @@
-//! TLS without a socket: ciphertext in, plaintext out, and the other way round.
+//! TLS without a socket: converts ciphertext to plaintext and back.
 //!
-//! Built on the unbuffered half of rustls, which keeps no buffers of its own: a connection at rest holds
-//! its keys and nothing else, where the buffered half keeps 4 KiB for the next record.
+//! It uses the unbuffered API of rustls, which keeps no buffers of its own: an idle connection holds only its keys,
+//! where the buffered API keeps 4 KiB for the next record.
 
 use std::io;
 use std::sync::Arc;
@@ -20,24 +20,24 @@ use super::certificate::Certificate;
 use super::handshake::Failure;
 use super::plaintext::Plaintext;
 
-/// Ciphertext that may wait for the rest of its record or handshake message.
+/// Octets of ciphertext that may wait for the rest of their record or handshake message, at most.
 const MAX_INCOMING: usize = 64 * 1024;
 
-/// Certificates of a chain that are told.
+/// Certificates of a chain that are shown, at most.
 const SHOWN: usize = 5;
 
-/// Octets of what a server says that are kept for telling what it speaks instead of TLS.
+/// Octets that are kept of what a server sends first, to tell which protocol it speaks instead of TLS.
 const HEARD: usize = 200;
 
 /// One end of a TLS connection.
 pub(super) struct Secure {
     connection: Connection,
-    /// Ciphertext of a record that is not whole yet. Records are deciphered in it, and wiped when they were.
+    /// Ciphertext of an incomplete record. Records are deciphered in it, and wiped after that.
     incoming: Vec<u8>,
     closed: bool,
-    /// After an error nothing goes either way.
+    /// Whether there was an error, after which nothing is sent or received.
     failed: bool,
-    /// Of a server's connection, once the handshake came so far.
+    /// The channel bindings of a server's connection, once the handshake has come far enough.
     bindings: Option<ChannelBindings>,
 }
 
@@ -46,7 +46,7 @@ enum Connection {
     Client(UnbufferedClientConnection),
 }
 
-/// What to do once there is nothing more to receive.
+/// What to do when all ciphertext is processed.
 enum Then<'a> {
     Wait,
     Encrypt(&'a [u8]),
@@ -66,12 +66,12 @@ impl Secure {
         Ok(Secure::new(Connection::Client(connection)))
     }
 
-    /// Boxed at once: it is large, and the futures that pass it on would each have room for it.
+    /// Boxed at once: it is large, and each future that passes it on would have room for it.
     fn new(connection: Connection) -> Box<Secure> {
         Box::new(Secure { connection, incoming: Vec::new(), closed: false, failed: false, bindings: None })
     }
 
-    /// Whether application data cannot flow yet.
+    /// Whether the handshake is not over, so that no application data can be sent.
     pub(super) fn is_handshaking(&self) -> bool {
         match &self.connection {
             Connection::Server(connection) => connection.is_handshaking(),
@@ -79,17 +79,17 @@ impl Secure {
         }
     }
 
-    /// Whether the other end has said that nothing more comes (close_notify).
+    /// Whether the other end has sent a close_notify.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// What a client can bind its login to, as far as this connection has such things.
+    /// The data to which a client can bind its login, if this connection has it.
     pub(super) fn bindings(&self) -> Option<&ChannelBindings> {
         self.bindings.as_ref()
     }
 
-    /// The version of TLS and the certificates that the server shows, its own first, once the handshake is over.
+    /// The version of TLS and the certificates that the server has sent, its own first, once the handshake is over.
     pub(super) fn server_shown(&self) -> Option<(&'static str, Vec<Certificate>)> {
         let Connection::Client(connection) = &self.connection else { return None };
         let version = match connection.protocol_version()? {
@@ -105,8 +105,8 @@ impl Secure {
         &self.incoming
     }
 
-    /// Takes ciphertext that arrived, appends its plaintext to `plain` and what has to be sent (the
-    /// handshake, an alert, even beside an error) to `wire`. Called with nothing, begins the handshake.
+    /// Takes ciphertext that arrived. Appends its plaintext to `plain`, and what must be sent (the handshake, or an
+    /// alert even after an error) to `wire`. Called without octets, it begins the handshake.
     pub(super) fn receive(
         &mut self,
         ciphertext: &[u8],
@@ -124,7 +124,7 @@ impl Secure {
         result
     }
 
-    /// Appends the ciphertext of `plain` to `wire`.
+    /// Encrypts `plain` and appends the ciphertext to `wire`.
     pub(super) fn seal(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> io::Result<()> {
         self.drive(&mut Plaintext::default(), wire, Then::Encrypt(plain))
     }
@@ -164,8 +164,8 @@ impl Secure {
     }
 }
 
-/// Runs the connection's state machine until it wants more ciphertext, and then does `then`. True when
-/// the other end has closed.
+/// Runs the state machine of the connection until it wants more ciphertext, and then does `then`. True if the other
+/// end has closed.
 fn drive<Data>(
     connection: &mut UnbufferedConnectionCommon<Data>,
     process: impl for<'c, 'i> Fn(
@@ -179,7 +179,7 @@ fn drive<Data>(
 ) -> io::Result<bool> {
     let (mut closed, mut failure) = (false, None);
     loop {
-        // After a failure only the alert is fetched, which tells the other end why.
+        // After a failure only the alert is fetched, which tells the other end the reason.
         if let Some(problem) = failure.take_if(|_| !connection.wants_write()) {
             return Err(error(problem));
         }
@@ -201,7 +201,7 @@ fn drive<Data>(
                     Err(EncodeError::AlreadyEncoded) => Ok(Ok(0)),
                 })?
             }
-            // `wire` is the transmission: it leaves in order with the next flush.
+            // The octets are in `wire`, and leave with the next flush.
             Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
             Ok(ConnectionState::PeerClosed) => closed = true,
             Ok(ConnectionState::WriteTraffic(mut traffic)) => done = Some(write(&mut traffic, then, wire)),
@@ -211,7 +211,7 @@ fn drive<Data>(
                     Then::Encrypt(_) => Err(io::ErrorKind::NotConnected.into()),
                 });
             }
-            // Early data is never accepted: `max_early_data_size` stays 0.
+            // Early data is never accepted: `max_early_data_size` is 0.
             Ok(_) => done = Some(Err(io::ErrorKind::Unsupported.into())),
         }
         let discard = discard.min(incoming.len());
@@ -242,7 +242,7 @@ fn write<Data>(traffic: &mut WriteTraffic<'_, Data>, then: &Then<'_>, wire: &mut
     })
 }
 
-/// Appends to `wire` what `encode` makes, which says the room it needs when it was given too little.
+/// Appends to `wire` what `encode` writes. `encode` returns the room that it needs if it was given too little.
 fn append(
     wire: &mut Vec<u8>,
     mut room: usize,
@@ -251,7 +251,7 @@ fn append(
     let start = wire.len();
     loop {
         wire.truncate(start);
-        // Not `resize`, which goes octet by octet where code is to be small.
+        // `resize` would work octet by octet, since the code is optimized for size.
         wire.append(&mut vec![0; room]);
         match encode(wire.get_mut(start..).unwrap_or_default()) {
             Ok(Ok(len)) => {
@@ -271,7 +271,7 @@ fn error(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Why the handshake with a server failed, of which `heard` came last.
+/// The error for a failed handshake with a server, of which `heard` came last.
 fn refused(error: io::Error, heard: &[u8]) -> io::Error {
     match error.downcast::<rustls::Error>() {
         Ok(error) => io::Error::new(io::ErrorKind::InvalidData, Failure::of(error, heard)),
@@ -286,7 +286,7 @@ pub(super) mod tests {
     use crate::wiping::tests::Place;
     use rustls::pki_types::PrivateKeyDer;
 
-    /// What a server and a client that trusts it need.
+    /// The configurations of a server and of a client that trusts it.
     pub(in crate::net) fn configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
@@ -299,8 +299,8 @@ pub(super) mod tests {
         (Secure::client(client, "localhost").unwrap(), Secure::server(server).unwrap())
     }
 
-    /// Carries what is on `wire` to `to` in pieces, each passed through `spoil`; returns what `to`
-    /// answers and understands.
+    /// Feeds `wire` to `to` in pieces, each changed by `spoil`. Returns what `to` answers and the plaintext that it
+    /// got.
     fn carry(
         wire: &[u8],
         to: &mut Secure,
@@ -316,7 +316,7 @@ pub(super) mod tests {
         Ok((answer, plain.waiting().to_vec()))
     }
 
-    /// A handshake; returns what the client has still to send.
+    /// Does a handshake. Returns what the client has still to send.
     fn shake(
         client: &mut Secure,
         server: &mut Secure,
@@ -335,7 +335,7 @@ pub(super) mod tests {
         Ok(to_server)
     }
 
-    /// A handshake, 100 000 octets from the client and a close_notify; returns what the server read.
+    /// Does a handshake, sends 100,000 octets and a close_notify from the client. Returns what the server read.
     fn converse(piece: usize, mut spoil: impl FnMut(&mut [u8])) -> io::Result<Vec<u8>> {
         let (mut client, mut server) = pair();
         let mut to_server = shake(&mut client, &mut server, piece, &mut spoil)?;
@@ -354,7 +354,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A bit flipped at any place fails the connection and nothing else.
+    /// Catches: a flipped bit anywhere that does not fail the connection, or that does more than that.
     #[test]
     fn what_is_spoilt_on_the_way_is_noticed() {
         for place in (0..3_000).step_by(13) {
@@ -365,7 +365,7 @@ pub(super) mod tests {
                 }
                 count += piece.len();
             });
-            // A few bits of a hello mean nothing to the other end (the record's legacy version).
+            // A few bits of a hello have no meaning (the record's legacy version).
             assert!(outcome.is_err() || outcome.unwrap() == [7; 100_000], "octet {place}");
         }
     }
@@ -386,14 +386,14 @@ pub(super) mod tests {
         assert!(server.incoming.capacity() <= 2 * MAX_INCOMING);
     }
 
-    /// Catches: a password that stays where its record was deciphered, under a next one that is not whole, and after
-    /// the buffer was given back.
+    /// Catches: a password that stays where its record was deciphered, under an incomplete next record, and after the
+    /// buffer was freed.
     #[test]
     fn a_record_that_was_deciphered_is_wiped() {
         let (mut client, mut server) = pair();
         let mut wire = shake(&mut client, &mut server, 30_000, &mut |_| ()).unwrap();
         let start = wire.len();
-        // Far enough from both ends: the allocator writes into what was given back, too.
+        // The secret is far from both ends: the allocator writes into freed memory, too.
         let line = [&[b'-'; 500][..], b"secret", &[b'-'; 500]].concat();
         client.seal(&line, &mut wire).unwrap();
         let next = wire.len();

@@ -1,8 +1,8 @@
-//! A connection, plain or TLS, upgraded in place.
+//! A connection, plain or TLS, which can change to TLS in place.
 //!
-//! Idle connections must cost next to nothing: buffers are allocated when octets come or go and given
-//! back when they are empty, and what the socket has is read into a buffer on the stack first. What was read or sent
-//! is wiped, for it may have been a password.
+//! Idle connections must cost next to nothing. So buffers are allocated when octets come or go and freed when they
+//! are empty, and the socket is read into a buffer on the stack first. What was read or sent is wiped, since it may
+//! have been a password.
 
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
@@ -21,13 +21,13 @@ use super::plaintext::Plaintext;
 use super::secure::Secure;
 use crate::wiping;
 
-/// Octets read at once, and written at once: a TLS record's worth.
+/// Octets that are read or written at once: as many as a TLS record holds.
 const CHUNK: usize = 16 * 1024;
 
-/// Reads and writes in a row that did not wait, after which other tasks get their turn.
+/// Reads and writes without waiting after which other tasks get their turn.
 const TURNS: u8 = 16;
 
-/// How long [`Stream::close`] may take, with a peer that has stopped reading.
+/// How long [`Stream::close`] may take if the peer has stopped reading.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// A buffered connection.
@@ -36,20 +36,21 @@ pub struct Stream {
     peer: SocketAddr,
     tls: Option<Box<Secure>>,
     input: Plaintext,
-    /// Plaintext to be sent.
+    /// Plaintext that is to be sent.
     output: Vec<u8>,
-    /// Octets for the socket, `output` sealed; the first `sent` of them have gone.
+    /// Octets for the socket: `output`, encrypted where TLS is in force.
     wire: Vec<u8>,
+    /// How many octets of `wire` were sent.
     sent: usize,
     closed: bool,
     turns: u8,
 }
 
 impl Stream {
-    /// Wraps an accepted connection; sets TCP_NODELAY.
+    /// A stream over an accepted connection; sets TCP_NODELAY.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's.
     pub fn new(tcp: Async<TcpStream>) -> io::Result<Stream> {
         tcp.get_ref().set_nodelay(true)?;
         Ok(Stream {
@@ -68,12 +69,12 @@ impl Stream {
     /// Connects to `address`.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's.
     pub async fn connect(address: SocketAddr) -> io::Result<Stream> {
         Stream::new(Async::<TcpStream>::connect(address).await?)
     }
 
-    /// The other end.
+    /// The address of the other end.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
@@ -83,18 +84,18 @@ impl Stream {
         self.tls.is_some()
     }
 
-    /// What a client can bind its login to: with TLS 1.3 as the server.
+    /// The data to which a client can bind its login, for a server's connection with TLS 1.3.
     pub fn bindings(&self) -> Option<&ChannelBindings> {
         self.tls.as_ref().and_then(|tls| tls.bindings())
     }
 
-    /// The version of TLS and the certificate of the server that this client is connected to.
+    /// The version of TLS and the certificates of the server that this client is connected to.
     pub fn server_shown(&self) -> Option<(&'static str, Vec<Certificate>)> {
         self.tls.as_ref().and_then(|tls| tls.server_shown())
     }
 
-    /// Becomes TLS as the server. Octets that came before the handshake are thrown away, never
-    /// taken for commands (RFC 3207 section 4.2).
+    /// Changes to TLS as the server. Octets that came before the handshake are dropped, and never taken for commands
+    /// (RFC 3207 section 4.2).
     ///
     /// # Errors
     /// A failed handshake ends the connection.
@@ -102,11 +103,11 @@ impl Stream {
         self.handshake(Secure::server(config)?).await
     }
 
-    /// Becomes TLS as the client, verifying that the server is `host`. Octets that came before the
-    /// handshake are thrown away.
+    /// Changes to TLS as the client and verifies that the server is `host`. Octets that came before the handshake are
+    /// dropped.
     ///
     /// # Errors
-    /// Why there is no TLS [`handshake::Failure`](super::handshake::Failure) tells.
+    /// [`handshake::Failure`](super::handshake::Failure) tells why there is no TLS.
     pub async fn connect_tls(&mut self, config: Arc<ClientConfig>, host: &str) -> io::Result<()> {
         self.handshake(Secure::client(config, host)?).await
     }
@@ -130,38 +131,38 @@ impl Stream {
         }
     }
 
-    /// Octets that have arrived and were not consumed; waits for some when there are none. Empty
-    /// only when the other end has closed. Dropping the future loses nothing.
+    /// The octets that have arrived and were not consumed; waits if there are none. Empty only if the other end has
+    /// closed. Nothing is lost if the future is dropped.
     ///
     /// # Errors
-    /// What the connection says.
+    /// The connection's.
     pub async fn fill(&mut self) -> io::Result<&[u8]> {
         while self.buffered().is_empty() && self.more().await? {}
         Ok(self.buffered())
     }
 
-    /// Octets that have arrived and were not consumed, without waiting.
+    /// The octets that have arrived and were not consumed, without waiting.
     pub fn buffered(&self) -> &[u8] {
         self.input.waiting()
     }
 
-    /// Takes the first `n` of [`Stream::buffered`], and wipes them.
+    /// Consumes the first `n` octets of [`Stream::buffered`], and wipes them.
     pub fn consume(&mut self, n: usize) {
         self.input.take(n);
     }
 
-    /// Keeps the first `first` and the last `last` of [`Stream::buffered`] and forgets those between.
+    /// Keeps the first `first` and the last `last` octets of [`Stream::buffered`] and drops those between.
     pub(super) fn forget_between(&mut self, first: usize, last: usize) {
         self.input.forget_between(first, last);
     }
 
-    /// Waits until the other end sent something, which may be too little of a TLS record to add to
-    /// [`Stream::buffered`]; false when it has closed. Dropping the future loses nothing.
+    /// Waits until the other end has sent something, which may be too little of a TLS record to add to
+    /// [`Stream::buffered`]. False if it has closed. Nothing is lost if the future is dropped.
     pub(super) async fn more(&mut self) -> io::Result<bool> {
         poll_fn(|cx| self.poll_more(cx)).await
     }
 
-    /// Not an `async fn`: its buffer must not become part of the future.
+    /// Not an `async fn`, so that its buffer does not become part of the future.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut chunk = [0; CHUNK];
         loop {
@@ -181,8 +182,9 @@ impl Stream {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.turns = 0;
-                    // Many clients leave Nagle's algorithm on: the end of what they say waits for the acknowledgement of its
-                    // beginning, which the system would delay by 40 ms. Where it cannot be hastened, it comes late.
+                    // Many clients leave Nagle's algorithm on. The end of a message then waits for the
+                    // acknowledgement of its beginning, which the system would delay by 40 ms. If this call fails,
+                    // the end just comes late.
                     let _ = rustix::net::sockopt::set_tcp_quickack(&self.tcp, true);
                     ready!(self.tcp.poll_readable(cx))?;
                 }
@@ -200,23 +202,23 @@ impl Stream {
         let result = tls.receive(octets, &mut self.input, &mut self.wire);
         self.closed |= tls.is_closed();
         if result.is_err() {
-            // The alert is worth one try; the connection is over whether or not it leaves.
+            // The alert is worth one try; the connection is over in any case.
             let alert = self.wire.get(self.sent..).unwrap_or_default();
             self.sent += self.tcp.get_ref().write(alert).unwrap_or_default();
         }
         result
     }
 
-    /// Puts octets into the output buffer; they leave with [`Stream::flush`]. For short replies.
+    /// Adds octets to the output buffer; [`Stream::flush`] sends them. For short replies.
     pub fn queue(&mut self, octets: &[u8]) {
         wiping::append(&mut self.output, octets);
     }
 
-    /// Like [`Stream::queue`], but sends what waits whenever that is 16 KiB, so that a long reply
-    /// needs no long buffer.
+    /// Adds octets like [`Stream::queue`], but sends the buffer whenever it holds 16 KiB, so that a long reply needs
+    /// no long buffer.
     ///
     /// # Errors
-    /// What the connection says.
+    /// The connection's.
     pub async fn write(&mut self, mut octets: &[u8]) -> io::Result<()> {
         while self.output.len() + octets.len() >= CHUNK {
             let (now, later) = octets.split_at(CHUNK.saturating_sub(self.output.len()));
@@ -228,10 +230,10 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends what waits in the output buffer. Dropping the future loses nothing.
+    /// Sends the output buffer. Nothing is lost if the future is dropped.
     ///
     /// # Errors
-    /// What the connection says.
+    /// The connection's.
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
@@ -271,8 +273,8 @@ impl Stream {
         }
     }
 
-    /// A peer that is always ready must not keep the only thread to itself: now and then this pends
-    /// once, and is woken at once.
+    /// Returns pending now and then, and wakes the task at once, so that a peer that is always ready does not keep
+    /// the thread busy.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.turns < TURNS {
             self.turns += 1;
@@ -283,17 +285,17 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Flushes and closes, with a TLS close_notify. Waits a moment for the other end to close too:
-    /// closing with input unread would reset the connection, and the last reply be lost with it.
+    /// Flushes and closes, with a TLS close_notify. Waits a moment until the other end closes too: to close with
+    /// unread input would reset the connection, and the last reply could be lost.
     pub async fn close(&mut self) {
         let _ = super::deadline(CLOSING, async {
             self.flush().await?;
-            // Where TLS has failed there is nothing to notify with.
+            // After a failure of TLS there is no close_notify.
             if let Some(Ok(())) = self.tls.as_mut().map(|tls| tls.close(&mut self.wire)) {
                 self.flush().await?;
             }
             self.tcp.get_ref().shutdown(Shutdown::Write)?;
-            // What still comes is of no interest, encrypted or not.
+            // Further input is ignored, encrypted or not.
             self.tls = None;
             self.closed = false;
             while self.more().await? {
@@ -305,8 +307,8 @@ impl Stream {
     }
 }
 
-/// Wipes what was sent, where it may have been a password: a full piece is out of a message, and to wipe all mail that is read
-/// would take a tenth of the speed.
+/// Wipes octets that were sent if they may have been a password. A full piece is part of a message, and wiping all
+/// mail that is read would take a tenth of the speed.
 fn wipe_line(sent: &mut Vec<u8>) {
     if sent.len() < CHUNK {
         sent.as_mut_slice().zeroize();
@@ -329,7 +331,7 @@ pub(crate) mod tests {
         (client.unwrap(), Stream::new(server.unwrap().0).unwrap())
     }
 
-    /// The same, with TLS where it is wanted.
+    /// Both ends of a connection over loopback, with TLS if `tls`.
     pub(crate) async fn pair_over(tls: bool) -> (Stream, Stream) {
         let (mut client, mut server) = pair().await;
         if tls {
@@ -340,7 +342,7 @@ pub(crate) mod tests {
         (client, server)
     }
 
-    /// All that comes until the other end closes.
+    /// Everything that comes until the other end closes.
     pub(crate) async fn rest(stream: &mut Stream) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
@@ -416,11 +418,11 @@ pub(crate) mod tests {
         });
     }
 
-    /// Catches: a password that stays in the buffers of the connection after its line was read, in the clear or over
-    /// TLS, where the line came in pieces and the next one has begun.
+    /// Catches: a password that stays in the buffers of a connection, plain or TLS, after its line was read, where
+    /// the line came in pieces and the next one has begun.
     #[test]
     fn a_line_that_was_read_is_nowhere_in_the_buffers() {
-        // A word of its own: other tests run beside this one.
+        // A word that no other test uses, since tests run in parallel.
         const PASSWORD: &[u8] = b"plover-417";
         for tls in [false, true] {
             async_io::block_on(async {
@@ -458,7 +460,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Whether `secret` is in the 64 KiB of the stack that were given back last. It uses little of the stack itself.
+    /// Whether `secret` is in the 64 KiB of the stack that were freed last. It uses little of the stack itself.
     #[inline(never)]
     fn stack_held(secret: &[u8]) -> bool {
         use std::os::unix::fs::FileExt;
@@ -468,7 +470,7 @@ pub(crate) mod tests {
         memchr::memmem::find(&below, secret).is_some()
     }
 
-    /// Catches: a password that stays on the stack, where the octets of the socket are read first.
+    /// Catches: a password that stays on the stack, into which the socket is read first.
     #[test]
     fn a_line_that_was_read_is_not_on_the_stack() {
         #[inline(never)]
@@ -490,11 +492,11 @@ pub(crate) mod tests {
         });
     }
 
-    /// Catches: a password for a server elsewhere that stays in the buffers of the connection when it was sent, or where
-    /// they grew.
+    /// Catches: a password for a server elsewhere that stays in the buffers of the connection after it was sent, or
+    /// where they grew.
     #[test]
     fn what_was_sent_is_nowhere_in_the_buffers() {
-        // Far enough from both ends: the allocator writes into what was given back, too.
+        // The secret is far from both ends: the allocator writes into freed memory, too.
         let line = [&[b'-'; 500][..], b"plover-420", &[b'-'; 500]].concat();
         for tls in [false, true] {
             async_io::block_on(async {
@@ -519,8 +521,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// Catches: a peer that is always ready and keeps the only thread to itself, and a turn for others after which
-    /// nobody goes on.
+    /// Catches: a peer that is always ready and keeps the thread busy, and a turn for other tasks after which the
+    /// task is not woken.
     #[test]
     fn a_peer_that_is_always_ready_leaves_others_their_turn() {
         async_io::block_on(async {

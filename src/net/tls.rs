@@ -1,7 +1,7 @@
-//! TLS for the services: the server's certificate, from files or of its own making.
+//! TLS for the services: the server's certificate, from files or made here.
 //!
-//! TLS 1.2 and 1.3 only. Sessions resume by stateless tickets, so that a phone that comes back costs
-//! no public-key operation and no memory.
+//! TLS 1.2 and 1.3 only. Sessions resume with stateless tickets, so a phone that comes back costs no public-key
+//! operation and no memory.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -21,7 +21,7 @@ use super::binding::Bindings;
 use super::{local_ca, trust};
 use crate::flash::Flash;
 
-/// Octets of a PEM file that are read: the bundle of all public CAs has a quarter of it.
+/// Octets of a PEM file that are read, at most: the bundle of all public CAs has a quarter of that.
 pub(super) const MAX_PEM: u64 = 1024 * 1024;
 
 /// Why there is no TLS.
@@ -32,7 +32,7 @@ pub enum TlsError {
     File {
         /// The file.
         path: String,
-        /// What is wrong and what would be right.
+        /// What is wrong, and what would be right.
         problem: String,
     },
 }
@@ -43,15 +43,15 @@ impl TlsError {
     }
 }
 
-/// The certificate of the local CA, in PEM: what the devices at home import once. `None` where none was made yet.
+/// The certificate of the local CA in PEM, which the devices at home import once. `None` if none was made yet.
 pub fn local_ca(flash: &dyn Flash) -> Option<String> {
     String::from_utf8(local_ca::certificate(flash).ok().flatten()?).ok()
 }
 
-/// A server with the certificate (a chain) and the key of these PEM files.
+/// A server configuration with the certificate (a chain) and the key of these PEM files.
 ///
 /// # Errors
-/// A file that cannot be read or does not fit.
+/// A file that cannot be read, or whose content does not fit.
 pub fn from_files(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, TlsError> {
     let (chain, private_key) = identity_in(certificate, key)?;
     serve(chain, private_key).map_err(|error| match error {
@@ -62,13 +62,13 @@ pub fn from_files(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, Tls
     })
 }
 
-/// A certificate with those that vouch for it, and its key.
+/// A chain of certificates, the own one first, and its key.
 pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// That of these files.
+/// The certificate and key in these PEM files.
 ///
 /// # Errors
-/// A file that cannot be read or is no such thing.
+/// A file that cannot be read, or holds something else.
 pub fn identity_in(certificate: &str, key: &str) -> Result<Identity, TlsError> {
     let (certificate_pem, key_pem) = (read_pem(certificate)?, read_pem(key)?);
     let chain = chain(&certificate_pem).map_err(|problem| TlsError::file(certificate, problem))?;
@@ -76,17 +76,17 @@ pub fn identity_in(certificate: &str, key: &str) -> Result<Identity, TlsError> {
     Ok((chain, private_key))
 }
 
-/// The same of our own making, as it is in the data folder; `None` where it is not.
+/// The certificate and key that were made here, as they are in the data folder; `None` if they are missing.
 pub fn own_identity(flash: &dyn Flash) -> Option<Identity> {
     super::local_ca::stored(flash)
 }
 
-/// A server with a certificate of our own for `names` (host names and addresses), from `tls/` in the data folder, where a
-/// local CA (`ca.pem`) and a certificate signed by it are made at the first start, and a new certificate whenever the one
-/// there does not fit any more or ends within a month.
+/// A server configuration with a certificate made here for `names` (host names and addresses). It is kept in `tls/`
+/// in the data folder. A local CA (`ca.pem`) and a certificate signed by it are made at the first start, and a new
+/// certificate whenever the present one does not fit or ends within a month.
 ///
 /// # Errors
-/// A file that cannot be read or does not fit.
+/// A file that cannot be read, or whose content does not fit.
 pub async fn from_local_ca(
     names: &BTreeSet<String>,
     flash: &dyn Flash,
@@ -95,8 +95,8 @@ pub async fn from_local_ca(
     serve(chain, key).map_err(|error| TlsError::file(local_ca::CERTIFICATE, error))
 }
 
-/// Trust in the built-in roots and in the PEM file `ca` (empty: none). A certificate in the file that
-/// is the server's own pins exactly that certificate.
+/// A client configuration that trusts the built-in roots and the PEM file `ca` (empty: none). A certificate in the
+/// file that is the server's own pins exactly that certificate.
 ///
 /// # Errors
 /// A file that cannot be read or holds no certificate.
@@ -110,7 +110,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 
 pub(super) fn read_pem(path: &str) -> Result<Vec<u8>, TlsError> {
     let read = || {
-        // Whatever it is, to open it must not make everyone wait.
+        // Opening the file must not block, whatever it is.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let file = File::options().read(true).custom_flags(flags).open(path)?;
         if !file.metadata()?.is_file() {
@@ -125,7 +125,7 @@ pub(super) fn read_pem(path: &str) -> Result<Vec<u8>, TlsError> {
     read().map_err(|error| TlsError::file(path, error))
 }
 
-/// The certificates of a PEM text, one at the least.
+/// The certificates in a PEM text, at least one.
 pub(crate) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
         Ok(chain) if chain.is_empty() => Err("it holds no certificate; it should be PEM, with \
@@ -136,7 +136,7 @@ pub(crate) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
     }
 }
 
-/// The private key of a PEM text.
+/// The private key in a PEM text.
 pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         PemError::NoItemsFound => "it holds no private key; it should be PEM, not encrypted, with \

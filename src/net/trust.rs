@@ -1,8 +1,8 @@
-//! The trust that clients put in other servers.
+//! The trust of clients in other servers.
 //!
-//! Everything is verified always. Besides chains to the built-in roots and to the certificates of a
-//! file, a certificate in that file is trusted when the server presents exactly it, whatever it says
-//! of itself: the operator has vouched for it, and the handshake proves that the server has its key.
+//! Every server is verified. Chains to the built-in roots and to the certificates in a file are trusted. Besides, a
+//! certificate in that file is trusted if the server presents exactly it, whatever it says of itself: the operator
+//! has vouched for it, and the handshake proves that the server has its key.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
@@ -20,9 +20,8 @@ use super::certificate::Certificate;
 use super::handshake::{Distrust, Failure};
 use super::tls::{self, TlsError, provider};
 
-/// Trust in the built-in roots and in the PEM file `ca` (empty: none). A certificate in the file that
-/// is the server's own pins exactly that certificate: its name, its expiry and who signed it do not
-/// count then.
+/// A client configuration that trusts the built-in roots and the PEM file `ca` (empty: none). A certificate in the
+/// file that is the server's own pins exactly that certificate: its name, expiry and issuer do not count then.
 ///
 /// # Errors
 /// A file that cannot be read or holds no certificate.
@@ -41,8 +40,8 @@ thread_local! {
     static IN_USE: RefCell<Vec<(Named, Weak<ClientConfig>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Connections that trust the same certificates share what says so, as long as there are any: the built-in roots alone have
-/// 12 KB.
+/// The configuration for these certificates, shared by all connections that trust the same ones for as long as there
+/// are any: the built-in roots alone take 12 KB.
 fn shared(named: Named) -> Result<Arc<ClientConfig>, Error> {
     IN_USE.with_borrow_mut(|in_use| {
         in_use.retain(|(_, config)| config.strong_count() > 0);
@@ -58,7 +57,7 @@ fn shared(named: Named) -> Result<Arc<ClientConfig>, Error> {
 
 pub(super) fn config(named: Named) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    // What cannot be read as an issuer can still be pinned.
+    // A certificate that cannot be read as an issuer can still be pinned.
     roots.add_parsable_certificates(named.iter().cloned());
     let provider = provider();
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
@@ -69,14 +68,14 @@ pub(super) fn config(named: Named) -> Result<Arc<ClientConfig>, Error> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Trust { verifier, pinned: named, provider }))
         .with_no_client_auth();
-    // A poll every ten minutes can afford a whole handshake, and none of them skips verification.
+    // A poll every ten minutes can afford a full handshake, and each one verifies the server.
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
 }
 
-/// From when until when a certificate is valid by its own account, in seconds since 1970; `None` where it cannot be read.
+/// The beginning and end of a certificate's validity in seconds since 1970; `None` if they cannot be read.
 ///
-/// Asked of the verifier, which looks at the time before it looks at anything else: so no other parser reads certificates.
+/// The verifier tells them, since it checks the time before anything else. So no other parser reads certificates.
 pub(super) fn period(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().ok()?;
@@ -88,7 +87,7 @@ pub(super) fn period(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
             _ => None,
         }
     };
-    // No certificate lasts as long: the year in it has four digits.
+    // No certificate is valid for so long: its year has four digits.
     let Some(CertificateError::ExpiredContext { not_after, .. }) = refused_at(1 << 48) else { return None };
     let from = match refused_at(0) {
         Some(CertificateError::NotValidYetContext { not_before, .. }) => not_before.as_secs(),
@@ -97,7 +96,7 @@ pub(super) fn period(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
     Some((from, not_after.as_secs()))
 }
 
-/// The verifier's refusal, with the certificate that it is about.
+/// The verifier's refusal, with the certificate that it concerns.
 fn untrusted(certificate: &CertificateDer<'_>, why: &CertificateError) -> Error {
     let certificate = Box::new(Certificate::of(certificate));
     let failure = Failure::Untrusted(Distrust::of(why, &certificate), certificate);
@@ -208,7 +207,7 @@ mod tests {
         Arc::new(config)
     }
 
-    /// What a client whose file is `named` says to a server that is to be `localhost`.
+    /// The result of a client that trusts `named` at a server that should be `localhost`.
     async fn connect(presented: &Identity, named: &[&Identity]) -> Result<(), Failure> {
         let client_config = shared(named.iter().map(|named| named.certificate.clone()).collect()).unwrap();
         let (mut client, mut server_side) = pair().await;
@@ -232,7 +231,8 @@ mod tests {
         result.map_err(Failure::from)
     }
 
-    /// Catches: trust in certificates of another source's file, and what is kept when nobody uses it any more.
+    /// Catches: trust in certificates of another source's file, and a configuration that is kept when no connection
+    /// uses it.
     #[test]
     fn only_those_who_trust_the_same_share_it() {
         let [one, other] = ["one", "other"].map(|name| self_signed(&ca_parameters(name)).certificate);
@@ -276,7 +276,8 @@ mod tests {
         });
     }
 
-    /// One `openssl req -x509` makes a certificate that signs itself and says that it is a CA.
+    /// Catches: a self-signed certificate in the file that is refused since it says that it is a CA, as `openssl req
+    /// -x509` makes it.
     #[test]
     fn a_certificate_in_the_file_is_pinned_whatever_it_says() {
         async_io::block_on(async {
@@ -287,7 +288,8 @@ mod tests {
             let expired = self_signed(&expired);
             for presented in [&home_made, &misnamed, &expired] {
                 assert_eq!(connect(presented, &[presented]).await, Ok(()));
-                // The middle one is for another name, the last one has ended: that a file may vouch for them is told by both.
+                // Without the file each is refused as untrusted, also the second one, which is for another name, and
+                // the third one, which has ended.
                 distrust(connect(presented, &[]).await.unwrap_err());
             }
             assert_eq!(distrust(connect(&home_made, &[]).await.unwrap_err()), Distrust::Issuer);
@@ -307,7 +309,7 @@ mod tests {
         });
     }
 
-    /// Catches: a period that is not the one that stands in the certificate, whoever signed it and whatever for.
+    /// Catches: a period other than the one in the certificate, whoever signed it and for whatever purpose.
     #[test]
     fn a_certificate_tells_its_period() {
         let ca = self_signed(&ca_parameters("the CA"));

@@ -1,51 +1,51 @@
-//! One answer of HTTP/1.1 (RFC 9112), as it comes: no I/O.
+//! One response of HTTP/1.1 (RFC 9112) while it comes: no I/O.
 
 use zeroize::Zeroizing;
 
 use super::Error;
 
-/// Octets of an answer, all in all: tokens have some thousand.
+/// Octets of a response, at most: tokens have a few thousand.
 const MAX: usize = 64 * 1024;
-/// Of its head.
+/// Octets of a response's head, at most.
 const HEAD_MAX: usize = 16 * 1024;
-/// Of the line before a chunk.
+/// Octets of the line before a chunk, at most.
 const CHUNK_LINE_MAX: usize = 1024;
-/// Header fields.
+/// Header fields of a response, at most.
 const FIELDS_MAX: usize = 96;
 
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Head,
-    /// So many octets are left of the content.
+    /// In the content, of which so many octets are missing.
     Content(usize),
-    /// A chunk is next.
+    /// Before a chunk.
     Chunks,
-    /// The content ends with the connection.
+    /// In content that ends with the connection.
     ToTheEnd,
     Over,
 }
 
-/// An answer of which all, or some, has come. Its content is wiped.
+/// A response that has come whole or in part. Its content is wiped.
 pub struct Answer {
     part: Part,
     came: usize,
-    /// Not understood yet.
+    /// Octets that were not parsed yet.
     pending: Zeroizing<Vec<u8>>,
     status: u16,
     content: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
-    /// Nothing has come yet.
+    /// A response of which nothing has come.
     pub fn new() -> Answer {
         let room = || Zeroizing::new(Vec::with_capacity(MAX));
         Answer { part: Part::Head, came: 0, pending: room(), status: 0, content: room() }
     }
 
-    /// Takes octets; true when the answer is whole.
+    /// Takes octets; true when the response is complete.
     ///
     /// # Errors
-    /// What comes is no answer, or too much of one.
+    /// What comes is not a response, or it is too long.
     pub fn take(&mut self, octets: &[u8]) -> Result<bool, Error> {
         self.came = self.came.saturating_add(octets.len());
         if self.came > MAX {
@@ -74,10 +74,10 @@ impl Answer {
         }
     }
 
-    /// The connection has ended: status and content.
+    /// Takes the end of the connection. Returns status and content.
     ///
     /// # Errors
-    /// The answer is not whole.
+    /// The response is not complete.
     pub fn end(self) -> Result<(u16, Zeroizing<Vec<u8>>), Error> {
         match self.part {
             Part::Over | Part::ToTheEnd => Ok((self.status, self.content)),
@@ -89,7 +89,7 @@ impl Answer {
         self.content.extend(self.pending.drain(..n));
     }
 
-    /// False while the head is not whole.
+    /// Parses the head. False while it is not complete.
     fn head(&mut self) -> Result<bool, Error> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut head = httparse::Response::new(&mut fields);
@@ -101,7 +101,7 @@ impl Answer {
         };
         self.status = head.code.unwrap_or_default();
         self.part = match self.status {
-            // RFC 9110 section 15.2: another one follows.
+            // Another response follows (RFC 9110 section 15.2).
             100..=199 => Part::Head,
             204 | 304 => Part::Over,
             _ => content(head.headers)?,
@@ -110,7 +110,7 @@ impl Answer {
         Ok(true)
     }
 
-    /// RFC 9112 section 7.1. False while a chunk is not whole.
+    /// Parses a chunk (RFC 9112 section 7.1). False while it is not complete.
     fn chunk(&mut self) -> Result<bool, Error> {
         let (begin, size) = match httparse::parse_chunk_size(&self.pending) {
             Ok(httparse::Status::Complete((begin, size))) => {
@@ -120,7 +120,7 @@ impl Answer {
             _ => return Err(Error::Nonsense("its chunks are none")),
         };
         if size == 0 {
-            // What may follow are fields, which say nothing that matters.
+            // Trailer fields may follow, which do not matter.
             self.part = Part::Over;
             return Ok(true);
         }
@@ -167,7 +167,7 @@ fn content(fields: &[httparse::Header<'_>]) -> Result<Part, Error> {
 mod tests {
     use super::*;
 
-    /// Status and content of what comes in pieces of `n` octets, and then ends.
+    /// Status and content of a response that comes in pieces of `n` octets and then ends.
     fn read(octets: &[u8], n: usize) -> Result<(u16, String), String> {
         let mut answer = Answer::new();
         for piece in octets.chunks(n) {
@@ -179,8 +179,8 @@ mod tests {
         Ok((status, String::from_utf8(content.to_vec()).unwrap()))
     }
 
-    /// Catches: a way to delimit the content that is not known, an octet lost where a piece ends, and what follows an answer
-    /// that is taken for a part of it.
+    /// Catches: a way to delimit the content that is not known, an octet that is lost between two pieces, and octets
+    /// after the response that count as a part of it.
     #[test]
     fn answers_are_whole_however_they_come() {
         for (octets, status, content) in [
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    /// Catches: half an answer that is taken for one, and a server that says more than there is memory for.
+    /// Catches: half a response that counts as a whole one, and a server that sends more than memory can hold.
     #[test]
     fn what_is_no_answer_says_why() {
         let ok = "HTTP/1.1 200 OK\r\n";

@@ -11,13 +11,14 @@ use crate::clock::Time;
 use crate::config::{Endpoint, Security};
 use crate::outgoing::{self, Route};
 
-/// For the name, for the connection, for TLS, and for the whole exchange.
+/// The time for the name, for the connection, for TLS, and for the whole exchange.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Posts `form` to `url`: the status of the answer and its content. `ca` is a PEM file of extra trust.
+/// Posts `form` to `url`. Returns the status of the response and its content. `ca` is a PEM file with further trusted
+/// certificates.
 ///
 /// # Errors
-/// Nobody there, nobody to be trusted, no answer that makes sense.
+/// No connection, a server that is not trusted, or an invalid response.
 pub async fn post(url: &str, form: &Form, ca: &str, time: &Time) -> Result<(u16, Zeroizing<Vec<u8>>), Error> {
     let endpoint = Endpoint::parse(url).ok_or(Error::Settings("the address of the token server is none"))?;
     if !endpoint.tls && !endpoint.is_loopback() {

@@ -1,5 +1,6 @@
-//! The authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636), for who has a browser somewhere else: it is sent
-//! back to an address of its own machine (RFC 8252 section 7.3), where nobody answers, and that address is pasted here.
+//! The authorization code flow (RFC 6749 section 4.1) with PKCE (RFC 7636), for users whose browser runs on another
+//! machine. The provider sends the browser to an address of its own machine (RFC 8252 section 7.3), where nothing
+//! answers, and the user pastes that address here.
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use super::form::{self, Form};
 use crate::config::OAuth2;
 use crate::credential::random;
 
-/// A permission that is waited for.
+/// A request for a permission that waits for the user.
 pub struct Code {
     address: String,
     redirect: String,
@@ -27,10 +28,10 @@ impl fmt::Debug for Code {
 }
 
 impl Code {
-    /// Begins one for `client`; `login` is the user whom the page is to ask.
+    /// Begins a request for `client`; `login` is the user name that the page is to suggest.
     ///
     /// # Errors
-    /// The client has no such page.
+    /// The client has no authorization page.
     pub(super) fn begin(client: &OAuth2, scope: &str, login: &str) -> Result<Code, Error> {
         let page = client.authorization_endpoint();
         if page.is_empty() {
@@ -39,7 +40,7 @@ impl Code {
         let verifier = Zeroizing::new(BASE64URL_NOPAD.encode(&random::<32>()));
         let challenge = BASE64URL_NOPAD.encode(digest(&SHA256, verifier.as_bytes()).as_ref());
         let state = BASE64URL_NOPAD.encode(&random::<16>());
-        // Any port is as good (RFC 8252 section 7.3): one that nobody can know before, in the range of those for the moment.
+        // Any port is allowed (RFC 8252 section 7.3): a random one in the range of ephemeral ports.
         let port = 49_152 + u16::from_le_bytes(random()) % 16_000;
         let redirect = format!("http://127.0.0.1:{port}");
         let mut query = Form::new()
@@ -52,15 +53,15 @@ impl Code {
             .with("code_challenge_method", "S256")
             .with("login_hint", login);
         if client.provider == "google" {
-            // A refresh token, also where a permission was given before.
+            // Asks for a refresh token even if a permission was given before.
             query = query.with("access_type", "offline").with("prompt", "consent");
         }
-        // RFC 6749 section 3.1: it may have a query already.
+        // The address may have a query already (RFC 6749 section 3.1).
         let separator = if page.contains('?') { '&' } else { '?' };
         Ok(Code { address: format!("{page}{separator}{}", query.text()), redirect, state, verifier })
     }
 
-    /// The address that is to be opened in a browser.
+    /// The address to open in a browser.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -68,14 +69,14 @@ impl Code {
     /// The code in the address at which the browser ended.
     ///
     /// # Errors
-    /// It is another address, or says that there is none.
+    /// The address belongs to another request, or tells that there is no code.
     pub(super) fn code(&self, pasted: &str) -> Result<Zeroizing<String>, Error> {
         let pasted = pasted.trim();
         let (_, query) = pasted.split_once('?').ok_or(Error::Pasted(
             "paste the whole address at which the browser ended: it begins with http://127.0.0.1",
         ))?;
         let query = query.split('#').next().unwrap_or_default();
-        // RFC 6749 section 10.12: it answers this question and no other.
+        // The state must be that of this request (RFC 6749 section 10.12).
         if form::field(query, "state").is_none_or(|state| **state != *self.state) {
             return Err(Error::Pasted(
                 "this address answers another question: open the address above, and paste where that ends",

@@ -1,4 +1,5 @@
-//! The device flow (RFC 8628): a short code that is typed into the provider's page anywhere. A state machine without I/O.
+//! The device flow (RFC 8628): the user types a short code into the provider's page on any device. A state machine
+//! without I/O.
 
 use std::time::Duration;
 
@@ -7,46 +8,46 @@ use super::form::Form;
 use super::response::{self, DeviceCodes, Granted, Refusal};
 use crate::config::OAuth2;
 
-/// What `slow_down` adds (section 3.5).
+/// How much longer `slow_down` makes the pause (section 3.5).
 const SLOWER: Duration = Duration::from_secs(5);
-/// The longest pause, however often a server asks for more.
+/// The longest pause, however often the server asks for a longer one.
 const SLOWEST: Duration = Duration::from_secs(300);
 
-/// A permission that is waited for.
+/// A request for a permission that waits for the user.
 pub struct Device {
     codes: DeviceCodes,
 }
 
 impl Device {
-    /// The request that begins it (section 3.1).
+    /// The request that begins the flow (section 3.1).
     pub(super) fn begin(client: &OAuth2, scope: &str) -> Form {
         Form::new().with("client_id", &client.client_id).with("scope", scope)
     }
 
-    /// Takes the answer to it.
+    /// Takes the response to the first request.
     ///
     /// # Errors
-    /// Why there is no code.
+    /// There is no code.
     pub(super) fn new(status: u16, content: &[u8]) -> Result<Device, Error> {
         response::device_codes(status, content).map(|codes| Device { codes })
     }
 
-    /// The code that is to be typed.
+    /// The code that the user is to type.
     pub fn user_code(&self) -> &str {
         &self.codes.user_code
     }
 
-    /// The address where.
+    /// The address where the user is to type the code.
     pub fn uri(&self) -> &str {
         &self.codes.uri
     }
 
-    /// The address for a QR code: with the code in it, where the provider has that.
+    /// The address for a QR code: with the code in it, if the provider gives such an address.
     pub fn complete_uri(&self) -> &str {
         self.codes.complete.as_deref().unwrap_or(&self.codes.uri)
     }
 
-    /// How long the code is good, from the beginning.
+    /// How long the code is valid, from the beginning.
     pub fn lasts(&self) -> Duration {
         self.codes.lasts
     }
@@ -65,7 +66,7 @@ impl Device {
             .with("client_secret", client.client_secret.reveal())
     }
 
-    /// Takes the answer (section 3.5); `None`: nobody has said yes or no yet.
+    /// Takes the response (section 3.5); `None` if the user has not decided yet.
     ///
     /// # Errors
     /// There will be no tokens.
@@ -79,11 +80,11 @@ impl Device {
                     Ok(None)
                 }
                 "expired_token" | "code_expired" => Err(Error::Late),
-                // What Microsoft calls it.
+                // Microsoft uses the second word.
                 "access_denied" | "authorization_declined" => Err(Error::Denied),
                 _ => Err(Refusal::Word(word, words).into()),
             },
-            // The server has trouble, which the user need not hear of.
+            // An error at the server that passes, and of which the user need not know.
             Err(Refusal::Other(Error::Status(500..))) => {
                 self.slow_down();
                 Ok(None)
@@ -92,7 +93,7 @@ impl Device {
         }
     }
 
-    /// The same where there was no answer.
+    /// Makes the pause longer, as after `slow_down`: there was no response.
     pub(super) fn slow_down(&mut self) {
         self.codes.interval = (self.codes.interval + SLOWER).min(SLOWEST);
     }

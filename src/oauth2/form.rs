@@ -4,19 +4,19 @@ use std::fmt::Write;
 
 use zeroize::Zeroizing;
 
-/// Room for all that a request has: growing would leave pieces of a secret behind.
+/// Octets that are reserved, enough for a whole request: a string that grows would leave pieces of a secret behind.
 const ROOM: usize = 48 * 1024;
 
-/// Names and values for a request's content. They may be secrets.
+/// Names and values for the content of a request. They may be secrets.
 pub struct Form(Zeroizing<String>);
 
 impl Form {
-    /// Without a field.
+    /// A form without fields.
     pub fn new() -> Form {
         Form(Zeroizing::new(String::with_capacity(ROOM)))
     }
 
-    /// With one more field; one without a value is left out.
+    /// Adds a field, unless its value is empty.
     pub fn with(mut self, name: &str, value: &str) -> Form {
         if !value.is_empty() {
             if !self.0.is_empty() {
@@ -29,13 +29,13 @@ impl Form {
         self
     }
 
-    /// As it travels.
+    /// The encoded form.
     pub fn text(&self) -> &str {
         &self.0
     }
 }
 
-/// All but letters, digits and what RFC 3986 section 2.3 leaves alone becomes `%HH`.
+/// Appends `text`, with all octets but letters, digits and the marks of RFC 3986 section 2.3 as `%HH`.
 fn escape(text: &str, out: &mut String) {
     for octet in text.bytes() {
         match octet {
@@ -48,7 +48,7 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
-/// The value of the first field of this name in a query, decoded.
+/// The decoded value of the first field with this name in a query.
 pub fn field(query: &str, name: &str) -> Option<Zeroizing<String>> {
     let mut fields = query.split('&').map(|field| field.split_once('=').unwrap_or((field, "")));
     fields.find(|(found, _)| **decoded(found) == *name).map(|(_, value)| decoded(value))

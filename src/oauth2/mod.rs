@@ -1,13 +1,16 @@
-//! Permissions to log in elsewhere without a password: a client of OAuth 2.0 (RFC 6749).
+//! Permissions to log in elsewhere without a password: an OAuth 2.0 client (RFC 6749).
 //!
-//! [`Tokens`] hands out access tokens, and renews them with the refresh tokens of the settings. A permission is asked for by a
-//! [`Device`] flow (RFC 8628), where the provider has one, or by a [`Code`] flow with PKCE (RFC 7636), whose end a browser cannot
-//! load and a person pastes: both are states without I/O, for the console and for whatever page comes.
+//! [`Tokens`] hands out access tokens, and renews them with the refresh tokens in the settings. A permission is asked
+//! for by a [`Device`] flow (RFC 8628) where the provider has one, or by a [`Code`] flow with PKCE (RFC 7636), at
+//! whose end the user pastes the address that the browser could not load. Both are state machines without I/O, for
+//! the console and for pages.
 //!
-//! - An access token is in memory only. It is renewed a minute before it ends, and once when a server refuses it.
-//! - A provider may replace the refresh token with each renewal, and then takes the old one for stolen. So what it sends is durable
-//!   before anything is done with it; the work is not that of the poll that needs the token, which may be dropped at any moment.
-//! - A permission that the provider takes back is asked for no more until somebody gives a new one.
+//! - An access token is kept in memory only. It is renewed a minute before it ends, and once when a server refuses
+//!   it.
+//! - A provider may replace the refresh token with each renewal, and then treats the old one as stolen. So a new
+//!   refresh token is made durable before anything else is done with it. The renewal runs in a task of its own, since
+//!   the poll that needs the token may be dropped at any moment.
+//! - A permission that the provider has revoked is not used again until the user gives a new one.
 //!
 //! Secrets are wiped, and are in no log and no error.
 
@@ -25,7 +28,7 @@ pub use device::Device;
 pub use error::Error;
 pub use tokens::{Asking, Keeper, Tokens};
 
-/// What the octets of an answer that come in pieces of `n` mean, in words; for the tests of all of them.
+/// The events of a response that comes in pieces of `n` octets, in words; for the tests of all its parsers.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn heard(octets: &[u8], n: usize) -> Vec<String> {
     let mut answer = answer::Answer::new();

@@ -1,4 +1,4 @@
-//! What a server of OAuth 2.0 says about tokens and codes, taken apart: no I/O.
+//! Parses what an OAuth 2.0 server says about tokens and codes: no I/O.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use crate::config::Secret;
 use crate::json::{self, Loose};
 use crate::sasl::client::AccessToken;
 
-/// How long an access token is taken to be good where the server does not say.
+/// How long an access token counts as valid if the server does not say it.
 const USUAL: Duration = Duration::from_secs(3600);
-/// And however long it says.
+/// How long an access token counts as valid at most, whatever the server says.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// Characters of a server's words that are shown.
+/// Characters of a server's words that are shown, at most.
 const SHOWN: usize = 200;
 
-/// Tokens that were given.
+/// Tokens that a server has given.
 pub struct Granted {
-    /// For the mail server.
+    /// The access token, for the mail server.
     pub access: AccessToken,
-    /// How long it is good.
+    /// How long the access token is valid.
     pub lasts: Duration,
-    /// For the next time; `None`: the one before stays good.
+    /// The new refresh token; `None`: the one before stays valid.
     pub refresh: Option<Secret<4096>>,
 }
 
-/// RFC 6749 sections 5.1 and 5.2.
+/// The members of a token response (RFC 6749 sections 5.1 and 5.2).
 #[derive(Deserialize)]
 struct Members {
     access_token: Option<Loose>,
@@ -37,17 +37,17 @@ struct Members {
     error_description: Option<Loose>,
 }
 
-/// Why a server refuses, by its own word for it, or its status.
+/// Why a server refuses: its error code, or another error.
 pub enum Refusal {
-    /// A word of RFC 6749 section 5.2 or RFC 8628 section 3.5, and what the server says besides.
+    /// An error code of RFC 6749 section 5.2 or RFC 8628 section 3.5, and the server's description.
     Word(String, String),
     Other(Error),
 }
 
-/// The tokens of an answer with this status and content.
+/// The tokens in a response with this status and content.
 ///
 /// # Errors
-/// Why there are none.
+/// There are no tokens.
 pub fn tokens(status: u16, content: &[u8]) -> Result<Granted, Refusal> {
     let other = |error| Err(Refusal::Other(error));
     let members: Option<Members> = json::read(content);
@@ -82,7 +82,7 @@ pub fn tokens(status: u16, content: &[u8]) -> Result<Granted, Refusal> {
 }
 
 impl From<Refusal> for Error {
-    /// What it means where a code or a refresh token was sent.
+    /// The error for a refusal of a code or a refresh token.
     fn from(refusal: Refusal) -> Error {
         match refusal {
             Refusal::Other(error) => error,
@@ -97,34 +97,34 @@ impl From<Refusal> for Error {
     }
 }
 
-/// RFC 8628 section 3.2.
+/// The members of a device authorization response (RFC 8628 section 3.2).
 #[derive(Deserialize)]
 struct DeviceMembers {
     device_code: Option<Loose>,
     user_code: Option<Loose>,
     verification_uri: Option<Loose>,
-    /// As Google has it.
+    /// Google's name for `verification_uri`.
     verification_url: Option<Loose>,
     verification_uri_complete: Option<Loose>,
     expires_in: Option<Loose>,
     interval: Option<Loose>,
 }
 
-/// What a device authorization endpoint gives.
+/// The answer of a device authorization endpoint.
 pub struct DeviceCodes {
     pub device_code: Loose,
     pub user_code: String,
     pub uri: String,
-    /// The same with the code in it.
+    /// The address with the code in it.
     pub complete: Option<String>,
     pub lasts: Duration,
     pub interval: Duration,
 }
 
-/// The codes of an answer with this status and content.
+/// The codes in a response with this status and content.
 ///
 /// # Errors
-/// Why there are none.
+/// There are no codes.
 pub fn device_codes(status: u16, content: &[u8]) -> Result<DeviceCodes, Error> {
     if status != 200 {
         return Err(match tokens(status, content) {

@@ -1,4 +1,4 @@
-//! Tokens against a server that says what a test wants.
+//! Tokens with a server that answers as the test sets.
 
 mod flows;
 mod renewal;
@@ -23,7 +23,7 @@ use crate::sasl::client::AccessToken;
 use crate::store::Store;
 use server::Server;
 
-/// Puts changes in force, and notes how many; or does not.
+/// Puts changes of the settings in force and counts them, or refuses them.
 pub(crate) struct Kept {
     pub context: Rc<Context>,
     pub times: Cell<usize>,
@@ -48,7 +48,7 @@ impl Keeper for Kept {
     }
 }
 
-/// What a test plays in.
+/// The parts of a test.
 struct Stage {
     context: Rc<Context>,
     tokens: Rc<Tokens>,
@@ -59,7 +59,7 @@ struct Stage {
 const ANN: Holder = Holder::Source { account: 1, source: 1 };
 
 impl Stage {
-    /// The client of a source, as the settings in force have it.
+    /// The client of a source, with the settings in force.
     fn client(&self, source: u64) -> OAuth2 {
         let holder = Holder::Source { account: 1, source };
         self.context.config().held(holder).unwrap().client.clone()
@@ -78,7 +78,7 @@ impl Stage {
         self.tokens.access(&client, "").await
     }
 
-    /// The token, or why there is none.
+    /// The access token, or the error.
     async fn told(&self) -> String {
         match self.access(1).await {
             Ok(token) => token.reveal().to_owned(),
@@ -91,7 +91,7 @@ fn secret<const N: usize>(text: &str) -> Secret<N> {
     Secret::new(text).unwrap()
 }
 
-/// Plays with an account of three sources: two of one login, with the refresh token `r1`, and one with `other`.
+/// Runs a test with an account of three sources: two of one login with the refresh token `r1`, and one with `other`.
 fn play(test: impl AsyncFnOnce(&Stage)) {
     play_in(|_| {}, |context| context, test);
 }

@@ -1,4 +1,4 @@
-//! Access tokens for all who log in elsewhere: each is asked for once, whoever needs it.
+//! Access tokens for all logins elsewhere: each is requested once, however many tasks need it.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -20,31 +20,31 @@ use crate::context::Context;
 use crate::pace;
 use crate::sasl::client::AccessToken;
 
-/// So long before its end a token is renewed.
+/// How long before its end a token is renewed.
 const EARLY: Duration = Duration::from_secs(60);
 
 /// A refresh token.
 type Refresh = Secret<4096>;
 
-/// Keeps the settings.
+/// Stores the settings.
 pub trait Keeper {
-    /// Makes `change` of the settings in force durable, and then puts it in force, so that it takes no earlier settings away and
-    /// ends nothing. The error says in one line what forbids it.
+    /// Makes `change` of the settings in force durable, and then puts it in force. It does not count as a version of
+    /// the settings, and ends no session. The error is one line that tells why it is not possible.
     fn keep<'a>(
         &'a self,
         change: &'a dyn Fn(&mut Config),
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + 'a>>;
 }
 
-/// One permission: whatever refresh token it had and has.
+/// One permission, with all refresh tokens that it had and has.
 struct Grant {
-    /// Held while it is renewed.
+    /// Held while the token is renewed.
     turn: Mutex<()>,
     refresh: RefCell<Refresh>,
-    /// The one that the settings still have, where this one could not be stored so far.
+    /// The refresh token in the settings, if the present one could not be stored so far.
     stored: RefCell<Option<Refresh>>,
     access: RefCell<Option<Access>>,
-    /// The provider's words, where it has ended.
+    /// The provider's words, if the permission has ended.
     ended: RefCell<Option<String>>,
 }
 
@@ -64,7 +64,7 @@ impl Grant {
         }
     }
 
-    /// The access token, where it is good for a while.
+    /// The access token, if it is valid for [`EARLY`] at least.
     fn access(&self, now: Instant) -> Option<AccessToken> {
         let access = self.access.borrow();
         access.as_ref().filter(|access| now + EARLY < access.ends).map(|access| access.token.clone())
@@ -76,7 +76,7 @@ impl Grant {
     }
 }
 
-/// Names a refresh token without holding it.
+/// A hash that names a refresh token without holding it.
 type Name = [u8; 32];
 
 fn name(client: &OAuth2, refresh: &Refresh) -> Name {
@@ -90,7 +90,7 @@ fn name(client: &OAuth2, refresh: &Refresh) -> Name {
     name
 }
 
-/// Somebody needs a token.
+/// A request for an access token.
 struct Job {
     grant: Rc<Grant>,
     client: OAuth2,
@@ -98,28 +98,29 @@ struct Job {
     answer: Sender<Result<AccessToken, Error>>,
 }
 
-/// How a permission is asked for.
+/// The way in which a permission is asked for.
 pub enum Asking {
-    /// With a short code: see [`Tokens::wait`].
+    /// With a short code, see [`Tokens::wait`].
     Device(Device),
-    /// With an address that is pasted: see [`Tokens::redeem`].
+    /// With an address that is pasted, see [`Tokens::redeem`].
     Code(Code),
 }
 
 /// The access tokens of all sources and of the smarthost.
 pub struct Tokens {
     context: Rc<Context>,
-    /// By each refresh token that a permission has had since the start, as far as the settings still know the permission.
+    /// The permissions by each refresh token that they have had since the start, as long as the settings hold the
+    /// permission.
     grants: RefCell<BTreeMap<Name, Rc<Grant>>>,
     keeper: OnceCell<Rc<dyn Keeper>>,
     jobs: (Sender<Job>, Receiver<Job>),
-    /// Renewals that are wanted or under way.
+    /// Renewals that are requested or under way.
     renewing: Cell<usize>,
     rests: Event,
 }
 
 impl Tokens {
-    /// Asks nobody yet.
+    /// Tokens for the settings of `context`; no server is asked yet.
     pub fn new(context: Rc<Context>) -> Rc<Tokens> {
         Rc::new(Tokens {
             context,
@@ -131,13 +132,13 @@ impl Tokens {
         })
     }
 
-    /// Who keeps the settings, told once at the start.
+    /// Sets the keeper of the settings, once at the start.
     pub fn keep_with(&self, keeper: Rc<dyn Keeper>) {
         self.keeper.get_or_init(|| keeper);
     }
 
-    /// Renews tokens until dropped. The work is done here, not where the token is needed: a poll may be dropped at any moment,
-    /// and what a provider has just sent must not be.
+    /// Renews tokens until dropped. The work is done here and not where the token is needed: a poll may be dropped at
+    /// any moment, but what a provider has just sent must not get lost.
     pub async fn run(&self) {
         let tasks = LocalExecutor::new();
         pace::run(&tasks, async {
@@ -146,7 +147,7 @@ impl Tokens {
                     .spawn(async move {
                         let _in_turn = job.grant.turn.lock().await;
                         let token = Box::pin(self.renewed(&job)).await;
-                        // Whoever asked may have gone.
+                        // The task that asked may be gone.
                         let _ = job.answer.try_send(token);
                         self.renewing.set(self.renewing.get().saturating_sub(1));
                         self.rests.notify(usize::MAX);
@@ -168,11 +169,11 @@ impl Tokens {
         }
     }
 
-    /// A token that is good for a minute at the least, asked for at the server where there is none. `ca` is a PEM file of extra
-    /// trust for that server, empty for none.
+    /// An access token that is valid for at least a minute; it is requested from the server if there is none. `ca` is
+    /// the path of a PEM file with further trusted certificates for that server, empty for none.
     ///
     /// # Errors
-    /// There is none to be had, or not now.
+    /// There is no token, or none at the moment.
     pub async fn access(&self, client: &OAuth2, ca: &str) -> Result<AccessToken, Error> {
         let grant = self.granted(client)?;
         let is_stored = grant.stored.borrow().is_none();
@@ -181,13 +182,13 @@ impl Tokens {
         }
         let (answer, answered) = bounded(1);
         let job = Job { grant, client: client.clone(), ca: ca.to_owned(), answer };
-        // It is unbounded and never closed.
+        // The channel is unbounded and never closed.
         let _ = self.jobs.0.try_send(job);
         self.renewing.set(self.renewing.get() + 1);
         answered.recv().await.unwrap_or(Err(Error::Settings("the appliance stops")))
     }
 
-    /// A server has refused `token`, or it has ended: it is given to nobody else.
+    /// Gives `token` to nobody else: a server has refused it, or it has ended.
     pub fn forget(&self, client: &OAuth2, token: &AccessToken) {
         if let Ok(grant) = self.granted(client) {
             grant.access.borrow_mut().take_if(|access| access.token == *token);
@@ -200,7 +201,7 @@ impl Tokens {
         self.granted(client).is_ok_and(|grant| grant.access(now).as_ref() == Some(token))
     }
 
-    /// The permission that `client` has, whichever of its refresh tokens it knows.
+    /// The permission of `client`, whichever of its refresh tokens the client holds.
     fn granted(&self, client: &OAuth2) -> Result<Rc<Grant>, Error> {
         if client.refresh_token.is_empty() {
             return Err(Error::None);
@@ -213,23 +214,23 @@ impl Tokens {
     async fn renewed(&self, job: &Job) -> Result<AccessToken, Error> {
         let Job { grant, client, ca, .. } = job;
         let stored = self.store(grant, client).await;
-        // Somebody else may have asked for it meanwhile. It is good, whatever becomes of the refresh token.
+        // Another task may have requested it meanwhile. It is valid, whatever becomes of the refresh token.
         if let Some(token) = grant.access(self.context.time.now()) {
             return Ok(token);
         }
-        // A provider may still take the one that is stored, as long as nobody has used its successor.
+        // The provider may still accept the stored refresh token as long as its successor was not used.
         stored?;
         if let Some(words) = &*grant.ended.borrow() {
             return Err(Error::Ended(words.clone()));
         }
         let url = client.token_endpoint();
         self.wait_for_no_clock(url)?;
-        // What the provider may send in return could not be kept.
+        // A refresh token that the provider may send in return could not be stored.
         if let Some(why) = self.context.store.read_only() {
             return Err(Error::Store(why));
         }
         let refresh = grant.refresh.borrow().clone();
-        // RFC 6749 section 6. Without a scope it is the one of the permission.
+        // RFC 6749 section 6. Without a scope it is that of the permission.
         let form = Form::new()
             .with("grant_type", "refresh_token")
             .with("refresh_token", refresh.reveal())
@@ -248,7 +249,7 @@ impl Tokens {
         };
         grant.take(&granted, asked);
         if let Some(new) = granted.refresh.as_ref().filter(|new| **new != refresh) {
-            // The provider has replaced it: even if it cannot be stored the new one is the one that counts from now on.
+            // The provider has replaced it: from now on the new one counts, even if it cannot be stored.
             *grant.refresh.borrow_mut() = new.clone();
             *grant.stored.borrow_mut() = Some(refresh);
             self.grants.borrow_mut().insert(name(client, new), grant.clone());
@@ -261,8 +262,8 @@ impl Tokens {
         Ok(granted.access)
     }
 
-    /// A refresh token that has replaced another one goes to whoever has that, durably, before it is used. Where that fails the
-    /// next one who needs a token tries it again.
+    /// Stores a refresh token that has replaced another one with all clients that hold the old one, durably and
+    /// before it is used. If that fails, the next request for a token tries it again.
     async fn store(&self, grant: &Grant, client: &OAuth2) -> Result<(), Error> {
         let Some(old) = grant.stored.borrow().clone() else { return Ok(()) };
         let new = grant.refresh.borrow().clone();
@@ -283,8 +284,8 @@ impl Tokens {
         }
     }
 
-    /// Gives settings that were made from earlier ones the refresh tokens that have taken the place of theirs since; whether
-    /// there were any. What the settings know no longer is forgotten.
+    /// Gives settings that were made from earlier ones the current refresh tokens. Returns whether any was changed.
+    /// Permissions that the settings no longer hold are forgotten.
     pub fn succeed(&self, config: &mut Config) -> bool {
         let mut grants = self.grants.borrow_mut();
         let (mut changed, mut known) = (false, Vec::new());
@@ -304,10 +305,11 @@ impl Tokens {
         if tls && !self.context.clock.is_known() { Err(Error::Clock) } else { Ok(()) }
     }
 
-    /// Begins to ask for a permission for `holder`: with a code where the provider has that, or else with an address.
+    /// Begins to ask for a permission for `holder`: with a code if the provider supports that, otherwise with an
+    /// address.
     ///
     /// # Errors
-    /// It is no client, or the provider gives no code.
+    /// `holder` has no client, or the provider gives no code.
     pub async fn ask(&self, holder: Holder) -> Result<Asking, Error> {
         let config = self.context.config();
         let held = config.held(holder).ok_or(Error::Settings("it has no oauth2"))?;
@@ -328,7 +330,7 @@ impl Tokens {
     /// Waits until the user has typed the code, and takes the permission.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no permission.
     pub async fn wait(&self, holder: Holder, mut device: Device) -> Result<(), Error> {
         let (time, begun) = (&self.context.time, self.context.time.now());
         loop {
@@ -342,11 +344,11 @@ impl Tokens {
         }
     }
 
-    /// Looks once whether the user has typed the code, and takes the permission then: whether there is one. Before the next look
-    /// comes the device's pause.
+    /// Asks once whether the user has typed the code, and if so takes the permission. Returns whether there is one.
+    /// The caller must wait for the device's pause before the next call.
     ///
     /// # Errors
-    /// There will be none.
+    /// There will be no permission.
     pub async fn look(&self, holder: Holder, device: &mut Device) -> Result<bool, Error> {
         let config = self.context.config();
         let held = config.held(holder).ok_or(CHANGED)?;
@@ -356,7 +358,7 @@ impl Tokens {
                 Some(granted) => self.take(holder, held.client, granted).await.map(|()| true),
                 None => Ok(false),
             },
-            // RFC 8628 section 3.5: no answer is no reason to give up.
+            // A missing response is not a reason to give up (RFC 8628 section 3.5).
             Err(Error::Server { .. }) => {
                 device.slow_down();
                 Ok(false)
@@ -365,10 +367,10 @@ impl Tokens {
         }
     }
 
-    /// Takes the permission that the address at which the browser ended stands for.
+    /// Takes the permission for the address at which the browser ended.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no permission.
     pub async fn redeem(&self, holder: Holder, code: &Code, pasted: &str) -> Result<(), Error> {
         let config = self.context.config();
         let held = config.held(holder).ok_or(CHANGED)?;
@@ -380,7 +382,7 @@ impl Tokens {
         self.take(holder, held.client, granted).await
     }
 
-    /// A new permission: all that it is good for get it.
+    /// Gives a new permission to all holders that it is valid for.
     async fn take(&self, holder: Holder, client: &OAuth2, granted: Granted) -> Result<(), Error> {
         let new = granted.refresh.as_ref().ok_or(Error::Refused(
             "it gives no refresh token; the scope may have to name offline access".to_owned(),
@@ -389,7 +391,7 @@ impl Tokens {
         grant.take(&granted, self.context.time.now());
         let config = self.context.config();
         {
-            // Whoever still has an old one, such as an edit that is under way, gets the new one.
+            // Clients that still hold the old refresh token, such as an edit under way, get the new one.
             let like = config.holders_like(holder);
             let old = like.iter().filter_map(|holder| config.held(*holder));
             let old = old.map(|held| &held.client.refresh_token).filter(|old| !old.is_empty());

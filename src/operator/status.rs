@@ -297,6 +297,7 @@ mod tests {
             slot: Some(Slot::A),
             trial: false,
             fallback: Some("it did not get \"ready\"".to_owned()),
+            stick: None,
             memory: None,
         };
         let status = Status { board: Some(board), ..Status::default() };

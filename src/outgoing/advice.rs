@@ -1,18 +1,18 @@
-//! What to do about an error on the way to a server, in words for whoever set it up.
+//! Advice on an error on the way to a server, for the person who set the server up.
 
 use std::io;
 
 use super::Error;
 
-/// The advice on what nobody here can change.
+/// The advice on an error that nobody here can mend.
 pub const PASSES: &str = "This often passes on its own. If it lasts, ask the provider.";
 
-/// What a server is to us: what its settings are called.
+/// The kind of server, which decides what its settings are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Party {
-    /// MultiPOP collects from it.
+    /// A server that MultiPOP collects from.
     Source,
-    /// It takes our mail.
+    /// The server that takes our mail.
     Smarthost,
 }
 
@@ -27,7 +27,7 @@ impl Party {
 }
 
 impl Error {
-    /// What to do about it, in whole sentences.
+    /// What to do about the error, in whole sentences.
     pub fn advice(&self, party: Party) -> String {
         let name = party.name();
         match self {

@@ -1,24 +1,27 @@
-//! One login: which way to prove who we are comes first, and after which answers another one follows. A state machine
-//! without I/O; how its messages travel is each protocol's own.
+//! One login: which mechanism is tried first, and after which answers another one follows. A state machine without
+//! I/O; each protocol has its own way to carry the messages.
 //!
-//! What is offered is tried from the strongest to the weakest ([`Method::ALL`]); a way that is configured is the only one. The
-//! rules of falling back:
+//! Of what is offered the strongest mechanism is tried first ([`Method::ALL`]). A mechanism that the settings name is
+//! the only one. The rules for a further try:
 //!
-//! - What is refused before we proved anything, the way itself is refused: the next one follows. A server may offer what it
-//!   cannot do for this user, such as SCRAM without a verifier; its first message says no more than the user's name.
-//! - A refused proof is a wrong password, and the end: to try it by other means would lock accounts, and show it to more ears.
-//!   Only where the refusal says that the way is the trouble the next one follows.
-//! - But for CRAM-MD5 and APOP a server needs the password itself. Many keep a hash only, offer them all the same, and then refuse
-//!   every proof as if the password were wrong. So within TLS one way that shows it follows, once; what that is answered
-//!   counts. Where it works, [`Habit`] remembers it.
-//! - A refusal for now is the end for now: another way fares no better, and each try may count.
-//! - A way that breaks, with a challenge that makes no sense, is cancelled and followed by the next one. But without TLS
-//!   somebody in between may have broken it to get the password, so it is followed by none that shows it.
-//! - A server that does not prove itself where SCRAM demands it may be an impostor: that is the end.
+//! - A refusal before we have proved anything concerns the mechanism: the next one follows. A server may offer what
+//!   it cannot do for this user, such as SCRAM without a verifier; the first message of SCRAM tells only the user's
+//!   name.
+//! - A refused proof means a wrong password and ends the login: further tries would lock accounts, and show the
+//!   password to more listeners. The next mechanism follows only where the refusal blames the mechanism.
+//! - CRAM-MD5 and APOP are exceptions, since they need the password itself at the server. Many servers keep only a
+//!   hash, offer them all the same, and then refuse every proof as if the password were wrong. So within TLS one
+//!   mechanism that shows the password follows, once, and its answer counts. If it succeeds, [`Habit`] remembers
+//!   that.
+//! - A temporary refusal ends the login for now: another mechanism would fare no better, and each try may count.
+//! - A mechanism that breaks, with a challenge that makes no sense, is cancelled, and the next one follows. Without
+//!   TLS an attacker in between may have broken it to get the password, so no mechanism that shows the password
+//!   follows.
+//! - A server that does not prove itself where SCRAM demands it may be an impostor: the login ends.
 //!
-//! Whether a password may be shown without TLS at all the settings say: with `security = "none"` it may, where the server
-//! offers no better way; with everything else there is TLS before there is a login. An access token is a credential of
-//! another kind, with ways of its own ([`Method::WITH_TOKEN`]): no list of ways has those of both.
+//! The settings decide whether a password may be shown without TLS: with `security = "none"` it may, where the server
+//! offers no better mechanism; with every other setting TLS comes before the login. An access token is another kind
+//! of credential with mechanisms of its own ([`Method::WITH_TOKEN`]): no list holds those of both kinds.
 
 mod method;
 
@@ -37,18 +40,18 @@ use crate::sasl::md5::apop_digest;
 pub use method::Offer;
 use method::{Method, ways, ways_with_token};
 
-/// Who to log in as.
+/// The name and the proof for a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The name that the server knows.
+    /// The user name at the server.
     pub username: String,
-    /// What it knows the user by.
+    /// What proves who we are: a password or an access token.
     pub proof: Proof,
-    /// What earlier logins have found out.
+    /// What earlier logins at this server have found out.
     pub habit: Habit,
 }
 
-/// Whether a server refuses right proofs of a login by CRAM-MD5 or APOP. Clones are the same; nothing of it outlives the process.
+/// Whether a server refuses correct proofs by CRAM-MD5 or APOP. Clones share it. It ends with the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Habit(Rc<Cell<bool>>);
 
@@ -56,14 +59,14 @@ pub struct Habit(Rc<Cell<bool>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "there is one for each login")]
 pub enum Proof {
-    /// A password, and the way to show it.
+    /// A password, and the mechanism that the settings name.
     Password(Secret, SourceAuth),
     /// An access token.
     Token(Bearer),
 }
 
 impl Credentials {
-    /// Those of a source, with the `token` that was asked for where its `auth` is `oauth2`.
+    /// The credentials of a source. `token` is the access token, for a source whose `auth` is `oauth2`.
     pub fn of(source: &Source, token: Option<&AccessToken>) -> Credentials {
         let proof = match (source.auth, token) {
             (SourceAuth::OAuth2, Some(token)) => {
@@ -77,60 +80,60 @@ impl Credentials {
 }
 
 impl Proof {
-    /// Octets of it.
+    /// Octets that the proof needs in an initial response, at most.
     fn len(&self) -> usize {
         match self {
             Proof::Password(password, _) => password.reveal().len(),
-            // What OAUTHBEARER says besides the token and the host takes less than this.
+            // The rest of an OAUTHBEARER message is shorter than this.
             Proof::Token(Bearer { token, host, .. }) => token.reveal().len() + host.len() + 64,
         }
     }
 }
 
-/// What to say next. It may hold a password, so it does not print.
+/// What to send next. It may hold a password, so it cannot be printed.
 #[cfg_attr(test, derive(Debug))]
 pub enum Next {
-    /// The command that begins this mechanism, with the initial response in base64 where there is one.
+    /// The command that begins this mechanism, with the initial response in base64 if there is one.
     Auth(Mechanism, Option<Zeroizing<String>>),
-    /// A line of its own: a response in base64, or `*` to cancel.
+    /// A line with a response in base64, or with `*` to cancel.
     Response(Zeroizing<String>),
     /// APOP with this digest.
     Apop(String),
-    /// The protocol's own command, with the user's name. A challenge says that it wants more.
+    /// The protocol's own command, with the user's name. The server asks for the password with a challenge.
     Command,
-    /// The password that belongs to it.
+    /// The password for that command.
     Password,
-    /// Nothing: we are logged in.
+    /// Nothing: the login has succeeded.
     Done,
 }
 
 /// What a refusal is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
-    /// The same may be granted later.
+    /// A temporary refusal: the same login may succeed later.
     Now,
-    /// The way to log in.
+    /// The mechanism.
     Method,
-    /// Most likely the way to log in, or else the login.
+    /// Most likely the mechanism, or else the login.
     MethodOrLogin,
-    /// The login, or nothing that can be told.
+    /// The login, or the server does not tell.
     Login,
 }
 
-/// What the server says to it.
+/// The server's answer to a message.
 #[derive(Debug)]
 pub enum Answer<'a> {
-    /// A challenge in base64; empty where it only says "go on".
+    /// A challenge in base64; empty where it only asks to go on.
     Challenge(&'a str),
-    /// We are logged in.
+    /// The login has succeeded.
     Granted,
-    /// No, and the server's words.
+    /// The login was refused, with the server's words.
     Refused(About, String),
 }
 
 enum State {
     Sasl(Box<Client>),
-    /// Its challenge made no sense; whether we had proved anything.
+    /// The challenge made no sense and we have cancelled; `proved` tells whether we had proved anything.
     Cancelled {
         why: client::Error,
         proved: bool,
@@ -149,18 +152,19 @@ pub struct Login {
     tls: bool,
     offer: Offer,
     methods: VecDeque<Method>,
-    /// The one under way.
+    /// The mechanism that is being tried.
     method: Option<Method>,
-    /// A proof was refused by a server that may not be able to check it.
+    /// Whether a proof was refused by a server that may not be able to check it.
     doubtful: bool,
     state: State,
 }
 
 impl Login {
-    /// A login with these.
+    /// A login with these credentials.
     ///
     /// # Errors
-    /// [`Error::NoToken`]; [`Error::Unsendable`] for what no mechanism can carry (RFC 4616 section 2, RFC 7628 section 3.1).
+    /// [`Error::NoToken`], and [`Error::Unsendable`] for octets that no mechanism can carry (RFC 4616 section 2, RFC
+    /// 7628 section 3.1).
     pub fn new(credentials: Credentials) -> Result<Login, Error> {
         let Credentials { username, proof, .. } = &credentials;
         let unsendable = match proof {
@@ -184,41 +188,41 @@ impl Login {
         })
     }
 
-    /// Sends an initial response along where name and password have so many octets at the most. Else none is sent, and a
-    /// refusal of the mechanism can be told from one of the password.
+    /// Sends an initial response if name and proof have at most `limit` octets. Without one, a refusal of the
+    /// mechanism can be told from a refusal of the password.
     pub fn with_initial_response(mut self, limit: usize) -> Login {
         self.initial_limit = limit;
         self
     }
 
-    /// Without SASL's mechanisms, whatever is offered: the server hangs up on them.
+    /// Leaves SASL mechanisms out, whatever is offered: the server hangs up on them.
     pub fn without_sasl(self, without_sasl: bool) -> Login {
         Login { without_sasl, ..self }
     }
 
-    /// With what earlier logins have found out.
+    /// Sets what earlier logins have found out.
     pub fn with_habit(mut self, habit: Habit) -> Login {
         self.credentials.habit = habit;
         self
     }
 
-    /// What the way that was tried last is called.
+    /// The name of the mechanism that was tried last.
     pub fn method(&self) -> Option<&'static str> {
         self.method.map(Method::in_words)
     }
 
-    /// Whether a mechanism of SASL is under way by which nothing was proved yet, and there may be other ways.
+    /// Whether a SASL mechanism is under way that has proved nothing yet, and others may follow.
     pub fn is_feeling_its_way(&self) -> bool {
         let is_auto = matches!(self.credentials.proof, Proof::Password(_, SourceAuth::Auto));
         is_auto && matches!(&self.state, State::Sasl(client) if !client.has_proved())
     }
 
-    /// The name that the server knows.
+    /// The user name at the server.
     pub fn username(&self) -> &str {
         &self.credentials.username
     }
 
-    /// Its password; empty where there is a token instead, which no protocol has commands of its own for.
+    /// The password; empty for an access token, for which no protocol has a command of its own.
     pub fn password(&self) -> &str {
         match &self.credentials.proof {
             Proof::Password(password, _) => password.reveal(),
@@ -226,7 +230,7 @@ impl Login {
         }
     }
 
-    /// Begins, at a server that offers this; `tls` tells whether TLS is in force.
+    /// Begins the login at a server that offers this. `tls` tells whether TLS is in force.
     ///
     /// # Errors
     /// [`Error::NoMechanism`].
@@ -238,7 +242,7 @@ impl Login {
         if self.without_sasl {
             self.methods.retain(|method| !matches!(method, Method::Sasl(_)));
         }
-        // Without TLS somebody in between would only have to refuse a proof to be shown the password from then on.
+        // Without TLS an attacker in between would only have to refuse one proof to see the password from then on.
         let shows = self.methods.iter().any(|method| method.reveals_password());
         if tls && shows && self.credentials.habit.0.get() {
             self.methods.retain(|method| !method.needs_the_password_itself());
@@ -247,10 +251,10 @@ impl Login {
         self.next_method().unwrap_or(Err(Error::NoMechanism))
     }
 
-    /// Goes on after the server's answer. It is `async` for SCRAM's hashing alone.
+    /// Takes the server's answer. `async` only for SCRAM's hashing.
     ///
     /// # Errors
-    /// There will be no login: close the connection.
+    /// The login failed: close the connection.
     pub async fn answer(&mut self, answer: Answer<'_>) -> Result<Next, Error> {
         match (mem::replace(&mut self.state, State::Over), answer) {
             (State::Sasl(client), Answer::Challenge(challenge)) => self.respond(client, challenge).await,
@@ -328,7 +332,8 @@ impl Login {
         next.unwrap_or(Err(if is_way { Error::Method(words) } else { Error::Login(words) }))
     }
 
-    /// Begins with a way that shows the password, where the server may not be able to check the proof that it refused.
+    /// Begins a mechanism that shows the password, if the server may not have been able to check the proof that it
+    /// refused.
     fn shows_it_once(&mut self) -> Option<Result<Next, Error>> {
         let may_not = self.method.is_some_and(Method::needs_the_password_itself);
         if !self.tls || !may_not {
@@ -339,7 +344,7 @@ impl Login {
         self.next_method()
     }
 
-    /// Begins with the next way; `None` after the last one.
+    /// Begins the next mechanism; `None` after the last one.
     fn next_method(&mut self) -> Option<Result<Next, Error>> {
         let method = self.methods.pop_front()?;
         self.method = Some(method);

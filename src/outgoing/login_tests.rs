@@ -1,4 +1,4 @@
-//! The order of the ways to log in, and when the next one follows.
+//! The order of the mechanisms, and when the next one follows.
 
 use async_io::block_on;
 
@@ -26,8 +26,9 @@ fn begin(auth: SourceAuth, tls: bool, offered: &str) -> (Login, Result<Next, Err
     (login, next)
 }
 
-/// Plays a dialog: `S: + challenge`, `S: OK`, and `S: now`, `S: method` or `S: login` for a refusal that is about that;
-/// `C:` is what the client does, its responses without their octets; the last line is `IN` or the error.
+/// Plays a dialog. `S: + challenge`, `S: OK`, `S: now`, `S: method` and `S: login` are answers of the server, the
+/// last three refusals that are about that. `C:` is what the client does, its responses without their octets. The
+/// last line is `IN` or the error.
 fn play(auth: SourceAuth, tls: bool, offered: &str, dialog: &str) {
     let (mut login, mut next) = begin(auth, tls, offered);
     for line in dialog.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -62,10 +63,10 @@ fn play(auth: SourceAuth, tls: bool, offered: &str, dialog: &str) {
 
 const ALL: &str = "LOGIN PLAIN CRAM-MD5 APOP SCRAM-SHA-256 COMMAND";
 
-/// Catches: another order, one that is left out, and one that is tried though it is not offered.
+/// Catches: another order, a mechanism that is left out, and one that is tried though it is not offered.
 #[test]
 fn what_is_refused_at_once_is_followed_by_the_next_from_the_strongest_to_the_weakest() {
-    // The way itself, or what cannot be told: nothing was proved.
+    // The mechanism is refused, or the server does not tell why: nothing was proved.
     for (no, end) in [
         ("S: method", "the server refuses the way to log in: no"),
         ("S: weak", "the server refuses the way to log in: no"),
@@ -95,7 +96,7 @@ fn what_is_refused_at_once_is_followed_by_the_next_from_the_strongest_to_the_wea
     play(SourceAuth::Auto, true, "NTLM XOAUTH2", nothing);
 }
 
-/// Catches: a login that gives up when SCRAM's first message, which names the user only, is refused.
+/// Catches: a login that gives up when the first message of SCRAM, which names only the user, is refused.
 #[test]
 fn scram_without_a_verifier_is_followed_by_plain() {
     play(
@@ -115,19 +116,19 @@ fn scram_without_a_verifier_is_followed_by_plain() {
     );
 }
 
-/// Catches: a wrong password that is tried by other means, and a way that the server takes back after the proof and that is
-/// the last one tried.
+/// Catches: a wrong password that is tried by other mechanisms; a mechanism that is refused after the proof and ends
+/// the login.
 #[test]
 fn a_refused_proof_is_the_end_unless_the_way_is_the_trouble() {
     for (first, begun) in [
         ("CRAM-MD5", "C: AUTH CRAM-MD5\nS: + PDFAYj4=\nC: response"),
         ("APOP", "C: APOP c4c9334bac560ecc979e58001b3e22fb"),
         ("PLAIN", "C: AUTH PLAIN\nS: +\nC: response"),
-        // Who asks for the name knows the mechanism.
+        // A server that asks for the user name knows the mechanism.
         ("LOGIN", "C: AUTH LOGIN\nS: + VXNlcm5hbWU6\nC: response"),
     ] {
         let offered = format!("{first} COMMAND");
-        // Who keeps a hash only cannot check a proof that is made of the password itself.
+        // A server that keeps only a hash cannot check these proofs.
         let doubtful = ["CRAM-MD5", "APOP"].contains(&first);
         for (no, end) in [("login", "the login was refused: no"), ("method", "C: name")] {
             let within_tls = if doubtful { "C: name" } else { end };
@@ -150,7 +151,7 @@ fn a_refusal_for_now_is_the_end_for_now() {
     }
 }
 
-/// Catches: a mechanism that is offered and broken, and is the end although there is another; and one that somebody in
+/// Catches: a broken mechanism that ends the login although there is another one; a mechanism that an attacker in
 /// between breaks to be shown the password.
 #[test]
 fn what_breaks_is_cancelled_and_followed_by_plain_within_tls_only() {
@@ -167,7 +168,7 @@ fn what_breaks_is_cancelled_and_followed_by_plain_within_tls_only() {
         "CRAM-MD5 PLAIN",
         &format!("C: AUTH CRAM-MD5\nS: + !\nC: *\nS: login\n{broken}"),
     );
-    // It does not take the cancellation for one.
+    // The server does not treat the cancellation as one.
     for taken in ["OK", "+"] {
         play(
             SourceAuth::Auto,
@@ -178,7 +179,8 @@ fn what_breaks_is_cancelled_and_followed_by_plain_within_tls_only() {
     }
 }
 
-/// Catches: an impostor that gets the password once it could not prove itself, and one that says yes too early.
+/// Catches: an impostor that gets the password after it could not prove itself, and one that accepts the login too
+/// early.
 #[test]
 fn who_does_not_prove_itself_is_told_no_more() {
     let unproven =
@@ -203,8 +205,8 @@ fn who_does_not_prove_itself_is_told_no_more() {
     assert_eq!(end.to_string(), unproven);
 }
 
-/// Catches: a password that is tried by other means since the server hung up on it, and a configured way that gives way to
-/// another.
+/// Catches: a password that is tried by other mechanisms after the server hung up on it; a configured mechanism that
+/// gives way to another.
 #[test]
 fn a_way_is_felt_until_something_was_proved() {
     let (mut login, _) = begin(SourceAuth::Auto, true, "PLAIN");
@@ -216,7 +218,7 @@ fn a_way_is_felt_until_something_was_proved() {
     }
 }
 
-/// Catches: a configured way that gives way to another, or is not tried since the server forgot to offer it.
+/// Catches: a configured mechanism that gives way to another, or is not tried since the server forgot to offer it.
 #[test]
 fn a_configured_way_is_the_only_one() {
     let nothing = "the server offers no way to log in that is known here and allowed by auth";
@@ -228,7 +230,7 @@ fn a_configured_way_is_the_only_one() {
         (SourceAuth::Login, "PLAIN", "C: AUTH LOGIN"),
         (SourceAuth::Apop, "APOP PLAIN", "C: APOP c4c9334bac560ecc979e58001b3e22fb"),
         (SourceAuth::Apop, "PLAIN", nothing),
-        // IMAP has a mechanism and a command of that name.
+        // IMAP has a mechanism and a command named LOGIN.
         (SourceAuth::Login, "IMAP COMMAND PLAIN", "C: name"),
         (SourceAuth::Login, "IMAP COMMAND LOGIN", "C: AUTH LOGIN\nS: method\nC: name"),
         (SourceAuth::Login, "IMAP PLAIN", nothing),
@@ -253,8 +255,9 @@ fn what_cannot_be_sent_is_refused_at_home() {
     assert!(matches!(login("", SourceAuth::OAuth2), Err(Error::NoToken)));
 }
 
-/// Catches: a server that offers CRAM-MD5 or APOP without having the password, refuses every proof as if it were wrong, and
-/// lets nobody in; a password that is tried more than once for it, or shown where somebody in between could have refused.
+/// Catches: a server that offers CRAM-MD5 or APOP without having the password, refuses every proof, and can never be
+/// logged in to; a password that is sent more than once for that, or without TLS, where an attacker could have
+/// refused.
 #[test]
 fn a_proof_that_the_server_may_not_be_able_to_check_is_followed_by_the_password_once() {
     let cram = "C: AUTH CRAM-MD5\nS: + PDFAYj4=\nC: response\nS: login";
@@ -268,19 +271,19 @@ fn a_proof_that_the_server_may_not_be_able_to_check_is_followed_by_the_password_
         play(SourceAuth::Auto, true, offered, &format!("{plain}now\nthe mailbox cannot be opened now: no"));
         play(SourceAuth::Auto, false, offered, &format!("{begun}\n{refused}"));
     }
-    // Not both of them, one after the other.
+    // Not both of them in a row.
     play(SourceAuth::Auto, true, "CRAM-MD5 APOP PLAIN", &format!("{cram}\nC: AUTH PLAIN"));
     play(SourceAuth::Auto, true, "CRAM-MD5 APOP", &format!("{cram}\n{refused}"));
     play(SourceAuth::CramMd5, true, "CRAM-MD5 PLAIN", &format!("{cram}\n{refused}"));
-    // The way is not known there after all: the next one is no second try.
+    // The server does not know the mechanism after all, so the next one is not a second try.
     let dialog = format!("{cram}\nC: AUTH PLAIN\nS: method\nC: AUTH LOGIN");
     play(SourceAuth::Auto, true, "CRAM-MD5 PLAIN LOGIN", &dialog);
     let scram = "C: AUTH SCRAM-SHA-256\nS: +\nC: response\nS: login\nC: AUTH PLAIN";
     play(SourceAuth::Auto, true, "SCRAM-SHA-256 PLAIN", scram);
 }
 
-/// Catches: a proof that is refused at each login for ever, a habit that comes of a wrong password, and one that is followed
-/// without TLS, or where there is no other way.
+/// Catches: a proof that is refused at each login for ever; a wrong password that is remembered as a server's habit;
+/// a habit that is followed without TLS, or where there is no other mechanism.
 #[test]
 fn what_works_instead_is_remembered() {
     let habit = Habit::default();

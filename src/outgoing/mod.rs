@@ -1,9 +1,9 @@
-//! The way out of every client: from a server's name to a connection that may carry a login. MultiPOP's collectors and the
-//! smarthost's couriers go it alike.
+//! The way from a server's name to a connection that can carry a login, for every client: MultiPOP's collectors and
+//! the relay's connections to the smarthost.
 //!
-//! [`Route`] dials and secures, [`Login`] decides how to log in. What the server says from its greeting on is each protocol's
-//! own: a state machine over its lines that says one [`Step`] after the other. How long a server is waited for each caller
-//! says, and what else ends the wait.
+//! [`Route`] dials and secures the connection, [`Login`] decides how to log in. Each protocol has a state machine of
+//! its own over the server's lines from the greeting on, which gives one [`Step`] after the other. The caller decides
+//! how long a server is waited for, and what else ends the wait.
 
 mod advice;
 mod error;

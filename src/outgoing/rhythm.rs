@@ -1,24 +1,25 @@
-//! How often somebody is told by mail of a trouble that lasts: daily for a week, and then weekly. Arithmetic without a clock.
+//! How often a person is told by mail of a trouble that lasts: daily for a week, and then weekly. Arithmetic without
+//! a clock.
 
-/// Between two letters about the same trouble, ...
+/// Seconds between two letters about the same trouble in the first week.
 pub const DAY: u64 = 24 * 3600;
-/// ... after the first one and so many more, once a day, ...
+/// Letters after the first one that come daily.
 const DAILY: u32 = 7;
-/// ... this.
+/// Seconds between two letters about the same trouble after that.
 const WEEK: u64 = 7 * DAY;
 
-/// Seconds until the next letter of a row in which there were `count`.
+/// Seconds until the next letter of a series of which `count` were sent.
 pub fn until_next_letter(count: u32) -> u64 {
     if count <= DAILY { DAY } else { WEEK }
 }
 
-/// Whether the next letter is due at `now` of a row of `count`, the last of which was written at `at`. A clock that goes back
-/// must not silence anybody for long.
+/// Whether the next letter of a series is due at `now`. `count` letters were sent, the last one at `at`. A clock that
+/// is set back must not stop the letters for long.
 pub fn is_next_letter_due(count: u32, at: i64, now: i64) -> bool {
     now.abs_diff(at) >= until_next_letter(count)
 }
 
-/// How often a letter comes of which this is number `count`.
+/// How often letters come after letter number `count`, in words.
 pub fn how_often(count: u32) -> &'static str {
     if until_next_letter(count) > DAY { "once a week" } else { "once a day" }
 }
@@ -27,7 +28,8 @@ pub fn how_often(count: u32) -> &'static str {
 mod tests {
     use super::*;
 
-    /// Catches: a letter a day for as long as a password is wrong, and silence after a clock that was wrong.
+    /// Catches: a letter each day for as long as a password is wrong, and no letters for long after a clock was
+    /// wrong.
     #[test]
     fn daily_for_a_week_and_then_weekly() {
         let day = i64::try_from(DAY).unwrap();

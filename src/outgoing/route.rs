@@ -1,4 +1,4 @@
-//! Name, addresses, connection, TLS.
+//! From a server's name over its addresses to a connection, with TLS where the settings have it.
 
 use std::future::pending;
 use std::io;
@@ -14,26 +14,27 @@ use crate::net::handshake::Failure;
 use crate::net::stream::Stream;
 use crate::net::{resolve, tls};
 
-/// One of several addresses must not use up all the patience.
+/// The longest time for one of several addresses, so that it does not use up all the time there is.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
-/// A server that has not greeted for so long may wait for us to begin with TLS: the settings are wrong then, and whoever made them
-/// sits in front of them. Servers that ask around before they greet take longer, and are waited for all the same.
+/// After this time without a greeting it is checked whether the server waits for TLS: then the settings are wrong,
+/// and the person who made them should hear so soon. Servers that look up things before they greet take longer, and
+/// are waited for all the same.
 const DOUBT: Duration = Duration::from_secs(3);
-/// For each step of finding that out.
+/// The time for each step of that check.
 const DOUBTING: Duration = Duration::from_secs(10);
 
-/// How to get to a server.
+/// The way to a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Route<'a> {
-    /// Its name or address; the name is the one that its certificate is for.
+    /// The server's name or address. The certificate must be for this name.
     pub host: &'a str,
     /// TCP port.
     pub port: u16,
     /// How the connection is secured.
     pub security: Security,
-    /// PEM file of extra trust, empty for none.
+    /// The path of a PEM file with further trusted certificates; empty for none.
     pub ca: &'a str,
-    /// What is spoken there: `pop3`, `imap`, `smtp`, or `http`, in which the server says nothing unasked.
+    /// The protocol: `pop3`, `imap`, `smtp`, or `http`, in which the server sends no greeting.
     pub protocol: &'static str,
 }
 
@@ -65,8 +66,8 @@ impl<'a> From<&'a Smarthost> for Route<'a> {
 }
 
 impl Route<'_> {
-    /// A connection, with TLS where that comes first, and else with the beginning of a greeting. The server's addresses are tried in turn. Each step has so much
-    /// `patience` by the clock of `time`.
+    /// Connects: with TLS where it comes first, otherwise up to the beginning of the greeting. The server's addresses
+    /// are tried in turn. Each step may take `patience` by the clock `time`.
     ///
     /// # Errors
     /// [`Error::Resolve`], [`Error::Connect`], those of [`Route::secure`], [`Error::NoGreeting`], [`Error::TlsFirst`].
@@ -93,8 +94,8 @@ impl Route<'_> {
         Err(Error::Connect { host: host(), port: self.port, source: last })
     }
 
-    /// Turns a connection to TLS, verifying the server. What the server may have said before that is not its word any
-    /// more: an answer to STARTTLS ends with its line.
+    /// Changes the connection to TLS and verifies the server. Octets that came before are an error, since an answer
+    /// to STARTTLS ends with its line.
     ///
     /// # Errors
     /// [`Error::Tls`], [`Error::Trust`], [`Error::Injected`].
@@ -107,7 +108,7 @@ impl Route<'_> {
         secured.map_err(|error| Error::Tls(Box::new(Problem::new(error.into(), self))))
     }
 
-    /// Waits for the first octets of a greeting: in all three protocols the server speaks first, but with TLS.
+    /// Waits for the first octets of a greeting: without TLS the server speaks first in all three protocols.
     async fn greeted(
         &self,
         stream: &mut Stream,
@@ -134,8 +135,8 @@ impl Route<'_> {
         or(greets, doubts).await
     }
 
-    /// Whether the server at `address` answers TLS with TLS, on a connection of its own. Nothing is said within it, so whom it is trusted by
-    /// does not matter.
+    /// Whether the server at `address` answers TLS with TLS, on a connection of its own. Nothing is sent within it,
+    /// so the server need not be trusted.
     async fn speaks_tls(&self, address: SocketAddr, time: &Time) -> bool {
         let Ok(trust) = tls::client_config("") else { return false };
         let Ok(mut stream) = time.deadline(DOUBTING, Stream::connect(address)).await else { return false };
@@ -162,8 +163,8 @@ mod tests {
     const ROUTE: Route<'static> =
         Route { host: "127.0.0.1", port: 1, security: Security::Tls, ca: "", protocol: "imap" };
 
-    /// Catches: octets that somebody put behind the answer to STARTTLS, which are forgotten, or taken for what is said
-    /// within TLS; and a handshake that is begun all the same.
+    /// Catches: octets after the answer to STARTTLS that are dropped, or taken for a part of the dialog within TLS; a
+    /// handshake that is begun all the same.
     #[test]
     fn what_is_said_between_starttls_and_tls_ends_the_connection() {
         block_on(async {
@@ -183,7 +184,8 @@ mod tests {
         });
     }
 
-    /// Catches: a server that takes the connection and never shakes hands, and one that is not there.
+    /// Catches: an endless wait for a server that takes the connection and never shakes hands, or for one that does
+    /// not exist.
     #[test]
     fn who_does_not_answer_is_not_waited_for_without_end() {
         block_on(async {

@@ -1,4 +1,4 @@
-//! The steps on the way to a server, each in words, for who tries one out.
+//! The steps on the way to a server in words, for a person who tries the settings out.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use crate::message::date::rfc5322;
 use crate::net::certificate::Certificate;
 use crate::net::resolve;
 
-/// Addresses of a name that are told.
+/// Addresses of a name that are shown, at most.
 const ADDRESSES: usize = 8;
 
-/// A step, and how it went, in a line without its end.
+/// The line for a step and its result, without line end.
 pub fn step(step: &str, words: &str) -> String {
     format!("{step:<11}{words}")
 }
 
-/// What the server's name leads to.
+/// The addresses of the server's name, in words.
 ///
 /// # Errors
 /// [`Error::Resolve`].
@@ -29,12 +29,12 @@ pub async fn name(route: &Route<'_>, patience: Duration, time: &Time) -> Result<
     Ok(format!("{} is {}", route.host, shown.join(", ")))
 }
 
-/// Where a connection ends.
+/// The address and port at the other end of a connection, in words.
 pub fn peer(peer: SocketAddr) -> String {
     format!("{} port {}", peer.ip(), peer.port())
 }
 
-/// The version of TLS and the chain of certificates, the server's own first, a line for each.
+/// The version of TLS and the chain of certificates, the server's own first, one line for each.
 pub fn chain(version: &str, certificates: &[Certificate]) -> Vec<String> {
     let date = |seconds: u64| rfc5322(i64::try_from(seconds).unwrap_or(i64::MAX));
     let in_words = |(n, certificate): (usize, &Certificate)| {

@@ -12,17 +12,17 @@ use crate::message::date::rfc5322;
 use crate::net::certificate::Certificate;
 use crate::net::handshake::{Distrust, Failure};
 
-/// A handshake that failed, and with which server.
+/// A handshake that failed, and the server that it failed with.
 #[derive(Debug)]
 pub struct Problem {
     failure: Failure,
     host: String,
     port: u16,
-    /// What `openssl s_client` calls the protocol, where TLS begins with a command of it.
+    /// The name of the protocol for `openssl s_client -starttls`, if TLS begins with a command.
     starttls: Option<&'static str>,
-    /// The port of the protocol on which TLS comes first.
+    /// The port on which the protocol usually begins with TLS.
     tls_port: u16,
-    /// Whether a file says whom to trust besides.
+    /// Whether the settings name a file with further trusted certificates.
     has_ca: bool,
     now: i64,
 }
@@ -45,7 +45,7 @@ impl Problem {
         }
     }
 
-    /// What to do about it.
+    /// What to do about the error.
     pub fn advice(&self, party: Party) -> String {
         let (name, host) = (party.name(), &self.host);
         match &self.failure {
@@ -110,7 +110,7 @@ impl Problem {
         }
     }
 
-    /// How to trust just this certificate.
+    /// How to trust only this certificate.
     fn pinning(&self, name: &str) -> String {
         let Problem { host, port, .. } = self;
         let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
@@ -179,7 +179,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// RFC 8446 section 6.2.
+/// The meaning of an alert (RFC 8446 section 6.2).
 fn in_words(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {

@@ -1,4 +1,4 @@
-//! Handshakes that fail, each with a server that a user may have set up, and what he is told.
+//! Handshakes that fail, each with a server that a user may have set up, and what the user is told.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ fn signed(parameters: CertificateParams, ca: &Identity) -> Identity {
     Identity { parameters, key, pem }
 }
 
-/// Files of a test, which go with it.
+/// The files of a test, which are removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -70,7 +70,7 @@ impl Drop for Folder {
     }
 }
 
-/// What a user is told, and advised, who has set this up: `serves` is the server.
+/// The error and the advice for a user whose server is `serves`.
 fn told(
     security: Security,
     protocol: &'static str,
@@ -108,7 +108,7 @@ fn told(
     })
 }
 
-/// The same of a server with this certificate.
+/// The error and the advice for a user whose server has this certificate.
 fn told_of(folder: &Folder, identity: &Identity, ca: &str) -> (String, String) {
     let (certificate, key) =
         (folder.file("own.pem", &identity.pem), folder.file("key.pem", &identity.key.serialize_pem()));
@@ -125,12 +125,12 @@ fn says(text: &str, parts: &[&str]) {
     }
 }
 
-/// The one command that is told makes a file that pins the server.
+/// A command that fetches the server's certificate into a file, which then pins the server.
 const FETCH: &str = "fetch its certificate with `openssl s_client -connect 127.0.0.1:PORT </dev/null | openssl x509 -out \
                      127.0.0.1.pem`, compare its fingerprint";
 
-/// Catches: a certificate that its owner made, and a user who is not told how to have it trusted; and one that was renewed
-/// since it was pinned.
+/// Catches: a certificate that its owner made, whose user is not told how to trust it; one that was renewed since it
+/// was pinned.
 #[test]
 fn an_unknown_certificate_can_be_pinned() {
     let folder = Folder::new("unknown");
@@ -146,21 +146,21 @@ fn an_unknown_certificate_can_be_pinned() {
     says(&advice, &["It is not what the file in ca vouches for. If the server has a new certificate, fetch"]);
     let (problem, _) = told_of(&folder, &signed(parameters("127.0.0.1", "x"), &ca()), "");
     says(&problem, &["the server's certificate is signed by A Club, who is not trusted"]);
-    // Made with one command, it says of itself that it is a CA.
+    // It was made with one command, and says that it is a CA.
     let mut home_made = parameters("127.0.0.1", "My NAS");
     home_made.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let (problem, _) = told_of(&folder, &self_signed(home_made), "");
     says(&problem, &["signed by itself, and by nobody who is trusted"]);
 }
 
-/// Catches: a fingerprint that is not the one that other programs show.
+/// Catches: a fingerprint other than the one that other programs show.
 #[test]
 fn the_fingerprint_is_that_of_the_whole_certificate() {
     let folder = Folder::new("fingerprint");
     let own = self_signed(parameters("127.0.0.1", "My NAS"));
     let der = own.parameters.self_signed(&own.key).unwrap();
     let (problem, _) = told_of(&folder, &own, "");
-    // ECDSA signs the same twice in two ways: so the certificate is read back.
+    // ECDSA signs the same text in different ways, so the certificate is read back.
     drop(der);
     let der = rustls::pki_types::pem::PemObject::from_pem_slice(own.pem.as_bytes());
     let der: rustls::pki_types::CertificateDer<'_> = der.unwrap();
@@ -169,7 +169,7 @@ fn the_fingerprint_is_that_of_the_whole_certificate() {
     says(&problem, &[&format!("(SHA-256 fingerprint {})", hex.join(":"))]);
 }
 
-/// Catches: a certificate that has ended, or has not begun, and a user who cannot tell whether the clock is wrong.
+/// Catches: a certificate that has ended or has not begun, whose user cannot tell whether the clock is wrong.
 #[test]
 fn a_certificate_out_of_its_time_says_both_times() {
     let folder = Folder::new("time");
@@ -190,7 +190,7 @@ fn a_certificate_out_of_its_time_says_both_times() {
     says(&problem, &["the server's certificate begins on Sun, 01 Jan 2090 00:00:00 +0000, and here it is "]);
 }
 
-/// Catches: a host that is an alias, and a user who is not told what the server calls itself.
+/// Catches: a host that is an alias, whose user is not told which names are in the certificate.
 #[test]
 fn a_certificate_for_another_name_tells_its_names() {
     let folder = Folder::new("name");
@@ -225,8 +225,8 @@ fn a_server_that_greets_without_tls_is_on_another_port() {
     }
 }
 
-/// Catches: a source that waits in silence where the port is the one for TLS, whose server waits for us, or says no to what
-/// it takes for a broken handshake.
+/// Catches: an endless wait where the port is the one for TLS: its server waits for us, or refuses what it takes for
+/// a broken handshake.
 #[test]
 fn a_server_that_waits_for_tls_is_on_another_port() {
     for security in [Security::None, Security::Starttls] {
@@ -244,7 +244,7 @@ fn a_server_that_waits_for_tls_is_on_another_port() {
     }
 }
 
-/// Plays a server that meets each connection with `serves`, and dials it; how much time that took by the clock.
+/// Dials a server that handles each connection with `serves`. Returns the result and how long it took by the clock.
 fn dialled(
     security: Security,
     serves: impl AsyncFn(usize, Stream, &Time),
@@ -279,8 +279,8 @@ fn dialled(
     })
 }
 
-/// Catches: a wrong setting that is told after five minutes, for as long as a greeting is waited for: the server of a port where
-/// TLS comes first says nothing until we begin.
+/// Catches: a wrong setting that is reported only after five minutes, the limit for a greeting: a server on a port
+/// for TLS says nothing until we begin.
 #[test]
 fn a_server_that_waits_for_tls_is_found_out_within_five_seconds() {
     let folder = Folder::new("waits");
@@ -298,7 +298,7 @@ fn a_server_that_waits_for_tls_is_found_out_within_five_seconds() {
     }
 }
 
-/// Catches: a server that asks around before it greets and is taken for one that waits for TLS.
+/// Catches: a server that looks up things before it greets and is taken for one that waits for TLS.
 #[test]
 fn a_server_that_greets_late_is_waited_for() {
     let (dialled, took) = dialled(Security::Starttls, async |_, mut stream, time| {
@@ -319,7 +319,7 @@ async fn answers(mut stream: Stream, octets: &[u8]) {
     Timer::after(Duration::from_millis(50)).await;
 }
 
-/// Catches: an old server whose alert, or whose hello, is an unknown error.
+/// Catches: an old server whose alert, or whose hello, is reported as an unknown error.
 #[test]
 fn a_server_with_old_tls_is_named_so() {
     // A ServerHello of TLS 1.1 (RFC 4346 section 7.4.1.3) with TLS_RSA_WITH_AES_128_CBC_SHA.
@@ -333,7 +333,7 @@ fn a_server_with_old_tls_is_named_so() {
     }
 }
 
-/// Catches: alerts without words.
+/// Catches: alerts that are not explained.
 #[test]
 fn an_alert_is_told_in_words() {
     for (alert, words, advice) in [
@@ -354,7 +354,7 @@ fn an_alert_is_told_in_words() {
     says(&advice, &["set the source's security to \"starttls\""]);
 }
 
-/// Catches: the way to fetch a certificate that speaks TLS to a server that wants to be asked first.
+/// Catches: a command to fetch the certificate that begins with TLS at a server where STARTTLS comes first.
 #[test]
 fn behind_starttls_the_certificate_is_fetched_so() {
     let folder = Folder::new("starttls");

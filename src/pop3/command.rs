@@ -1,14 +1,14 @@
-//! Command lines (RFC 1939 section 3, RFC 2449 section 4, RFC 5034 section 4) as data.
+//! Command lines (RFC 1939 section 3, RFC 2449 section 4, RFC 5034 section 4), parsed.
 
 use crate::sasl::server::Password;
 
-/// Octets of a command line, its CRLF not counted (RFC 2449 section 4 asks for 255, with it).
+/// Octets of a command line without its CRLF, at most (RFC 2449 section 4 asks for 255 with it).
 pub const MAX_LINE: usize = 510;
 
-/// A message-number (RFC 1939 section 4): as the client wrote it, whether or not there is such a message.
+/// A message-number (RFC 1939 section 4) as the client wrote it, whether or not there is such a message.
 pub type MessageNumber = u32;
 
-/// What a client may ask for.
+/// A command of a client.
 #[derive(Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the RFCs' own names")]
 pub enum Command {
@@ -18,14 +18,13 @@ pub enum Command {
         mechanism: String,
         initial: Option<Password>,
     },
-    /// AUTH without an argument, which asks for the mechanisms (RFC 5034 section 4, as RFC 1734's
-    /// clients do).
+    /// AUTH without an argument, which asks for the mechanisms (RFC 5034 section 4, as clients of RFC 1734 do).
     Mechanisms,
     Stls,
     Capa,
-    /// RFC 6856 section 2.1.
+    /// UTF8 (RFC 6856 section 2.1).
     Utf8,
-    /// A language range, or none to ask which there are (RFC 6856 section 3.2).
+    /// LANG with a language range, or without one to ask for the languages (RFC 6856 section 3.2).
     Lang(Option<String>),
     Stat,
     List(Option<MessageNumber>),
@@ -41,23 +40,23 @@ pub enum Command {
     Quit,
 }
 
-/// Why a line is no command.
+/// Why a line is not a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No such keyword.
+    /// The keyword is not known.
     #[error("Unknown command")]
     Unknown,
-    /// The keyword is known, what follows it is not what it takes.
+    /// The arguments are wrong; with what is expected.
     #[error("That is: {0}")]
     Arguments(&'static str),
 }
 
 impl Command {
-    /// Reads a line, its line end taken off. Keywords are in any case; more than one space between
-    /// arguments is forgiven, but in a password every octet counts.
+    /// Parses a line without its line end. Keywords may be in any case. More than one space between arguments is
+    /// accepted, but in a password every octet counts.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The line is not a command.
     pub fn parse(line: &[u8]) -> Result<Command, Error> {
         let space = memchr::memchr(b' ', line).unwrap_or(line.len());
         let (keyword, rest) = line.split_at_checked(space).unwrap_or((line, b""));
@@ -86,7 +85,7 @@ impl Command {
     }
 }
 
-/// A name is taken whole: nothing forbids a space in it.
+/// Parses the argument of USER as a whole: a name may hold spaces.
 fn user(rest: &[u8]) -> Option<Command> {
     text(rest.trim_ascii()).map(Command::User)
 }
@@ -116,7 +115,7 @@ fn language(words: &[&[u8]]) -> Option<Command> {
 
 fn top(words: &[&[u8]]) -> Option<Command> {
     let [message, lines] = words else { return None };
-    // More lines than a number has room for are all that there are.
+    // A number of lines that is too large means all lines.
     Some(Command::Top { message: number(message)?, lines: digits(lines)?.parse().unwrap_or(u32::MAX) })
 }
 
@@ -137,7 +136,7 @@ fn text(word: &[u8]) -> Option<String> {
     if word.is_empty() { None } else { String::from_utf8(word.to_vec()).ok() }
 }
 
-/// What is too large for a number is too large for a message as well.
+/// Parses a number; one that is too large becomes the largest, which no message has.
 fn number(word: &[u8]) -> Option<MessageNumber> {
     digits(word).map(|digits| digits.parse().unwrap_or(MessageNumber::MAX))
 }

@@ -3,12 +3,12 @@
 use super::command::MessageNumber;
 use crate::store::{LastLine, Mailbox, Uid};
 
-/// Messages keep their numbers through the session, whatever becomes of them in the mailbox.
+/// A maildrop. Messages keep their numbers throughout the session, whatever becomes of them in the mailbox.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Maildrop {
     uid_validity: u32,
     messages: Vec<Message>,
-    /// Messages that are not marked, and the octets of them.
+    /// The number of messages that are not marked, and their octets.
     kept: (usize, u64),
 }
 
@@ -17,30 +17,30 @@ pub struct Maildrop {
 pub struct Message {
     /// Its UID in the INBOX.
     pub uid: Uid,
-    /// Octets as they are stored.
+    /// Octets of the message as it is stored.
     stored: u32,
-    /// Whether its last line is sent with a line end that is not stored.
+    /// Whether a line end that is not stored is sent after its last line.
     unended: bool,
-    /// Marked by DELE: it goes at QUIT.
+    /// Whether it is marked by DELE, so that QUIT removes it.
     pub deleted: bool,
 }
 
 impl Message {
-    /// Octets as they are sent, dots not stuffed (RFC 1939 section 11): the last line has its CRLF.
+    /// Octets of the message as it is sent, without stuffed dots (RFC 1939 section 11): the last line has its CRLF.
     pub fn octets(&self) -> u64 {
         sent(self.stored.into(), self.unended)
     }
 }
 
-/// Octets that are sent of so many that are stored.
+/// Octets that are sent of a message with so many stored octets.
 pub fn sent(stored: u64, unended: bool) -> u64 {
     const CRLF: u64 = 2;
     stored + if unended { CRLF } else { 0 }
 }
 
 impl Maildrop {
-    /// The messages of the INBOX. How those end of which the index does not know it is among `learned`, by ascending
-    /// UIDs; what is not there either is listed as it is stored.
+    /// The messages of the INBOX. `learned`, in ascending order of UIDs, tells how messages end of which the index
+    /// does not know it; a message that is in neither is listed with its stored size.
     pub fn of(inbox: &Mailbox, learned: &[(Uid, LastLine)]) -> Maildrop {
         let last_line = |uid| {
             let at = learned.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
@@ -56,7 +56,7 @@ impl Maildrop {
         Maildrop::new(inbox.uid_validity, messages)
     }
 
-    /// Of messages given by UID, stored octets and how they end, in order of UID.
+    /// A maildrop of messages given by UID, stored octets and how they end, in order of UIDs.
     pub fn new(uid_validity: u32, messages: impl IntoIterator<Item = (Uid, u32, LastLine)>) -> Maildrop {
         let messages = messages.into_iter().map(|(uid, stored, last_line)| Message {
             uid,
@@ -69,12 +69,12 @@ impl Maildrop {
         maildrop
     }
 
-    /// The message of this number, unless it is marked as deleted.
+    /// The message with this number, unless it is marked as deleted.
     pub fn get(&self, number: MessageNumber) -> Option<&Message> {
         self.messages.get(place(number)?).filter(|message| !message.deleted)
     }
 
-    /// Marks the message of this number as deleted; false when there is none, or it is already.
+    /// Marks the message with this number as deleted. False if there is none, or it is marked already.
     pub fn delete(&mut self, number: MessageNumber) -> bool {
         let message = place(number).and_then(|at| self.messages.get_mut(at));
         let Some(message) = message.filter(|message| !message.deleted) else { return false };
@@ -83,25 +83,25 @@ impl Maildrop {
         true
     }
 
-    /// Takes all marks off.
+    /// Removes all marks of deletion.
     pub fn reset(&mut self) {
         self.messages.iter_mut().for_each(|message| message.deleted = false);
         let octets = self.messages.iter().map(Message::octets).sum();
         self.kept = (self.messages.len(), octets);
     }
 
-    /// The first message from this number on that is not marked, and its number.
+    /// The first message from this number on that is not marked, with its number.
     pub fn next_from(&self, number: MessageNumber) -> Option<(MessageNumber, &Message)> {
         let last = MessageNumber::try_from(self.messages.len()).ok()?;
         (number..=last).find_map(|number| Some((number, self.get(number)?)))
     }
 
-    /// Messages that are not marked, and the octets of them (RFC 1939 section 5, STAT).
+    /// The number of messages that are not marked, and their octets (RFC 1939 section 5, STAT).
     pub fn drop_listing(&self) -> (usize, u64) {
         self.kept
     }
 
-    /// The UIDs of the messages that are marked.
+    /// The UIDs of the marked messages.
     pub fn deleted(&self) -> Vec<Uid> {
         self.messages.iter().filter(|message| message.deleted).map(|message| message.uid).collect()
     }

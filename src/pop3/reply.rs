@@ -1,4 +1,4 @@
-//! Responses (RFC 1939 section 3), and what CAPA and LANG list.
+//! Responses (RFC 1939 section 3), and the lists of CAPA and LANG.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ pub enum Reply {
     Err(Cow<'static, str>),
     /// `+OK` with further lines, none of which begins with a dot.
     Lines(&'static str, Vec<Cow<'static, str>>),
-    /// A challenge (RFC 5034 section 4).
+    /// `+` and a challenge (RFC 5034 section 4).
     Challenge(Cow<'static, str>),
 }
 
 impl Reply {
-    /// As it goes out.
+    /// The octets of the response.
     pub fn to_octets(&self) -> Vec<u8> {
         match self {
             Reply::Ok(text) => format!("+OK {text}\r\n"),
@@ -31,9 +31,9 @@ impl Reply {
     }
 }
 
-/// The tags that CAPA lists in every state (RFC 2449 section 6, RFC 3206, RFC 6856). Messages are kept until
-/// they are deleted, whoever has read them; a client may come back as soon as it likes; a user's name may be in
-/// UTF-8 without further ado.
+/// The capabilities that CAPA lists in every state (RFC 2449 section 6, RFC 3206, RFC 6856). They say that messages
+/// are kept until they are deleted, even if they were read, that a client may log in again at once, and that a user
+/// name may be in UTF-8.
 pub const CAPABILITIES: [&str; 10] = [
     "TOP",
     "UIDL",
@@ -47,17 +47,17 @@ pub const CAPABILITIES: [&str; 10] = [
     "LANG",
 ];
 
-/// The languages of the texts: each is English. `i-default` is what a client hears that has asked for none
+/// The languages of the texts, all of which are English. `i-default` is for clients that have not chosen a language
 /// (RFC 2277 section 4.5).
 const LANGUAGES: [(&str, &str); 2] = [("i-default", "Default language"), ("en", "English")];
 
-/// RFC 6856 section 3.2: the languages, or the answer to the choice of one.
+/// Answers LANG (RFC 6856 section 3.2): lists the languages, or takes the choice of one.
 pub fn language(range: Option<&str>) -> Reply {
     let Some(range) = range else {
         let lines = LANGUAGES.iter().map(|(tag, name)| format!("{tag} {name}").into());
         return Reply::Lines("These are the languages", lines.collect());
     };
-    // `*` asks for whichever the server likes best.
+    // `*` asks for the server's preference.
     let fits = |tag: &str| range == "*" || range.eq_ignore_ascii_case(tag);
     match LANGUAGES.iter().find(|(tag, _)| fits(tag)) {
         Some((tag, _)) => Reply::Ok(format!("{tag} is spoken from here on").into()),

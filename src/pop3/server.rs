@@ -1,5 +1,5 @@
-//! The loop that moves octets between a client and its session, and the only place of POP3 that waits:
-//! for lines, for the verdict on a login, for the store.
+//! The loop that moves octets between a client and its session. Only the server waits: for lines, for the verdict on
+//! a login, for the store.
 
 use std::borrow::Cow;
 use std::io;
@@ -24,9 +24,10 @@ use crate::say::counted;
 use crate::serving::{self, Dialog, Goodbye, Protocol};
 use crate::store::{self, Account, INBOX, LastLine, Uid};
 
-/// Octets of a message that are in memory at once.
+/// Octets of a message that are in memory at once, at most.
 const PIECE: usize = 8 * 1024;
-/// Messages from before the store kept how they end whose ends are read at one login. The next login goes on.
+/// Old messages whose end is read at one login, at most: the store did not note it then. The next login goes on with
+/// the others.
 const ENDS_READ: usize = 4096;
 
 type Connection = serving::Connection<Pop3>;
@@ -43,7 +44,7 @@ pub fn serve(
 }
 
 struct Pop3 {
-    /// Of the account that logged in.
+    /// The mail of the account that logged in.
     mail: Option<Rc<Account>>,
 }
 
@@ -70,7 +71,7 @@ impl Protocol for Pop3 {
 
     fn goodbye(why: Goodbye) -> Cow<'static, [u8]> {
         let text = match why {
-            // RFC 1939 section 3: a session that timed out ends without a word.
+            // A session that timed out ends without a response (RFC 1939 section 3).
             Goodbye::Late => return Cow::default(),
             Goodbye::Http => "This is no web server, goodbye",
             Goodbye::End(End::Right | End::Connector) => {
@@ -78,7 +79,7 @@ impl Protocol for Pop3 {
             }
             Goodbye::End(End::Room) => "[SYS/TEMP] Too many connections, try again later",
             Goodbye::End(End::Disconnected) => "[SYS/TEMP] The operator has ended this session, goodbye",
-            // RFC 1939 section 6: without QUIT nothing is deleted.
+            // Without QUIT nothing is deleted (RFC 1939 section 6).
             Goodbye::End(End::Stopping) => "[SYS/TEMP] The server stops, try again in a moment",
         };
         Reply::Err(text.into()).to_octets().into()
@@ -122,7 +123,7 @@ impl Connection {
             }
             Effect::List(reply, listing) => self.list(&reply, listing).await?,
             Effect::Message { uid, lines } => self.message(uid, lines).await?,
-            // Dealt with above; what they lead to is neither.
+            // These were handled above, and lead to another effect.
             Effect::Login { .. } | Effect::Update(_) => {}
         }
         Ok(Dialog::Continues)
@@ -177,7 +178,7 @@ impl Connection {
         while offset < length && !stuffing.is_done() {
             let n = body.read_at(offset, &mut piece).unwrap_or_default();
             if n == 0 {
-                // There must be nothing that looks like the end of the message.
+                // Nothing may be sent that looks like the end of the message.
                 self.broke_off();
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -190,7 +191,7 @@ impl Connection {
         self.write(stuffing.end()).await
     }
 
-    /// A message of the INBOX, unless another session has removed it meanwhile.
+    /// The body of a message in the INBOX, unless another session has removed the message meanwhile.
     fn body(&self, uid: Uid) -> Result<store::Body, Reply> {
         let gone = || Reply::Err("Another client has removed that message".into());
         let mail = self.own.mail.as_ref().ok_or_else(gone)?;
@@ -204,7 +205,7 @@ impl Connection {
         })
     }
 
-    /// RFC 1939 section 6.
+    /// Removes the messages in the UPDATE state (RFC 1939 section 6).
     async fn update(&mut self, uids: &[Uid]) -> Effect {
         let Some(mail) = &self.own.mail else { return self.session.updated(Update::Failed) };
         let mut transaction = mail.begin();
@@ -222,7 +223,7 @@ impl Connection {
     }
 }
 
-/// Whether the last line of a message has no line end. What cannot be read is told of where it is sent.
+/// Whether the last line of a message has no line end. A message that cannot be read is reported when it is sent.
 fn is_unended(body: &store::Body, length: u64) -> bool {
     let mut end = vec![0; usize::try_from(length.min(2)).unwrap_or(0)];
     let read = body.read_exact_at(length.saturating_sub(2), &mut end);

@@ -13,12 +13,12 @@ use crate::say::counted;
 use crate::serving::Channel;
 use crate::store::Uid;
 
-/// Refused logins that a connection may see.
+/// Refused logins on a connection, at most.
 const MAX_REFUSED_LOGINS: u8 = 3;
-/// Lines in a row that made no sense until the connection is not worth having; before the login, all of them.
+/// Invalid lines in a row after which the connection is closed; before the login all invalid lines count.
 const MAX_ERRORS: u8 = 10;
 
-/// What the server does next.
+/// What the server is to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Send the reply.
@@ -27,39 +27,39 @@ pub enum Effect {
     Close(Reply),
     /// Send the reply, shake hands, and call [`Session::secured`].
     StartTls(Reply),
-    /// See whether this is so, and call [`Session::answered`], [`Session::opened`],
-    /// [`Session::refused`] or [`Session::troubled`].
+    /// Check this claim, and call [`Session::answered`], [`Session::opened`], [`Session::refused`] or
+    /// [`Session::troubled`].
     Login {
         /// What the client claims.
         claim: Claim,
-        /// The exchange that an answer goes to.
+        /// The exchange that goes on with the answer.
         exchange: Option<Exchange>,
     },
-    /// Send the reply, then the lines of [`Session::listed`], then the dot.
+    /// Send the reply, then the lines of [`Session::listed`], then the final dot.
     List(Reply, Listing),
-    /// Send the message of this UID, or its header and so many lines of its body.
+    /// Send a message, or its header and some lines of its body.
     Message {
-        /// In the INBOX.
+        /// The UID in the INBOX.
         uid: Uid,
-        /// RFC 1939 section 7, TOP.
+        /// The number of lines of the body, for TOP (RFC 1939 section 7); `None` for the whole message.
         lines: Option<u32>,
     },
     /// Remove these messages, and call [`Session::updated`].
     Update(Vec<Uid>),
 }
 
-/// How [`Effect::Update`] went: all of it or nothing.
+/// The result of [`Effect::Update`]: everything was removed, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Update {
     /// The messages are gone.
     Done,
-    /// It may go well another time.
+    /// Nothing was removed; another try may succeed.
     Failed,
-    /// It will not: the flash takes no changes (RFC 3206 section 4).
+    /// Nothing was removed, and nothing can be: the flash takes no changes (RFC 3206 section 4).
     ReadOnly,
 }
 
-/// A listing under way: a maildrop may have more lines than should stand in memory.
+/// A listing under way. It is made line by line, since a maildrop may have more lines than memory should hold.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listing {
     what: Listed,
@@ -72,7 +72,7 @@ enum Listed {
     UniqueId,
 }
 
-/// A dialog.
+/// A session.
 #[derive(Debug)]
 pub struct Session {
     channel: Channel,
@@ -80,7 +80,7 @@ pub struct Session {
     state: State,
 }
 
-/// RFC 1939 section 3; the UPDATE state is [`Effect::Update`].
+/// The state (RFC 1939 section 3). The UPDATE state is [`Effect::Update`].
 #[derive(Debug)]
 enum State {
     Authorization { user: Option<String>, exchange: Option<Exchange>, refused: u8 },
@@ -88,13 +88,14 @@ enum State {
 }
 
 impl Session {
-    /// A dialog that has not begun; `tls` with implicit TLS.
+    /// A session that has not begun; `tls` for implicit TLS.
     pub fn new(peer: IpAddr, tls: bool) -> Session {
         let state = State::Authorization { user: None, exchange: None, refused: 0 };
         Session { channel: Channel::new(peer, tls), errors: 0, state }
     }
 
-    /// The server's first words, with the appliance's token. They hold no `<…>`: that would offer APOP, which needs the password.
+    /// The greeting, with the appliance's token. It has no `<…>`: that would offer APOP, which needs the password
+    /// itself.
     pub fn greeting(&self, config: &Config) -> Reply {
         let ready = format!("{} POP3 ready {}", config.server.hostname, config.token());
         Reply::Ok(ready.trim_end().to_owned().into())
@@ -113,7 +114,7 @@ impl Session {
         !matches!(&self.state, State::Authorization { exchange: Some(_), .. })
     }
 
-    /// How long the next line may be, its line end not counted.
+    /// Octets that the next line may have, without its line end.
     pub fn line_limit(&self) -> usize {
         match &self.state {
             State::Authorization { exchange: Some(_), .. } => MAX_RESPONSE,
@@ -121,7 +122,7 @@ impl Session {
         }
     }
 
-    /// Takes a line, its line end taken off.
+    /// Takes a line without its line end.
     pub fn line(&mut self, line: &[u8], config: &Config) -> Effect {
         if let State::Authorization { exchange, .. } = &mut self.state
             && let Some(exchange) = exchange.take()
@@ -142,7 +143,7 @@ impl Session {
         self.senseless("That line is too long")
     }
 
-    /// Answers what made no sense, and says goodbye to a client that makes none.
+    /// Answers an invalid line, and closes the connection after too many.
     fn senseless(&mut self, text: impl Into<Cow<'static, str>>) -> Effect {
         self.errors += 1;
         if self.errors < MAX_ERRORS {
@@ -163,13 +164,14 @@ impl Session {
             }
             (State::Authorization { .. }, Command::Mechanisms) => Effect::Reply(self.mechanisms(config)),
             (State::Authorization { .. }, Command::Stls) => self.stls(),
-            // RFC 6856 section 2.1. Names are UTF-8 and messages go out as they are with and without it.
+            // UTF8 (RFC 6856 section 2.1) changes nothing: names are always UTF-8, and messages are always sent as
+            // they are.
             (State::Authorization { .. }, Command::Utf8) => ok("UTF-8 it is"),
             (State::Authorization { .. }, Command::Quit) => goodbye(),
             (State::Authorization { .. }, _) => self.senseless("Log in first"),
             (State::Transaction { maildrop, .. }, command) => match transaction(maildrop, command) {
                 Some(effect) => {
-                    // What a client of many odd words has deleted goes all the same.
+                    // A client with many invalid lines can still delete messages.
                     self.errors = 0;
                     effect
                 }
@@ -178,8 +180,8 @@ impl Session {
         }
     }
 
-    /// RFC 2449 section 5. USER and SASL are told in both states (section 6), STLS before the login only
-    /// (RFC 2595 section 4).
+    /// Answers CAPA (RFC 2449 section 5). USER and SASL are listed in both states (section 6), STLS only before the
+    /// login (RFC 2595 section 4).
     fn capa(&self, config: &Config) -> Reply {
         let mut lines: Vec<Cow<'static, str>> = CAPABILITIES.map(Cow::from).into();
         if self.channel.may_carry_password(config) {
@@ -192,7 +194,7 @@ impl Session {
         Reply::Lines("This is what I can do", lines)
     }
 
-    /// RFC 1939 section 7: whether there is such a name is not told.
+    /// Answers USER (RFC 1939 section 7), without telling whether there is such a name.
     fn user(&mut self, name: String, config: &Config) -> Effect {
         if !self.channel.may_carry_password(config) {
             return use_stls();
@@ -203,7 +205,7 @@ impl Session {
         ok("And the password?")
     }
 
-    /// RFC 1939 section 7.
+    /// Answers PASS (RFC 1939 section 7).
     fn pass(&mut self, password: Password, config: &Config) -> Effect {
         if !self.channel.may_carry_password(config) {
             return use_stls();
@@ -215,7 +217,7 @@ impl Session {
         }
     }
 
-    /// RFC 5034 section 4.
+    /// Answers AUTH (RFC 5034 section 4).
     fn auth(&mut self, mechanism: &str, initial: Option<&[u8]>, config: &Config) -> Effect {
         let named = self.offered().find(|offered| offered.name().eq_ignore_ascii_case(mechanism));
         let Some(mechanism) = named else { return self.senseless("No such mechanism") };
@@ -231,12 +233,12 @@ impl Session {
         Reply::Lines("Mechanisms", offered.map(|mechanism| mechanism.name().into()).collect())
     }
 
-    /// Who does not know PLAIN has USER and PASS: LOGIN is not for POP3.
+    /// The offered mechanisms. LOGIN is left out: a client without PLAIN can use USER and PASS.
     fn offered(&self) -> impl Iterator<Item = Mechanism> + use<> {
         Mechanism::offered(self.channel.bindable).filter(|&mechanism| mechanism != Mechanism::Login)
     }
 
-    /// A line of the exchange; `*` cancels it.
+    /// Takes a line of the exchange; `*` cancels it.
     fn response(&mut self, mut exchange: Exchange, line: &[u8]) -> Effect {
         if line == b"*" {
             return self.senseless("Login cancelled");
@@ -258,7 +260,7 @@ impl Session {
         }
     }
 
-    /// RFC 2595 section 4.
+    /// Answers STLS (RFC 2595 section 4).
     fn stls(&mut self) -> Effect {
         if self.channel.tls {
             return self.senseless("TLS is in force already");
@@ -266,27 +268,27 @@ impl Session {
         Effect::StartTls(Reply::Ok("Begin the TLS handshake".into()))
     }
 
-    /// What the exchange goes on with after [`Effect::Login`].
+    /// Takes the answer to an [`Effect::Login`] with which the exchange goes on.
     pub fn answered(&mut self, exchange: Option<Exchange>, answer: Answer) -> Effect {
         let Some(mut exchange) = exchange else { return self.refused() };
         let step = exchange.answer(answer);
         self.step(exchange, step)
     }
 
-    /// TLS is in force: nothing that was said before counts.
+    /// Goes on after the handshake: nothing that came before TLS counts.
     pub fn secured(&mut self, bindable: bool) {
         *self = Session { errors: self.errors, ..Session::new(self.channel.peer, true) };
         self.channel.secured(bindable);
     }
 
-    /// The login went well: this is the account's maildrop.
+    /// The login has succeeded, and this is the account's maildrop.
     pub fn opened(&mut self, account: String, maildrop: Maildrop) -> Effect {
         let (count, octets) = maildrop.drop_listing();
         self.state = State::Transaction { account, maildrop };
         ok(format!("Welcome, {}", listing(count, octets)))
     }
 
-    /// The login was refused. Whatever the reason, it looks the same (RFC 3206 section 4).
+    /// The login was refused. The reply is the same for every reason (RFC 3206 section 4).
     pub fn refused(&mut self) -> Effect {
         let reply = Reply::Err("[AUTH] Name or password is wrong".into());
         match &mut self.state {
@@ -298,7 +300,7 @@ impl Session {
         }
     }
 
-    /// Too many logins from this address wait already (RFC 3206 section 3): it was not looked at.
+    /// The login was not checked: too many from this address are waiting (RFC 3206 section 3).
     pub fn turned_away(&self) -> Effect {
         Effect::Close(Reply::Err("[SYS/TEMP] Too many logins from your address wait, try again later".into()))
     }
@@ -308,7 +310,7 @@ impl Session {
         err("[SYS/TEMP] The mail cannot be read now, try again later")
     }
 
-    /// The next line of a listing.
+    /// The next line of a listing; `None` at its end.
     pub fn listed(&self, listing: &mut Listing) -> Option<String> {
         let State::Transaction { maildrop, .. } = &self.state else { return None };
         let (number, message) = maildrop.next_from(listing.next)?;
@@ -319,7 +321,7 @@ impl Session {
         })
     }
 
-    /// The outcome of [`Effect::Update`] (RFC 1939 section 6).
+    /// Takes the result of [`Effect::Update`] (RFC 1939 section 6).
     pub fn updated(&self, update: Update) -> Effect {
         match update {
             Update::Done => goodbye(),
@@ -333,7 +335,7 @@ impl Session {
     }
 }
 
-/// The commands of the TRANSACTION state (RFC 1939 section 5); `None` for those of another.
+/// Answers the commands of the TRANSACTION state (RFC 1939 section 5); `None` for other commands.
 fn transaction(maildrop: &mut Maildrop, command: Command) -> Option<Effect> {
     let message = |n| maildrop.get(n).ok_or_else(no_such_message);
     let effect = match command {

@@ -1,10 +1,10 @@
-//! Dialogs, told as transcripts: what the client says and what it hears.
+//! Dialogs as transcripts of what the client sends and gets.
 
 use super::*;
 use crate::config::PlaintextLogin;
 use crate::store::LastLine;
 
-/// A client on the loopback interface that logs in as `demo` with `right`, or over TLS.
+/// A client on the loopback interface, or over TLS, that can log in as `demo` with `right`.
 struct Client {
     session: Session,
     config: Config,
@@ -15,7 +15,7 @@ impl Client {
         Client { session: Session::new(peer.parse().unwrap(), tls), config: Config::default() }
     }
 
-    /// With three messages in the maildrop.
+    /// A client that has logged in, with three messages in the maildrop.
     fn logged_in() -> Client {
         let mut client = Client::from("127.0.0.1", false);
         client.hears("USER demo", "+OK And the password?");
@@ -165,7 +165,7 @@ fn auth_with_and_without_an_initial_response() {
     client.hears("auth plain AGRlbW8AcmlnaHQ=", "+OK Welcome, 3 messages (360 octets)");
 }
 
-/// The rest of the exchange is told in `auth/mod.rs`.
+/// `auth/mod.rs` tests the rest of the exchange.
 #[test]
 fn scram_with_and_without_an_initial_response() {
     let mut client = Client::from("127.0.0.1", false);
@@ -264,7 +264,7 @@ fn a_client_that_makes_no_sense_is_sent_away() {
             assert_eq!(client.session.too_long(), err("That line is too long"));
         }
     };
-    // Catches: words that are counted over the whole session, and those before the login that are not.
+    // Catches: invalid lines that are counted over the whole session, and those before the login that are not.
     senseless(&mut client);
     client.hears("RETR 9", "-ERR No such message");
     senseless(&mut client);

@@ -1,34 +1,34 @@
-//! A message as the lines of a multi-line response (RFC 1939 section 3), piece by piece.
+//! Sends a message as the lines of a multi-line response (RFC 1939 section 3), piece by piece.
 //!
-//! Octets pass as they are but for the dots: one more goes before each line that begins with one. A
-//! line begins after every LF, for clients that end lines there, so no message can end its own
-//! response early. Where the last line has no CRLF one is added.
+//! Octets are not changed, except that a dot is added before each line that begins with one. A line begins after
+//! every LF, for clients that end lines there, so no message can end its own response early. If the last line has no
+//! CRLF, one is added.
 
-/// Where in the message the last piece ended.
+/// The position in the message after the last piece.
 #[derive(Debug)]
 pub struct Stuffing {
-    /// The octets before here were `\n`, `\r\n` …: what the next one means depends on it.
+    /// The last two octets so far: the meaning of the next octet depends on them.
     last: [u8; 2],
-    /// Only the header, and so many lines of the body (RFC 1939 section 7, TOP).
+    /// The number of lines of the body that are sent (RFC 1939 section 7, TOP); `None`: the whole message.
     limit: Option<u32>,
     in_header: bool,
-    /// Octets of the current line that are not its line end.
+    /// Whether the current line has no octets yet besides its line end.
     line_is_empty: bool,
     done: bool,
 }
 
 impl Stuffing {
-    /// A message from its beginning: all of it, or its header and so many lines of its body.
+    /// The beginning of a message, of which everything is sent, or the header and so many lines of the body.
     pub fn new(limit: Option<u32>) -> Stuffing {
         Stuffing { last: *b"\r\n", limit, in_header: true, line_is_empty: true, done: false }
     }
 
-    /// Whether nothing more is wanted.
+    /// Whether no more octets are needed.
     pub fn is_done(&self) -> bool {
         self.done
     }
 
-    /// The next piece, as it goes out.
+    /// Appends the next piece to `out`, stuffed.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         for line in piece.split_inclusive(|&octet| octet == b'\n') {
             if self.done {
@@ -59,7 +59,7 @@ impl Stuffing {
         self.done = !self.in_header && *left == 0;
     }
 
-    /// What goes after the last piece: the line with the dot.
+    /// What is sent after the last piece: the line with the dot.
     pub fn end(&self) -> &'static [u8] {
         if self.last == *b"\r\n" { b".\r\n" } else { b"\r\n.\r\n" }
     }
@@ -69,7 +69,7 @@ impl Stuffing {
 mod tests {
     use super::*;
 
-    /// The whole response, the message handed over in pieces of every size.
+    /// The whole response, with the message given in pieces of every size.
     fn stuffed(message: &str, limit: Option<u32>) -> String {
         let whole: Vec<Vec<u8>> = (1..=message.len().max(1))
             .map(|size| {

@@ -1,7 +1,9 @@
-//! One connection to the smarthost: its messages are begun, and have their outcome later, since several may be under way.
+//! One connection to the smarthost. A message is begun on it and gets its outcome later, since several may be under
+//! way.
 //!
-//! Before the last octets of a message leave, the queue knows on flash that they do: after a power cut the operator sees which
-//! messages the smarthost may have had already. Those of one submitter leave in their order, over whatever connections.
+//! Before the last octets of a message leave, the flash says so: after a power cut the operator sees which messages
+//! the smarthost may have already. The last octets of one submitter's messages leave in the order of the messages,
+//! over all connections.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -24,29 +26,30 @@ use crate::smtp::client::{Client, Failure, Message, Outcome};
 use crate::smtp::{Mailbox, Recipient, Reply};
 use crate::store::Uid;
 
-/// What leaves over another connection right after the end before it may still overtake that one: so long it stays here.
+/// How long the last octets of a message wait after those of the submitter's message before it have left over another
+/// connection: without that pause they might arrive first.
 const APART: Duration = Duration::from_millis(2);
-/// Messages that went twice, perhaps, that the operator is told of.
+/// Messages that may have gone twice and are listed for the operator, at most.
 const MOST_DOUBTFUL: usize = 8;
 
 /// A message that was begun.
 struct HandedOver<'a> {
     claim: Claim<'a>,
     recipients: Vec<Recipient>,
-    /// Its last octets have left.
+    /// Set once its last octets have left.
     in_doubt: Option<HandingOver<'a>>,
 }
 
-/// What a message that was begun is waiting for.
+/// The state of a message that was begun.
 enum Begun<'a> {
-    /// Its outcome.
+    /// It waits for its outcome.
     UnderWay(HandedOver<'a>),
-    /// Nothing: its content cannot be read.
+    /// It was not sent, since its content cannot be read.
     Unreadable(HandedOver<'a>, Reply),
 }
 
 impl Relay {
-    /// One connection, as long as there is something for it.
+    /// Runs one connection for as long as there are messages for it.
     pub(super) async fn converse(&self, line: Line<'_>, first: Claim<'_>) {
         let config = self.context.config();
         let mut client = match self.connect(line.login(), &config).await {
@@ -57,11 +60,11 @@ impl Relay {
         self.troubles.borrow_mut().remove(line.login());
         self.refused.borrow_mut().remove(line.login());
         self.login_works(line.login()).await;
-        // There may be more than one connection can carry.
+        // There may be more messages than one connection can carry.
         self.queue.wake();
         if let Err(failure) = self.hand_over_all(&line, &mut client, first, &config).await {
             match failure {
-                // The message is due as it was, and goes at once.
+                // The message stays due as it was, and goes at once.
                 Failure::Again(reason) => log::warn!("{}: {reason}", line.login()),
                 failure => {
                     self.did_not_get_through(line.login(), &failure);
@@ -70,13 +73,13 @@ impl Relay {
             }
             return;
         }
-        // Who has a new message with this login need not wait for the goodbye.
+        // The next connection with this login need not wait for the goodbye.
         drop(line);
         self.queue.wake();
         client.quit().await;
     }
 
-    /// All that there is for this connection, some of them under way at once where the server lets them.
+    /// Sends all messages for this connection, several under way at once where the server allows it.
     async fn hand_over_all(
         &self,
         line: &Line<'_>,
@@ -88,7 +91,7 @@ impl Relay {
         settling.run(self.talk(line, client, first, &settling, config)).await
     }
 
-    /// The same, while `settling` runs.
+    /// Sends all messages for this connection, while `settling` writes down what became of them.
     async fn talk<'a>(
         &'a self,
         line: &Line<'_>,
@@ -105,8 +108,9 @@ impl Relay {
                 self.queue.tick();
                 next = self.next_of(line, config);
             }
-            // What has no room now is not kept: what is under way may be answered late, and another connection be free. And settings
-            // may have changed since the connection was made, or the end have come.
+            // A message without room now is given back: the answers to those under way may take long, and another
+            // connection may be free. Also the settings may have changed since the connection was made, or the
+            // appliance is being stopped.
             let goes = |claim: &Claim<'_>| client.has_room_for(claim.size) && self.goes_on(config);
             if let Some(claim) = next.filter(goes) {
                 settling.expects_note();
@@ -124,7 +128,7 @@ impl Relay {
             }
             let Some(handed) = under_way.pop_front() else {
                 if settling.oldest().await {
-                    // Something may have come meanwhile.
+                    // There may be another message by now.
                     continue;
                 }
                 return broken.map_or(Ok(()), Err);
@@ -135,7 +139,7 @@ impl Relay {
                     let remote = client.remote();
                     settling.begin(self.conclude(handed, &verdicts, dsn_passed_on, remote, config));
                 }
-                // Not to be: whatever was begun has an outcome.
+                // This cannot happen: every message that was begun has an outcome.
                 Ok(None) => drop(handed),
                 Err(failure) => {
                     self.broke_off(handed, &failure, config).await;
@@ -149,7 +153,7 @@ impl Relay {
         self.is_current(config) && !self.goes_nothing(config)
     }
 
-    /// Sends a message up to its last octets, notes that these leave, and sends them.
+    /// Sends a message up to its last octets, notes on flash that these leave, and sends them.
     async fn begin<'a>(
         &'a self,
         client: &mut Client,
@@ -194,7 +198,8 @@ impl Relay {
         }
     }
 
-    /// The last octets are about to leave: that is noted, and those of messages before it leave first.
+    /// Notes on flash that the last octets of a message leave, and waits until those of the messages before it have
+    /// left.
     async fn last_octets(
         &self,
         claim: &mut Claim<'_>,
@@ -213,13 +218,14 @@ impl Relay {
                 claim.save().await;
                 return Err(Failure::Unavailable("the flash takes no changes".to_owned()));
             }
-            // On a full card nothing would leave any more, which is what gives room back.
+            // On a full card no message could leave any more, and only leaving messages make room: so it goes without
+            // the note.
             log::warn!("queue {}: it is handed over, which could not be noted", claim.uid());
         }
-        // In the same sync, mostly: not more than what is under way is ever in doubt.
+        // Mostly these share a sync with the note. Thus only the messages that are under way are ever in doubt.
         while settling.oldest().await {}
         if !self.takes_its_turn(claim.uid()).await {
-            // It may have arrived when it was handed over before.
+            // It may have arrived already if it was handed over before.
             claim.entry.in_doubt = before;
             claim.save().await;
             return Err(stopped());
@@ -227,7 +233,8 @@ impl Relay {
         Ok(handing_over)
     }
 
-    /// Waits until the last octets of a message may leave; `false` where they do not, since the appliance is being stopped.
+    /// Waits until the last octets of a message may leave. `false` where they must not, since the appliance is being
+    /// stopped.
     async fn takes_its_turn(&self, uid: Uid) -> bool {
         loop {
             let changed = self.queue.changed();
@@ -247,7 +254,7 @@ impl Relay {
         true
     }
 
-    /// Tells of a message that was handed over before, and of which nobody knows whether it was taken.
+    /// Tells the operator of a message that was handed over before without an answer, so that it may arrive twice.
     fn note_doubt(&self, claim: &mut Claim<'_>) {
         let Some(at) = claim.entry.in_doubt else { return };
         let what = format!("handed over again, after {} without an answer", date::rfc5322(at));
@@ -263,12 +270,12 @@ impl Relay {
         doubtful.push_back(line);
     }
 
-    /// The connection is gone, and nothing is decided about the message.
+    /// Takes in that the connection broke before the message had an outcome.
     async fn broke_off(&self, handed: HandedOver<'_>, failure: &Failure, config: &Rc<Config>) {
         let HandedOver { mut claim, .. } = handed;
         let goes_again = matches!(failure, Failure::Again(_)) || !self.goes_on(config);
         if goes_again && claim.entry.in_doubt.is_none() {
-            // As if nothing had been: it is no attempt.
+            // It does not count as an attempt.
             return;
         }
         if !goes_again {
@@ -277,7 +284,7 @@ impl Relay {
         self.settle(claim).await;
     }
 
-    /// The last word for each recipient is taken at once; what comes back is to be waited for until it is written down.
+    /// Takes in the outcome for each recipient at once. The returned future writes it down.
     fn conclude<'a>(
         &'a self,
         handed: HandedOver<'a>,
@@ -288,7 +295,7 @@ impl Relay {
     ) -> impl Future<Output = ()> + use<'a> {
         let HandedOver { mut claim, recipients, in_doubt } = handed;
         claim.entry.in_doubt = None;
-        // Those that follow need not wait until this is written down.
+        // The messages behind it need not wait until this is written down.
         self.queue.index().land(claim.uid());
         for (Recipient { mailbox, .. }, reply) in recipients.iter().zip(verdicts) {
             log::info!("queue {}: <{mailbox}>: {reply}", claim.uid());
@@ -299,13 +306,13 @@ impl Relay {
         }
         async move {
             self.settle(claim).await;
-            // Whoever stops the appliance waits for it up to here.
+            // Whoever stops the appliance waits up to here.
             drop(in_doubt);
         }
     }
 }
 
-/// An address of an account that every server takes.
+/// An ASCII address of an account, which every server takes; `None` if the account has none.
 fn ascii_address(account: &Account) -> Option<Mailbox> {
     let addresses = std::iter::once(&account.address).chain(&account.aliases);
     let mut ascii = addresses.filter(|address| !address.is_empty() && address.is_ascii());

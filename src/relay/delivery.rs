@@ -1,5 +1,5 @@
-//! Out of the queue: deliveries into accounts of this appliance, reports to senders, and the end of each
-//! entry. The way through the smarthost is [`super::outgoing`]'s.
+//! What leaves the queue: deliveries into accounts of this appliance, reports to senders, and the removal of entries
+//! that are done. [`super::outgoing`] has the way through the smarthost.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::smtp::dsn::Ret;
 use crate::smtp::{Mailbox, Reply, store_trouble};
 use crate::store::Error;
 
-/// Seconds after which the clock is looked at again: it may have been set.
+/// Seconds after which the clock is looked at again, since it may have been set.
 const LONGEST_REST: u64 = 60;
-/// How often it is seen whether the machine has a new address.
+/// How often it is checked whether the machine has a new address.
 const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(5);
-/// Octets that a report has besides the message that it encloses, about.
+/// Octets that a report needs besides the message that it encloses, roughly.
 const ROOM_FOR_WORDS: u64 = 16 * 1024;
-/// Why a message is not sent that nobody may send any more.
+/// The reason for not sending a message whose account is gone.
 const GONE: &str = "the account that sent it is gone, and nobody else has its login";
 
 impl Relay {
@@ -36,7 +36,7 @@ impl Relay {
         zip(zip(self.courier(), self.watch_the_way()), here).await;
     }
 
-    /// Waits until there may be work, no longer than `longest`.
+    /// Waits until there may be work, for `longest` at most.
     pub(super) async fn rest(&self, changed: EventListener, longest: Duration) {
         let least = if self.stands_still() { LONGEST_REST } else { 1 };
         let now = seconds(unix_now());
@@ -48,7 +48,8 @@ impl Relay {
         .await;
     }
 
-    /// Where the machine has a new address, or a provider was reached, what did not get through may get through now.
+    /// Tries everything again that did not get through when the machine has a new address, or another provider was
+    /// reached.
     async fn watch_the_way(&self) {
         let mut known = present();
         loop {
@@ -74,12 +75,13 @@ impl Relay {
         }
     }
 
-    /// New settings may be what every message waits for, and the operator may be in a hurry.
+    /// Takes in new settings, which every message may have waited for, and the operator's wish to try everything at
+    /// once.
     async fn keep_current(&self) {
         loop {
             let (changed, hurried) = (self.context.changed(), self.hurried.listen());
             if self.hurry.take() {
-                // What is still wrong shows at once.
+                // Troubles that persist are noted again at the next attempt.
                 self.troubles.borrow_mut().clear();
                 self.refused.borrow_mut().clear();
                 self.queue.load().await;
@@ -94,8 +96,8 @@ impl Relay {
         }
     }
 
-    /// Deliveries into accounts, reports to senders, the end of what nobody may send any more, and removals that did not work
-    /// before.
+    /// Does the work that is due here: deliveries into accounts, reports to senders, failing messages of accounts
+    /// that are gone, and removals that did not work before.
     async fn deliver_here(&self) {
         loop {
             let changed = self.queue.changed();
@@ -131,13 +133,14 @@ impl Relay {
         self.settle(claim).await;
     }
 
-    /// The worst of what these accounts say. Two addresses of one account, and one that is tried again, give one delivery: the
-    /// identity is the message's.
+    /// Delivers to these accounts and returns the worst of their replies. Two addresses of one account give one
+    /// delivery, and so does a further try: the identity is the message's.
     async fn deliver_to(&self, accounts: &[&Account], claim: &Claim<'_>) -> Reply {
         let mut worst = Reply::new(250, (0, 0), "Delivered");
         for account in accounts {
             let reply = self.deliver_into(&account.name, claim).await;
-            // What passes is tried again, for all of them; only then it is over for some.
+            // While one account fails temporarily, all are tried again; a permanent failure of another counts only
+            // after that.
             let rank = |reply: &Reply| (!reply.is_positive(), !reply.is_permanent());
             if rank(&reply) > rank(&worst) {
                 worst = reply;
@@ -161,9 +164,10 @@ impl Relay {
         deposited.await.unwrap_or_else(|error| unreadable(&error))
     }
 
-    /// Writes down how far a message got, tells its sender what he is to hear, and removes it when all is done.
+    /// Writes down how far a message got, makes the reports that are due, and removes the message when nothing is
+    /// left to do.
     ///
-    /// What is told is on flash before, with the number of its report: so it is the same report if power goes in between, and
+    /// The number of a report is on flash before the report is made. So it is the same report after a power cut, and
     /// arrives once.
     pub(super) async fn settle(&self, mut claim: Claim<'_>) {
         for spared in claim.entry.spare() {
@@ -195,7 +199,8 @@ impl Relay {
         }
     }
 
-    /// Whether the sender, or who stands for him, has this report; `None`: that the message is late.
+    /// Makes report `number`, or with `None` the notice that the message is late. Returns whether the sender, or the
+    /// postmaster in the sender's place, has it.
     async fn report(&self, claim: &Claim<'_>, number: Option<u32>) -> bool {
         let reported = self.write_report(claim, number).await;
         if let Err(error) = &reported {
@@ -208,7 +213,7 @@ impl Relay {
         let (config, entry) = (self.context.config(), &claim.entry);
         let Some((account, reader)) = addressee(entry, &config) else {
             log::warn!("queue {}: there is no account that could be told of it", claim.uid());
-            // What nobody has is kept.
+            // The message of an account that is gone is kept until somebody has it.
             return if entry.is_orphan(&config) { Err(Error::NoSuchMailbox) } else { Ok(()) };
         };
         let (identity, recipients): (_, Vec<_>) = match number {
@@ -246,7 +251,7 @@ impl Relay {
     }
 }
 
-/// Who is told of a message: the account that sent it, or the postmaster.
+/// The account that is told of a message: the sender's, or the postmaster.
 fn addressee<'c>(entry: &Entry, config: &'c Config) -> Option<(&'c Account, Reader)> {
     let sender = entry.sender.as_ref()?;
     if entry.is_orphan(config) {
@@ -263,13 +268,13 @@ fn addressee<'c>(entry: &Entry, config: &'c Config) -> Option<(&'c Account, Read
     }
 }
 
-/// Whether its sender has something to be told.
+/// Whether there is something to tell the sender.
 pub(super) fn has_news(entry: &Entry) -> bool {
     let news = |it: &Recipient| matches!(it.progress, Progress::Failed { .. } | Progress::Arrived { .. });
     entry.recipients.iter().any(news)
 }
 
-/// What trouble with the store means for a delivery: damage does not go away by waiting.
+/// The reply to a delivery that the store could not make. Waiting does not mend damage, so damage is permanent.
 pub(super) fn unreadable(error: &Error) -> Reply {
     match error {
         Error::Damaged(_) | Error::NoSuchMessage => Reply::new(554, (3, 0), "The message was damaged here"),
@@ -277,7 +282,7 @@ pub(super) fn unreadable(error: &Error) -> Reply {
     }
 }
 
-/// What a reply means for a recipient. `passed_on`: `remote` has taken over to tell the sender of a success.
+/// Takes in the reply for a recipient. `passed_on`: the server `remote` will tell the sender of a success itself.
 pub(super) fn take(
     entry: &mut Entry,
     mailbox: &Mailbox,

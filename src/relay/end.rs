@@ -1,7 +1,7 @@
-//! The end of the relay: no more messages are begun, and what is in doubt is waited for.
+//! The end of the relay: no more messages are begun, and the answers to those in doubt are waited for.
 //!
-//! A message whose content has left and whose reply is not there yet may have been taken. To hang up then would have it sent
-//! twice; so whoever stops the appliance waits for [`Relay::end`] first.
+//! A message whose content has left and that is not answered yet may have been taken. To hang up then would send it
+//! twice, so whoever stops the appliance waits for [`Relay::end`] first.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use event_listener::Event;
 
 use super::Relay;
 
-/// Whether the relay ends, and what it is in the middle of.
+/// Whether the relay is ending, and how many messages are in doubt.
 #[derive(Default)]
 pub(super) struct Standing {
     ending: Cell<bool>,
@@ -18,16 +18,16 @@ pub(super) struct Standing {
     settled: Event,
 }
 
-/// A message that is being handed over, until this is dropped.
+/// Counts a message as being handed over, until this is dropped.
 pub(super) struct HandingOver<'a>(&'a Standing);
 
 impl Standing {
-    /// Whether nothing new is to be begun.
+    /// Whether no new message may be begun.
     pub fn is_ending(&self) -> bool {
         self.ending.get()
     }
 
-    /// A message is handed over from now on.
+    /// Counts a message as being handed over from now on.
     pub fn hands_over(&self) -> HandingOver<'_> {
         self.in_doubt.set(self.in_doubt.get() + 1);
         HandingOver(self)
@@ -43,8 +43,8 @@ impl Drop for HandingOver<'_> {
 }
 
 impl Relay {
-    /// Begins no message any more, and waits until of each one that was begun it is known, and noted, what became of it. How
-    /// long that may take the caller says: the smarthost may never answer.
+    /// Begins no more messages, and waits until what became of each message under way is known and noted. The caller
+    /// sets a limit for this wait: the smarthost may never answer.
     pub async fn end(&self) {
         self.standing.ending.set(true);
         self.queue.wake();
@@ -57,7 +57,7 @@ impl Relay {
         }
     }
 
-    /// Messages whose fate is not known.
+    /// Messages that were handed over and not answered yet.
     pub fn in_doubt(&self) -> usize {
         self.standing.in_doubt.get()
     }

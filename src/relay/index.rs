@@ -1,32 +1,32 @@
-//! Which queued message is to be worked on next, told without reading a note: what is here grows with the queue, so an entry takes 64
-//! octets at the most, and what is asked for costs the same however many there are.
+//! Tells which queued message is to be worked on next, without reading a note. The index grows with the queue, so an
+//! entry takes 64 octets at most, and each question costs the same however many entries there are.
 //!
-//! Times are seconds since 1970 UTC in 32 bits, so that they end in 2106. Without I/O and without a clock.
+//! Times are seconds since 1970 UTC in 32 bits, so they end in 2106. The index does no I/O and has no clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::entry::Submitter;
 use crate::store::Uid;
 
-/// Octets from which a message is large: others do not wait for it.
+/// Octets from which a message is large: messages of other submitters do not wait for it.
 pub const LARGE: u32 = 256 * 1024;
 
-/// What is known of a message.
+/// What the index knows of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
-    /// Octets.
+    /// Octets of its content.
     pub size: u32,
     /// When it was accepted.
     pub created: u32,
-    /// When it is to be worked on here next; `None`: not at all.
+    /// When work here is due next; `None`: never.
     pub here: Option<u32>,
-    /// When it is to go to the smarthost next.
+    /// When it is to go to the smarthost next; `None`: never.
     pub outside: Option<u32>,
-    /// All that is to be done here is to tell that it is late, which is not done before its time.
+    /// Whether the only work here is to tell the sender that it is late. That is never done before its time.
     pub only_notice: bool,
 }
 
-/// What is kept of each message, in the order of the UIDs.
+/// What is kept of each message. Slots are in the order of the UIDs.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     uid: Uid,
@@ -38,27 +38,28 @@ struct Slot {
     marks: u8,
 }
 
-/// Not at all, as a time.
+/// The time that stands for never.
 const NEVER: u32 = u32::MAX;
 
-/// Somebody works on it.
+/// A mark: somebody works on the message.
 const BUSY: u8 = 1;
-/// It stands among those to be worked on here, of its lane, or with a time.
+/// A mark: the message stands in the row of work here.
 const IN_HERE: u8 = 2;
+/// A mark: the message stands in the row of its submitter's lane.
 const IN_LANE: u8 = 4;
-/// It is gone, and its slot is not yet.
+/// A mark: the message was removed, and its slot is still there.
 const GONE: u8 = 8;
-/// See [`Facts::only_notice`].
+/// A mark: [`Facts::only_notice`].
 const NOTICE: u8 = 16;
 
-/// The messages of one submitter, who wants them to arrive in the order in which they were sent.
+/// The messages of one submitter, which are to arrive in the order in which they were submitted.
 #[derive(Debug, Default)]
 struct Lane {
-    /// How many are queued.
+    /// The number of queued messages.
     count: u32,
-    /// Those that may go, the oldest first.
+    /// The messages that may go, the oldest first.
     ready: VecDeque<Uid>,
-    /// Those on their way, in the order in which they began.
+    /// The messages on their way, in the order in which they were begun.
     flying: Vec<Flight>,
 }
 
@@ -66,22 +67,22 @@ struct Lane {
 #[derive(Debug, Clone, Copy)]
 struct Flight {
     uid: Uid,
-    /// The connection that it goes over.
+    /// The number of its connection.
     line: u32,
-    /// All of it has left.
+    /// Whether its last octets have left.
     ended: bool,
 }
 
-/// What stands before the last octets of a message.
+/// Whether the last octets of a message must keep a distance to those before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// Nothing that could arrive after it.
+    /// They need not: no message before it went over another connection.
     Alone,
-    /// The last octets of another one of its submitter, which have just left over another connection.
+    /// They must: those of an earlier message of the same submitter have just left over another connection.
     Behind,
 }
 
-/// See the module.
+/// The index, see the module.
 #[derive(Debug, Default)]
 pub struct Index {
     slots: Vec<Slot>,
@@ -93,7 +94,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Queued messages.
+    /// The number of queued messages.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.slots.len() - self.gone
@@ -104,18 +105,19 @@ impl Index {
         self.lane(submitter).map_or(0, |lane| lane.count as usize)
     }
 
-    /// Whether a message with this number is queued, and nobody works on it.
+    /// Whether a message with this UID is queued and nobody works on it.
     pub fn is_free(&self, uid: Uid) -> bool {
         self.slot(uid).is_some_and(|slot| slot.marks & BUSY == 0)
     }
 
-    /// Which of these times a queued message was accepted at.
+    /// Those of these times at which a queued message was accepted.
     pub fn accepted_at(&self, times: &BTreeSet<u32>) -> BTreeSet<u32> {
         let live = self.slots.iter().filter(|slot| slot.marks & GONE == 0);
         live.map(|slot| slot.created).filter(|created| times.contains(created)).collect()
     }
 
-    /// Puts a message in, or says anew what is known of it; nobody works on it any more. One that was taken out never comes back.
+    /// Adds a message, or replaces what is known of it; nobody works on it from now on. A removed message never comes
+    /// back.
     pub fn put(&mut self, uid: Uid, submitter: Submitter, facts: Facts) {
         if find_any(&self.slots, uid).is_some_and(|slot| slot.marks & GONE != 0) {
             return;
@@ -135,7 +137,7 @@ impl Index {
             }
             Err(at) => {
                 if self.slots.len() == self.slots.capacity() {
-                    // By a quarter, and not by as much again.
+                    // Grows by a quarter instead of doubling.
                     self.slots.reserve_exact(self.slots.len() / 4 + 16);
                 }
                 self.slots.insert(at, slot);
@@ -145,7 +147,7 @@ impl Index {
         self.set_timers(uid, before, [here, outside]);
     }
 
-    /// Nobody works on a message after all. What is to be done rests until then, at the least; `None`: for good.
+    /// Notes that nobody works on a message after all. Its work rests until `until` at least; `None`: for ever.
     pub fn rest(&mut self, uid: Uid, until: Option<u32>) {
         self.land(uid);
         let Some(slot) = self.slot_mut(uid) else { return };
@@ -156,7 +158,7 @@ impl Index {
         self.set_timers(uid, before, after);
     }
 
-    /// What was set for a message is set anew.
+    /// Replaces the times that are set for a message.
     fn set_timers(&mut self, uid: Uid, before: [u32; 2], after: [u32; 2]) {
         for time in before {
             self.timers.remove(&(time, uid));
@@ -166,7 +168,7 @@ impl Index {
         }
     }
 
-    /// Takes a message out.
+    /// Removes a message.
     pub fn remove(&mut self, uid: Uid) {
         self.land(uid);
         let Some(slot) = self.slot_mut(uid) else { return };
@@ -186,25 +188,25 @@ impl Index {
         }
     }
 
-    /// Sees what has become due; `far` is a time beyond which none was set with a right clock.
+    /// Takes in what has become due. No right clock sets a time after `far`.
     pub fn tick(&mut self, now: u32, far: u32) {
         while let Some(&(time, uid)) = self.timers.first().filter(|(time, _)| *time <= now) {
             self.timers.remove(&(time, uid));
             self.has_come(time, uid);
         }
-        // What was set when the clock was wrong.
+        // These times were set while the clock was wrong.
         while let Some(&(time, uid)) = self.timers.last().filter(|(time, _)| *time > far) {
             self.timers.remove(&(time, uid));
             self.comes_now(time, uid, now);
         }
     }
 
-    /// The earliest time for which something is set.
+    /// The earliest time that is set.
     pub fn earliest(&self) -> Option<u32> {
         self.timers.first().map(|(time, _)| *time)
     }
 
-    /// Claims the next message that is due here.
+    /// Claims the next message with work due here.
     pub fn next_here(&mut self, now: u32) -> Option<Uid> {
         while let Some(uid) = self.here.pop_front() {
             let Some(slot) = self.slot_mut(uid) else { continue };
@@ -217,9 +219,9 @@ impl Index {
         None
     }
 
-    /// Claims the next message that is due outside of a submitter who is `wanted`: of whom the fewest are on their way, and
-    /// then the oldest. It goes over the connection `line`. A message does not go while a large one of its submitter is on its way;
-    /// `large`: large ones may go.
+    /// Claims the next message that is due outside, of a submitter who is `wanted`: of the one with the fewest
+    /// messages on their way, and among equals the oldest message. It goes over the connection `line`. While a large
+    /// message is on its way, no other message of its submitter goes. `large`: large messages may go.
     pub fn next_outside(
         &mut self,
         wanted: impl Fn(Submitter) -> bool,
@@ -255,8 +257,9 @@ impl Index {
         }
     }
 
-    /// Whether the last octets of a message may leave: those of the ones of its submitter that began before have. `None`: not yet.
-    /// Over another connection than this one, they may still be overtaken.
+    /// Whether the last octets of a message may leave: those of its submitter's messages that were begun before it
+    /// have left. `None`: not yet. Messages before it on the same connection are not waited for, since nothing
+    /// overtakes there.
     pub fn turn(&self, uid: Uid) -> Option<Turn> {
         let lane = self.slot(uid).and_then(|slot| self.lanes.get(usize::from(slot.lane)));
         let Some(lane) = lane else { return Some(Turn::Alone) };
@@ -271,7 +274,7 @@ impl Index {
         Some(if before.iter().all(|flight| flight.line == line) { Turn::Alone } else { Turn::Behind })
     }
 
-    /// The last octets of a message leave.
+    /// Notes that the last octets of a message leave.
     pub fn ended(&mut self, uid: Uid) {
         let Some(lane) = self.slot(uid).map(|slot| slot.lane) else { return };
         if let Some(lane) = self.lanes.get_mut(usize::from(lane)) {
@@ -279,17 +282,17 @@ impl Index {
         }
     }
 
-    /// Whether it is queued.
+    /// Whether the message is queued.
     pub fn is_known(&self, uid: Uid) -> bool {
         self.slot(uid).is_some()
     }
 
-    /// Whether somebody works on it.
+    /// Whether somebody works on the message.
     pub fn is_busy(&self, uid: Uid) -> bool {
         self.slot(uid).is_some_and(|slot| slot.marks & BUSY != 0)
     }
 
-    /// Claims a message, whether or not it is due; `false` where that cannot be.
+    /// Claims a message, whether or not it is due. `false` if somebody works on it, or it is not queued.
     pub fn claim(&mut self, uid: Uid) -> bool {
         if !self.is_free(uid) {
             return false;
@@ -300,13 +303,13 @@ impl Index {
         })
     }
 
-    /// Who has messages that may go, and how many.
+    /// The submitters who have messages that may go, each with the number of these.
     pub fn ready(&self) -> impl Iterator<Item = (Submitter, usize)> {
         let lane = |number: &u16| self.lanes.get(usize::from(*number)).map_or(0, |lane| lane.ready.len());
         self.numbers.iter().map(move |(submitter, number)| (*submitter, lane(number))).filter(|(_, n)| *n > 0)
     }
 
-    /// All that waits for a time may go now, of submitters who are `wanted`.
+    /// Makes everything that waits for a time due now, for submitters who are `wanted`.
     pub fn hasten(&mut self, wanted: impl Fn(Submitter) -> bool, now: u32) {
         let wanted: BTreeSet<u16> =
             self.numbers.iter().filter(|(it, _)| wanted(**it)).map(|(_, number)| *number).collect();
@@ -320,7 +323,7 @@ impl Index {
         }
     }
 
-    /// What is set for `time` comes `now`.
+    /// Sets what is set for `time` to `now`.
     fn comes_now(&mut self, time: u32, uid: Uid, now: u32) {
         let Some(slot) = self.slot_mut(uid) else { return };
         for set in [&mut slot.here, &mut slot.outside] {
@@ -331,7 +334,7 @@ impl Index {
         self.has_come(now, uid);
     }
 
-    /// Octets of its content; 0 where there is none.
+    /// Octets of the message's content; 0 if it is not queued.
     pub fn size(&self, uid: Uid) -> u32 {
         self.slot(uid).map_or(0, |slot| slot.size)
     }
@@ -340,7 +343,7 @@ impl Index {
         self.lanes.get(usize::from(*self.numbers.get(&submitter)?))
     }
 
-    /// The number of a submitter's lane. Lanes stay: there are not many more submitters than accounts.
+    /// The number of a submitter's lane. Lanes are never removed: there are few more submitters than accounts.
     fn number(&mut self, submitter: Submitter) -> u16 {
         let next = u16::try_from(self.lanes.len()).unwrap_or(u16::MAX);
         let number = *self.numbers.entry(submitter).or_insert(next);
@@ -356,7 +359,7 @@ impl Index {
         }
     }
 
-    /// It is on its way no longer, whoever still works on it.
+    /// Notes that a message is no longer on its way, though somebody may still work on it.
     pub fn land(&mut self, uid: Uid) {
         let Some(slot) = self.slot(uid).copied() else { return };
         if let Some(lane) = self.lanes.get_mut(usize::from(slot.lane)) {

@@ -1,8 +1,8 @@
-//! What people are told by mail about a login that the smarthost refuses: the operator's account of the global login, an account
-//! of its own one.
+//! Letters about a login that the smarthost refuses: to the postmaster about the global login, to an account about
+//! its own.
 //!
-//! Which letters there were is noted in the log of the account that they went to, in the commit that brings them, so that a
-//! restart begins no row anew. A row ends when the login works.
+//! The letters that were sent are noted in the log of the account that got them, in the commit that brings them, so a
+//! restart does not begin the series anew. A series ends when the login works.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,39 +16,42 @@ use crate::outgoing::rhythm::{how_often, is_next_letter_due};
 use crate::smtp::client::Failure;
 use crate::store::{Error, SourceKey, identity_hash};
 
-/// Where an account's ledger knows these letters.
+/// The key of these notes in an account's ledger.
 const LETTERS: SourceKey = SourceKey(u64::from_be_bytes(*b"\0letters"));
-/// Under what name: about its own login, about the global one, and, behind this, about the login of the account of that identity.
+/// The identity of the note about the account's own login.
 const OWN: &[u8] = b"the smarthost refuses the login";
+/// The identity of the note about the global login.
 const GLOBAL: &[u8] = b"the smarthost refuses the global login";
+/// How the identity of a note about another account's login begins; the lasting identity of that account follows.
 const OTHER: &[u8] = b"the smarthost refuses the login of ";
 
-/// For each login whether somebody may have been told of it; nobody knows before it was looked up once.
+/// For each login whether somebody may have been told that it is refused; no entry before the notes were looked up
+/// once.
 pub(super) type Rows = RefCell<BTreeMap<Login, bool>>;
 
-/// Characters of the server's words in a letter: a line of a mail has 998 octets at the most.
+/// Characters of the server's words in a letter, at most: a line of a mail has 998 octets at most.
 const REASON: usize = 200;
 
-/// What was refused.
+/// A login that was refused.
 #[derive(Clone, Copy)]
 struct Refusal<'a> {
     login: &'a Login,
     /// The server's words.
     reason: &'a str,
-    /// It was made with a permission instead of a password.
+    /// Whether the login was made with an access token instead of a password.
     is_token: bool,
 }
 
-/// A letter, and to whom it goes.
+/// The series of letters to one account about a login.
 struct Row<'a> {
     to: &'a Account,
-    /// What it is noted as.
+    /// The identity of its note.
     identity: Vec<u8>,
-    /// It is said once, and not again as long as it lasts.
+    /// Whether only one letter is sent for as long as the trouble lasts.
     once: bool,
 }
 
-/// Who is to know of trouble with `login`.
+/// The series about `login`: one for each account that is to be told.
 fn rows<'a>(login: &Login, config: &'a Config) -> Vec<Row<'a>> {
     let operator = config.postmaster();
     match login {
@@ -66,8 +69,8 @@ fn rows<'a>(login: &Login, config: &'a Config) -> Vec<Row<'a>> {
 }
 
 impl Relay {
-    /// Writes to whom it concerns that `login` is refused. Any other trouble passes, or is the operator's settings, which
-    /// `show status` is for.
+    /// Sends the letters about `login` if it was refused. Any other trouble passes by itself, or lies in the
+    /// operator's settings, for which `show status` is there.
     pub(super) async fn tell_of(&self, login: &Login, failure: &Failure) {
         let (Failure::Login(reason) | Failure::Token(reason)) = failure else { return };
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON).collect();
@@ -81,7 +84,7 @@ impl Relay {
         self.rows.borrow_mut().insert(login.clone(), true);
     }
 
-    /// `login` was accepted: letters about it begin a new row.
+    /// Notes that `login` was accepted: the next letter about it begins a new series.
     pub(super) async fn login_works(&self, login: &Login) {
         if self.rows.borrow().get(login) == Some(&false) {
             return;
@@ -89,7 +92,7 @@ impl Relay {
         let config = self.context.config();
         for row in rows(login, &config) {
             if let Err(error) = self.forget(&row).await {
-                // The row goes on, at worst.
+                // At worst the old series goes on.
                 log::debug!("account {}: {error}", row.to.name);
             }
         }
@@ -106,7 +109,7 @@ impl Relay {
         transaction.commit().await.map(drop)
     }
 
-    /// Puts a letter into the INBOX of `account` that says that it works.
+    /// Puts a letter into the INBOX of `account` that says that delivery works.
     ///
     /// # Errors
     /// The store's.
@@ -126,7 +129,7 @@ impl Relay {
         deposit::begin(&store, message).commit().await.map(drop)
     }
 
-    /// A letter of `row`, if one is due.
+    /// Sends the next letter of a series, if one is due.
     async fn write(&self, row: &Row<'_>, refusal: &Refusal<'_>, config: &Config) -> Result<(), Error> {
         let (store, now) = (self.context.store.account(&row.to.name).await?, unix_now());
         let hash = identity_hash(&row.identity);
@@ -149,7 +152,7 @@ impl Relay {
 }
 
 impl Letter<'_> {
-    /// The letter of `row`, number `count` of it.
+    /// The text of a letter of a series; `count` is its number.
     fn refused_login(&self, row: &Row<'_>, refusal: &Refusal<'_>, count: u32, config: &Config) -> String {
         let Refusal { login, reason, is_token } = *refusal;
         let username = login.credentials(config).map_or_else(String::new, |credentials| credentials.username);

@@ -1,5 +1,5 @@
-//! How many connections there are to the smarthost, and for whom: several for a login, so that nobody waits for another, and not
-//! too many for the provider and for the memory.
+//! How many connections to the smarthost there are, and for which logins: several for a login, so that messages do
+//! not wait for each other, and not too many for the provider and for memory.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,39 +9,40 @@ use super::entry::Submitter;
 use super::outgoing::Login;
 use crate::smtp::client::Answered;
 
-/// Connections of all logins together.
+/// Connections of all logins together, at most.
 const MOST: usize = 16;
-/// Messages that wait for each connection of a login until there is another one.
+/// Messages that wait for each connection of a login before another connection is opened.
 const QUEUE: usize = 2;
-/// After so long with one message it is one that others do not wait for.
+/// The time with one message after which a connection counts as busy, so that others do not wait for it.
 const LONG: Duration = Duration::from_secs(1);
-/// Who answers as soon as this gets the messages of one submitter over one connection: the next one is there before it could be
-/// over another, where it would have to stay behind the one before it so that it arrives later.
+/// A smarthost that answers within this time gets the messages of one submitter over one connection. The next message
+/// then arrives sooner than over another connection, where it would have to wait for the one before it.
 const QUICK: Duration = Duration::from_millis(5);
 
-/// The connections that there are.
+/// The open connections.
 #[derive(Default)]
 pub struct Lines {
     open: RefCell<Vec<Rc<State>>>,
     last: Cell<u32>,
 }
 
-/// A connection, from before it is dialled.
+/// A connection. It exists before it is dialled.
 struct State {
     number: u32,
     login: Login,
-    /// The smarthost has let it in.
+    /// Whether the smarthost has let it in.
     proven: Cell<bool>,
-    /// When what it does now began.
+    /// When it began with the message that it carries.
     since: Cell<Instant>,
+    /// Whether the message that it carries is large.
     large: Cell<bool>,
-    /// Whose message it has carried last, unless another connection has carried a later one.
+    /// The submitter of its latest message, unless another connection has carried a later message of that submitter.
     carried: Cell<Option<Submitter>>,
-    /// The smarthost was quick, and is not known to have become slow.
+    /// Whether the smarthost answered quickly, and has not answered slowly since.
     quick: Cell<bool>,
 }
 
-/// A connection; it counts until this is dropped.
+/// A connection. It counts as open until this is dropped.
 pub struct Line<'a> {
     lines: &'a Lines,
     state: Rc<State>,
@@ -54,7 +55,7 @@ impl Drop for Line<'_> {
 }
 
 impl Lines {
-    /// Whether `login`, for which so many messages are `ready`, is to have another connection; `most` is its limit.
+    /// Whether `login`, with `ready` messages that may go, is to have another connection; `most` is its limit.
     pub fn wants_one(&self, login: &Login, ready: usize, most: usize) -> bool {
         let open = self.open.borrow();
         let own: Vec<_> = open.iter().filter(|state| state.login == *login).collect();
@@ -64,13 +65,13 @@ impl Lines {
         if own.is_empty() {
             return true;
         }
-        // As long as nobody was let in, another one would only be refused as well.
+        // As long as no connection was let in, another one would be refused as well.
         own.iter().all(|state| state.proven.get())
             && (ready > QUEUE * own.len()
                 || own.iter().all(|state| state.large.get() || state.since.get().elapsed() >= LONG))
     }
 
-    /// Another connection of `login`.
+    /// Opens another connection for `login`.
     pub fn open(&self, login: Login) -> Line<'_> {
         self.last.set(self.last.get().wrapping_add(1));
         let state = Rc::new(State {
@@ -86,13 +87,13 @@ impl Lines {
         Line { lines: self, state }
     }
 
-    /// When it is to be asked again for a login that `waits`, though nothing has changed: only a connection that takes long makes
-    /// another one needed.
+    /// After which time to ask [`Lines::wants_one`] again for a login that `waits`, though nothing has changed: a
+    /// connection may have become busy.
     pub fn ask_again(&self, waits: bool) -> Duration {
         if waits && !self.open.borrow().is_empty() { LONG } else { Duration::MAX }
     }
 
-    /// Whether the next message of `submitter` is left to another connection than `line`, which is quick.
+    /// Whether the next message of `submitter` is left to a quick connection other than `line`.
     pub fn leaves_to_another(&self, submitter: Submitter, line: &Line<'_>) -> bool {
         let keeps = |state: &State| {
             state.number != line.number()
@@ -103,7 +104,7 @@ impl Lines {
         self.open.borrow().iter().any(|state| keeps(state))
     }
 
-    /// Whether one more connection of `login` may carry a large message: one is left for the others.
+    /// Whether one more connection of `login` may carry a large message: one is kept for small ones.
     pub fn takes_large(&self, login: &Login, most: usize) -> bool {
         let open = self.open.borrow();
         let large = open.iter().filter(|state| state.login == *login && state.large.get()).count();
@@ -112,23 +113,23 @@ impl Lines {
 }
 
 impl Line<'_> {
-    /// Which one it is.
+    /// The number of the connection.
     pub fn number(&self) -> u32 {
         self.state.number
     }
 
-    /// Whose login it has.
+    /// The login of the connection.
     pub fn login(&self) -> &Login {
         &self.state.login
     }
 
-    /// The smarthost has let it in, and it begins with its first message.
+    /// Notes that the smarthost has let the connection in, and that it begins with its first message.
     pub fn is_proven(&self, submitter: Submitter, large: bool) {
         self.state.proven.set(true);
         self.carries(submitter, large);
     }
 
-    /// It begins with another message.
+    /// Notes that it begins with another message.
     pub fn carries(&self, submitter: Submitter, large: bool) {
         let open = self.lines.open.borrow();
         let before = open.iter().filter(|state| state.carried.get() == Some(submitter));
@@ -138,7 +139,8 @@ impl Line<'_> {
         self.state.large.set(large);
     }
 
-    /// So the smarthost has answered a message; `None`: it had nothing to answer. A reply that is read late tells nothing.
+    /// Notes how fast the smarthost answered a message; `None`: there was no answer to measure. A reply that was read
+    /// late tells nothing.
     pub fn answered(&self, how: Option<Answered>) {
         let slow = how.is_some_and(|how| how.waited >= QUICK);
         let quick = how.is_some_and(|how| how.after < QUICK);
@@ -152,7 +154,8 @@ mod tests {
 
     const ANN: Submitter = Submitter::Account(1);
 
-    /// Catches: one connection for all, a flood of them at a smarthost that lets nobody in, and large messages on all of them.
+    /// Catches: one connection for everything, a flood of them at a smarthost that lets nobody in, and large messages
+    /// on all of them.
     #[test]
     fn a_login_has_as_many_connections_as_it_needs() {
         let (lines, login) = (Lines::default(), Login::Global);
@@ -179,8 +182,8 @@ mod tests {
         assert!(lines.wants_one(&login, 1, 4));
     }
 
-    /// Catches: a connection that counts as slow for what it did before, or for the time that letting it in took, and one that never
-    /// does; and a login whose large messages wait for those of another one.
+    /// Catches: a connection that counts as busy for what it did before, or for the time of its login, and one that
+    /// never does; a login whose large messages wait for those of another login.
     #[test]
     fn what_a_connection_does_is_told_by_what_it_carries_now() {
         let (lines, login) = (Lines::default(), Login::Global);
@@ -198,8 +201,9 @@ mod tests {
         assert!(lines.takes_large(&login, 1) && !lines.takes_large(other.login(), 1));
     }
 
-    /// Catches: messages that are spread over several connections though one is quick; others that wait for it, too, or for one that
-    /// is slow, that hangs or is gone; and two connections that leave the same messages to one another.
+    /// Catches: messages that are spread over several connections though one is quick; other submitters that wait for
+    /// it, too, or a wait for a connection that is slow, hangs or is gone; two connections that leave the same
+    /// messages to each other.
     #[test]
     fn what_follows_a_message_is_left_to_a_quick_connection() {
         let lines = Lines::default();

@@ -1,9 +1,9 @@
-//! Where accepted mail goes: into the accounts of this appliance, and through the smarthost to everyone
-//! else, by way of a queue on flash.
+//! The way of accepted mail: into the accounts of this appliance, and through the smarthost to everyone else, by way
+//! of a queue on flash.
 //!
-//! A message for one account alone is delivered at once, in one commit. Everything else is committed to
-//! the queue once, acknowledged, and delivered from there. `deposit` tells why a power cut neither loses
-//! nor doubles it, `outgoing` how it gets through the smarthost.
+//! A message for one account alone is delivered at once, in one commit. Everything else is committed to the queue
+//! once, acknowledged, and delivered from there. `deposit` explains why a power cut neither loses nor doubles it,
+//! `outgoing` how it gets through the smarthost.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod conversation;
@@ -48,34 +48,34 @@ use queue::Queue;
 pub use restored::note_of;
 pub use restored::{count_as_sent, hold_back, waiting_outside};
 
-/// Messages that a list of the queue has.
+/// Messages in a list of the queue, at most.
 const LISTED: usize = 1000;
 
-/// The relay: takes mail from the SMTP server, and gets it where it belongs.
+/// The relay: takes mail from the SMTP server and delivers it.
 pub struct Relay {
     context: Rc<Context>,
     tokens: Rc<Tokens>,
     queue: Queue,
     /// The connections to the smarthost.
     lines: Lines,
-    /// What was handed over twice since the start, and may have arrived twice.
+    /// Lines about messages that were handed over twice since the start and may have arrived twice, for the operator.
     doubtful: RefCell<VecDeque<String>>,
-    /// Logins that the smarthost refuses.
+    /// The logins that the smarthost refuses.
     refused: RefCell<BTreeSet<Login>>,
-    /// The smarthost was out of reach since the last time that something got through.
+    /// Whether the smarthost was out of reach since a message got through last.
     failing: Cell<bool>,
-    /// When everything was tried at once because something got through, in seconds since 1970 UTC.
+    /// When everything was last tried at once because a message got through, in seconds since 1970 UTC.
     tried_all: Cell<i64>,
-    /// By how much this appliance tries again later than others that failed at the same time: see
+    /// How much later than others this appliance tries again after a failure that all had at the same time: see
     /// [`entry::Recipient::spread`].
     jitter: u8,
-    /// What is wrong with the way out, by login.
+    /// The current trouble of each login at the smarthost.
     troubles: RefCell<BTreeMap<Login, String>>,
     hurry: Cell<bool>,
     hurried: Event,
     standing: end::Standing,
     habits: RefCell<BTreeMap<Login, Habit>>,
-    /// What the smarthost was caught at.
+    /// What is known of mistakes of the smarthost.
     manners: Rc<Manners>,
     rows: letters::Rows,
 }
@@ -104,7 +104,7 @@ impl Relay {
         })
     }
 
-    /// What is queued, the oldest first: the first thousand.
+    /// The first thousand queued messages, the oldest first.
     pub fn entries(&self) -> Vec<QueueEntry> {
         let config = self.context.config();
         self.queue
@@ -114,18 +114,18 @@ impl Relay {
             .collect()
     }
 
-    /// How many messages are queued besides those of [`Relay::entries`].
+    /// How many messages are queued beyond those of [`Relay::entries`].
     pub fn unlisted(&self) -> usize {
         self.queue.len().saturating_sub(LISTED)
     }
 
-    /// How many messages wait that the account of this lasting identity has sent.
+    /// How many messages of the account with this lasting identity are queued.
     pub fn queued_of(&self, id: u64) -> usize {
         self.queue.count(entry::Submitter::Account(id))
     }
 
-    /// What is wrong with the way through the smarthost right now, one line a login; empty when the
-    /// latest connections went well.
+    /// The lines for the operator about current troubles: one for each login that has one at the smarthost, and one
+    /// for each message that may have arrived twice.
     pub fn troubles(&self) -> Vec<String> {
         let troubles = self.troubles.borrow();
         let troubles = troubles.iter().map(|(login, trouble)| format!("{login}: {trouble}"));
@@ -138,22 +138,22 @@ impl Relay {
         self.hurried.notify(usize::MAX);
     }
 
-    /// Removes a message from the queue without telling its sender; `false` when there is none, or it
-    /// is on its way this very moment.
+    /// Removes a message from the queue without telling its sender. `false` if there is no such message, or it is
+    /// being worked on.
     ///
     /// # Errors
-    /// What the store says.
+    /// The store's.
     pub async fn remove(&self, id: Uid) -> Result<bool, store::Error> {
         self.queue.discard(id).await
     }
 
-    /// Whether the flash takes no changes. Then nothing leaves the queue: that a message has gone could not be written
-    /// down, and it would go again with each start. It goes once, when the queue lies on a flash that works.
+    /// Whether the flash takes no changes. Then nothing leaves the queue: that a message has gone could not be noted,
+    /// and it would go again with each start. It goes once, when the queue is on a flash that works.
     fn stands_still(&self) -> bool {
         self.context.store.read_only().is_some()
     }
 
-    /// RCPT: is there such a mailbox, or a way out?
+    /// Answers RCPT: whether the mailbox exists and has room, or the recipient can be reached through the smarthost.
     async fn verify(&self, account: Option<u64>, recipient: &Mailbox, size: u64) -> Result<(), Reply> {
         let config = self.context.config();
         let accounts = match config.destination(recipient.as_str()) {
@@ -167,7 +167,7 @@ impl Relay {
             }
             Destination::Outside => return Ok(()),
         };
-        // Who shares an alias with somebody whose mailbox is full gets the mail all the same.
+        // An alias of several accounts is refused only if none of them has room.
         let mut answer = Ok(());
         for account in accounts {
             answer = self.has_room(account, size).await;
@@ -178,7 +178,8 @@ impl Relay {
         answer
     }
 
-    /// Nobody is opened without need: where there is no quota, the end of data is early enough.
+    /// Whether the account's quota has room. Accounts without a quota are not opened for that: the end of data is
+    /// early enough.
     async fn has_room(&self, account: &Account, size: u64) -> Result<(), Reply> {
         if account.quota > 0 {
             let store = self.context.store.account(&account.name).await;
@@ -188,11 +189,11 @@ impl Relay {
         Ok(())
     }
 
-    /// DATA: straight into an account, or into the queue.
+    /// Answers DATA: the message goes directly into an account, or into the queue.
     async fn place(&self, envelope: &Envelope, size: u64) -> Result<Content, Reply> {
         let config = self.context.config();
         let trouble = |error| store_trouble(&error);
-        // The commit would find it too, after all the octets have come.
+        // The commit would fail as well, but only after all octets have come.
         if self.stands_still() {
             return Err(store_trouble(&store::Error::ReadOnly));
         }
@@ -212,7 +213,7 @@ impl Relay {
         Ok(Content { message, store, direct: false })
     }
 
-    /// End of data: durable before it is acknowledged.
+    /// Answers the end of data: the message is durable before it is acknowledged.
     async fn take(&self, envelope: Envelope, content: Content) -> Result<(), Reply> {
         let Content { message, store, direct } = content;
         let taken = if direct {
@@ -242,8 +243,8 @@ impl Post for Relay {
     }
 }
 
-/// The envelope as it is queued: whatever the host is called later, who is meant stays the same, and what a device sends
-/// outside leaves as the operator says.
+/// The envelope as it is queued. Addresses at the host name become addresses of their accounts, so they stay valid
+/// when the host is renamed. The sender of a device's mail to the outside is the one that the operator has set.
 fn settled(mut envelope: Envelope, config: &Config) -> Envelope {
     for recipient in &mut envelope.recipients {
         let address = config.address_of_host(recipient.mailbox.as_str());
@@ -262,9 +263,9 @@ fn no_such_mailbox() -> Reply {
     Reply::new(550, (1, 1), "There is no such mailbox here")
 }
 
-/// The account that all recipients are, where that is one.
+/// The name of the account, if all recipients are addresses of one account.
 fn only_account<'a>(config: &'a Config, recipients: &[smtp::Recipient]) -> Option<&'a str> {
-    // Who wants to hear of it hears of it from the queue.
+    // A report of a success is made from the queue.
     if recipients.iter().any(|recipient| recipient.notify.success()) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! The operator's hand on the queue: to see what waits, to hold it back, let go of it, try it at once, or take it out.
+//! What the operator can do with the queue: see what waits, hold it, release it, try it at once, or remove it.
 
 use super::Relay;
 use super::dsn::{header_of, printable};
@@ -11,46 +11,47 @@ use crate::pace::Pace;
 use crate::say::counted;
 use crate::store::{self, Account, Error, INBOX, Uid};
 
-/// Messages that are changed in one commit.
+/// Messages that are changed in one commit, at most.
 const AT_ONCE: usize = 64;
 
 /// A queued message, as `show queue` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueueEntry {
-    /// Names it for [`Relay::remove`] and [`Which::Message`].
+    /// The UID of the message, for [`Relay::remove`] and [`Which::Message`].
     pub id: Uid,
     /// The envelope's sender; empty for a bounce.
     pub from: String,
-    /// The recipients that it has not reached yet.
+    /// The recipients that have not got it yet.
     pub to: Vec<String>,
-    /// Octets.
+    /// Octets of its content.
     pub size: u64,
     /// When it was accepted, in seconds since 1970 UTC.
     pub created: i64,
     /// Attempts so far.
     pub attempts: u32,
-    /// When the next one is due, in seconds since 1970 UTC; [`i64::MAX`] for one that is held.
+    /// When the next attempt is due, in seconds since 1970 UTC; [`i64::MAX`] for a held message.
     pub next_try: i64,
-    /// What went wrong at the latest attempt.
+    /// The error of the latest attempt.
     pub last_error: Option<String>,
-    /// The account that sent it.
+    /// Who sent it.
     pub sent_by: SentBy,
-    /// The operator holds it back.
+    /// Whether the operator holds it.
     pub held: bool,
-    /// Since when all of it may be with the smarthost, which has not answered, in seconds since 1970 UTC.
+    /// When its last octets left for the smarthost without an answer so far, in seconds since 1970 UTC; `None`: it is
+    /// not in doubt.
     pub in_doubt: Option<i64>,
 }
 
-/// Who sent a message, by the name that the account has now.
+/// The sender of a message, by the present name of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SentBy {
     /// This account.
     Account(String),
     /// An account that is gone.
     Gone,
-    /// A device of the LAN.
+    /// A device in the LAN.
     Device,
-    /// Its note does not tell.
+    /// Not known: the note of the message is damaged.
     #[default]
     Unknown,
 }
@@ -64,7 +65,7 @@ impl SentBy {
         }
     }
 
-    /// The account's name.
+    /// The account's name, if an account sent it.
     pub fn account(&self) -> Option<&str> {
         match self {
             SentBy::Account(name) => Some(name),
@@ -72,7 +73,7 @@ impl SentBy {
         }
     }
 
-    /// For people.
+    /// The sender in words.
     pub fn in_words(&self) -> &str {
         match self {
             SentBy::Account(name) => name,
@@ -116,7 +117,7 @@ impl QueueEntry {
     }
 }
 
-/// What is wrong with a recipient.
+/// The trouble with a recipient, if there is one.
 fn trouble(recipient: &Recipient) -> Option<String> {
     match &recipient.progress {
         Progress::Pending { latest, .. } => latest.as_ref().map(Attempt::in_words),
@@ -132,16 +133,16 @@ fn trouble(recipient: &Recipient) -> Option<String> {
     .filter(|text| !text.is_empty())
 }
 
-/// All about one message.
+/// Everything that is known of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// As it is listed.
+    /// The message as it is listed.
     pub listed: QueueEntry,
-    /// Each recipient, and how far it got with it.
+    /// Each recipient, and how far the message got with it.
     pub recipients: Vec<(String, String)>,
-    /// What came about, the oldest first: when, in seconds since 1970 UTC, and what.
+    /// The events of its history, the oldest first: the time in seconds since 1970 UTC, and what happened.
     pub history: Vec<(i64, String)>,
-    /// The header of the message, or the beginning of a long one, fit for a terminal.
+    /// The lines of its header, or of the beginning of a long one, fit for a terminal.
     pub header: Vec<String>,
 }
 
@@ -175,46 +176,46 @@ fn state(recipient: &Recipient) -> (String, String) {
     (printable(recipient.mailbox.as_str()), printable(&state))
 }
 
-/// Which messages an operator means.
+/// The messages that an operation is meant for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// The one of this number.
+    /// The message with this UID.
     Message(Uid),
-    /// Those that the account of this name has sent.
+    /// The messages that the account of this name has sent.
     Account(String),
-    /// All.
+    /// All messages.
     All,
 }
 
-/// What an operator does to messages.
+/// An operation of the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// They stay, are not tried, and their time does not pass.
+    /// Holds messages: they stay, are not tried, and their time does not count.
     Hold,
-    /// They are held no longer, and tried at once.
+    /// Releases held messages, and tries them at once.
     Release,
-    /// They are tried at once, but for held ones.
+    /// Tries messages at once, except held ones.
     Flush,
-    /// They go. `notify`: their senders are told.
+    /// Removes messages. `notify`: their senders are told.
     #[allow(missing_docs, reason = "the line before tells")]
     Remove { notify: bool },
 }
 
-/// What became of an act.
+/// The result of an operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Done {
-    /// So many messages it was done to.
+    /// Messages that were changed.
     pub done: usize,
-    /// So many are on their way this very moment, and stay as they are.
+    /// Messages that are being worked on right now, and stay as they are.
     pub busy: usize,
-    /// So many of those that are meant it does not concern: they are held already, or are not.
+    /// Messages that the operation does not apply to: for example they are held already, or are not held.
     pub passed_over: usize,
-    /// Some of it could not be written down yet, and is lost if the appliance stops now.
+    /// Whether a change could not be written down yet, and is lost if the appliance stops now.
     pub unwritten: bool,
 }
 
 impl Relay {
-    /// All about a message; `None` where there is none of this number.
+    /// Everything that is known of a message; `None` if there is none with this UID.
     pub fn show(&self, id: Uid) -> Option<Shown> {
         let (size, entry) = self.queue.entry(id)?;
         let body = content(&self.queue.current(), id);
@@ -222,10 +223,10 @@ impl Relay {
         Some(Shown::new(id, size, entry, body, &self.context.config()))
     }
 
-    /// Does what the operator wants with messages.
+    /// Applies an operation to messages.
     ///
     /// # Errors
-    /// What the store says. What was done before that stays done.
+    /// The store's. Changes before the error stay.
     pub async fn operate(&self, act: Act, which: &Which) -> Result<Done, Error> {
         if self.stands_still() {
             return Err(Error::ReadOnly);
@@ -236,13 +237,13 @@ impl Relay {
             self.operate_on(act, some, &mut done).await?;
         }
         if matches!(act, Act::Release | Act::Flush) && done.done > 0 {
-            // What is still wrong shows at once.
+            // Troubles that persist are noted again at the next attempt.
             self.troubles.borrow_mut().clear();
         }
         Ok(done)
     }
 
-    /// The numbers of the messages that are meant.
+    /// The UIDs of the messages that are meant.
     async fn meant(&self, which: &Which) -> Vec<Uid> {
         let config = self.context.config();
         let account = match which {
@@ -303,7 +304,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Ends what is open, and tells its sender.
+    /// Fails what is not settled, and tells the sender.
     async fn withdraw(&self, mut claim: Claim<'_>, now: i64) {
         log::info!("queue {}: removed by the operator, and its sender is told", claim.uid());
         claim.entry.withdraw(now);
@@ -311,7 +312,7 @@ impl Relay {
     }
 }
 
-/// Whether an act changes anything.
+/// Whether an operation would change the message.
 fn concerns(act: Act, entry: &Entry) -> bool {
     match act {
         Act::Hold => !entry.held && !entry.is_settled(),
@@ -321,13 +322,14 @@ fn concerns(act: Act, entry: &Entry) -> bool {
     }
 }
 
-/// What is queued in `queue`, the oldest first. No relay may work on it.
+/// The messages in `queue`, the oldest first. No relay may be working on it.
 pub fn all_queued(queue: &Account, config: &Config) -> Vec<QueueEntry> {
     let all = entries(queue, config);
     all.map(|(uid, size, entry)| QueueEntry::new(uid, size, entry.ok().flatten(), config)).collect()
 }
 
-/// All about a message in `queue`; `None` where there is none of this number. No relay may work on it.
+/// Everything that is known of a message in `queue`; `None` if there is none with this UID. No relay may be working
+/// on it.
 pub fn queued(queue: &Account, id: Uid, config: &Config) -> Option<Shown> {
     let size = queue.view(INBOX, |inbox| inbox.message(id).map(|message| message.size)).flatten()?;
     let entry = noted(queue, id, config).ok().flatten();

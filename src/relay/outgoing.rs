@@ -1,7 +1,8 @@
 //! The way through the smarthost.
 //!
-//! [`super::lines`] tells how many connections there are. A connection has one login, and takes what is due with it, the messages
-//! of each submitter in their order, until nothing is left. Settings are looked at anew for each connection, and after each message.
+//! [`super::lines`] decides how many connections there are. A connection has one login, and takes the messages that
+//! are due with it until none is left, those of each submitter in their order. The settings are looked at anew for
+//! each connection and after each message.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,22 +23,23 @@ use crate::outgoing::{Credentials, Habit, Proof};
 use crate::pace;
 use crate::smtp::client::Failure;
 
-/// Messages whose attempt is written down in one commit.
+/// Messages whose failed attempt is written down in one commit, at most.
 const AT_ONCE: usize = 64;
-/// Seconds until all that waits is tried once more because one got through.
+/// The shortest time in seconds between two occasions when everything that waits is tried because a message got
+/// through.
 const TRY_ALL_AGAIN: u64 = 60;
 
-/// Connections that a login may have.
+/// The connections that a login may have.
 fn connections(config: &Config) -> usize {
     usize::try_from(config.smarthost.connections).unwrap_or(usize::MAX).max(1)
 }
 
-/// Whose credentials the smarthost gets.
+/// The credentials that the smarthost gets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Login {
-    /// Those of `[smarthost]`.
+    /// The credentials in `[smarthost]`.
     Global,
-    /// Those of the account of this name.
+    /// The credentials of the account with this name.
     Account(String),
 }
 
@@ -51,8 +53,8 @@ impl fmt::Display for Login {
 }
 
 impl Login {
-    /// The login that messages of `submitter` are sent with: the account's own, where that has one and may use it. `None`: with
-    /// none, since the account is gone, or may do nothing for now.
+    /// The login with which messages of `submitter` are sent: the account's own, if it has one and may use it.
+    /// `None`: they are not sent, since the account is gone or disabled.
     pub(super) fn of(submitter: Submitter, config: &Config) -> Option<Login> {
         let Submitter::Account(id) = submitter else { return Some(Login::Global) };
         let account = config.account_by_id(id).filter(|account| account.enabled)?;
@@ -60,7 +62,7 @@ impl Login {
         Some(if own { Login::Account(account.name.to_string()) } else { Login::Global })
     }
 
-    /// `None` where no login is needed.
+    /// The credentials of the login; `None` where the smarthost needs no login.
     pub(super) fn credentials(&self, config: &Config) -> Option<Credentials> {
         match self {
             Login::Global => {
@@ -72,7 +74,7 @@ impl Login {
                 })
             }
             Login::Account(name) => config.account(name).map(|account| {
-                // The permission is the global login's own; an account has a password.
+                // The access token belongs to the global login; an account has a password.
                 let auth = match config.smarthost.auth {
                     SourceAuth::OAuth2 => SourceAuth::Auto,
                     auth => auth,
@@ -86,7 +88,7 @@ impl Login {
 }
 
 impl Relay {
-    /// Takes what is due to the smarthost, forever: sees who needs a connection, and runs those that there are.
+    /// Sends what is due to the smarthost, for ever: opens the connections that are needed, and runs them.
     pub(super) async fn courier(&self) {
         let connections = LocalExecutor::new();
         let dispatch = async {
@@ -108,13 +110,14 @@ impl Relay {
         pace::run(&connections, dispatch).await
     }
 
-    /// Whether nothing goes out now. A certificate cannot be judged without the time: the messages wait, and that is no attempt.
+    /// Whether no message may go out now. Without the time no certificate can be judged: the messages wait, and that
+    /// does not count as an attempt.
     pub(super) fn goes_nothing(&self, config: &Config) -> bool {
         let judges = config.smarthost.security != Security::None || permission::client(config).is_some();
         self.standing.is_ending() || self.stands_still() || !self.context.clock.is_known() && judges
     }
 
-    /// A connection that is needed, and its first message.
+    /// A connection that is needed, with its first message.
     fn next_line(&self) -> Option<(Line<'_>, Claim<'_>)> {
         let config = self.context.config();
         if self.goes_nothing(&config) {
@@ -149,14 +152,14 @@ impl Relay {
         Some(claim)
     }
 
-    /// Whether what a person has set is still so: a refresh token may have been replaced meanwhile.
+    /// Whether the settings are unchanged, apart from refresh tokens that were replaced.
     pub(super) fn is_current(&self, config: &Rc<Config>) -> bool {
         let now = self.context.config();
         Rc::ptr_eq(config, &now) || config.differs_in_tokens_only(&now)
     }
 
-    /// No connection, so none of the messages of this login gets anywhere. They wait; that the login
-    /// was refused is no reason to use another one.
+    /// Takes in that no connection could be made: it counts as a failed attempt for all messages of this login. They
+    /// wait. A refused login is never replaced by another one.
     pub(super) async fn turned_away(
         &self,
         line: &Line<'_>,
@@ -167,7 +170,7 @@ impl Relay {
         self.did_not_get_through(line.login(), failure);
         self.note_trouble(line.login(), failure).await;
         if !self.is_current(config) {
-            // With settings that are not in force any more: it is tried again at once with the new ones.
+            // The settings have changed: the messages are tried at once with the new ones.
             return;
         }
         let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
@@ -183,7 +186,7 @@ impl Relay {
                     self.settle(claim).await;
                 }
             }
-            // What comes meanwhile has its own attempt.
+            // Messages that come meanwhile get an attempt of their own.
             let more = std::iter::from_fn(|| self.queue.next_outside(is_its, line.number(), true));
             claims = more.take(left.min(AT_ONCE)).collect();
             left = left.saturating_sub(claims.len());
@@ -193,15 +196,15 @@ impl Relay {
         }
     }
 
-    /// A message got through. Where the smarthost was out of reach before, everything that waits is tried at once; but not more than
-    /// once in a while.
+    /// Notes that a message got through. If the smarthost was out of reach before, everything that waits is tried at
+    /// once, but not too often.
     pub(super) fn got_through(&self) {
         if self.failing.take() {
             self.try_all();
         }
     }
 
-    /// The way may be open again.
+    /// Tries everything that waits, since the smarthost may be in reach again.
     pub(super) fn try_all(&self) {
         let now = unix_now();
         if now.abs_diff(self.tried_all.get()) >= TRY_ALL_AGAIN {
@@ -213,7 +216,8 @@ impl Relay {
         }
     }
 
-    /// What a failure means for what waits: for a way that is closed it opens again for all at once, which a wrong password does not.
+    /// Notes what a failure means for messages that wait: a smarthost out of reach comes back for all logins at once,
+    /// a refused password concerns one login.
     pub(super) fn did_not_get_through(&self, login: &Login, failure: &Failure) {
         match failure {
             Failure::Login(_) | Failure::Settings(_) | Failure::Token(_) => {
@@ -224,7 +228,7 @@ impl Relay {
         }
     }
 
-    /// Another attempt failed for all that is due.
+    /// Notes a failed attempt for all recipients that are due.
     pub(super) fn postpone(&self, entry: &mut Entry, config: &Config, trouble: &str) {
         let (since, now) = (entry.since, unix_now());
         entry.happened(now, trouble);
@@ -235,7 +239,7 @@ impl Relay {
         }
     }
 
-    /// Tells the operator, and by mail whom it concerns.
+    /// Notes a trouble for the operator, and sends the letters about it.
     pub(super) async fn note_trouble(&self, login: &Login, failure: &Failure) {
         log::warn!("{login}: {failure}");
         self.troubles.borrow_mut().insert(login.clone(), failure.to_string());
@@ -248,7 +252,8 @@ mod tests {
     use super::*;
     use crate::config::{Account, Secret};
 
-    /// Catches: a smarthost's `auth` that is not used, and an account that is to log in with the permission of another login.
+    /// Catches: a smarthost's `auth` that is not used, and an account that is to log in with the access token of the
+    /// global login.
     #[test]
     fn the_way_to_log_in_is_the_smarthost_s_but_a_permission_is_of_one_login() {
         let account = Account {

@@ -1,4 +1,4 @@
-//! The smarthost's login with a permission instead of a password (OAuth 2.0).
+//! The smarthost's login with an access token instead of a password (OAuth 2.0).
 
 use super::Relay;
 use super::outgoing::Login;
@@ -8,12 +8,12 @@ use crate::outgoing::{Bearer, Credentials, Habit, Proof, Route};
 use crate::smtp::client::{Client, Failure, Passed};
 
 impl Relay {
-    /// A connection to the smarthost with this login. A token that is refused is renewed once.
+    /// Connects to the smarthost with this login. An access token that is refused is renewed once.
     pub(super) async fn connect(&self, login: &Login, config: &Config) -> Result<Client, Failure> {
         self.connect_and_tell(login, config, &|_| ()).await
     }
 
-    /// The same, and tells each step.
+    /// Connects to the smarthost like [`Relay::connect`], and reports each step to `tell`.
     pub(super) async fn connect_and_tell(
         &self,
         login: &Login,
@@ -55,14 +55,14 @@ impl Relay {
     }
 }
 
-/// What logins have found out, each one by itself.
+/// What logins have found out about the smarthost, each for itself.
 impl Relay {
     fn habit(&self, login: &Login) -> Habit {
         self.habits.borrow_mut().entry(login.clone()).or_default().clone()
     }
 }
 
-/// The client of the global login, where that is made with a permission.
+/// The OAuth 2.0 client of the global login, if that login uses an access token.
 pub(super) fn client(config: &Config) -> Option<&OAuth2> {
     let smarthost = &config.smarthost;
     smarthost.oauth2.as_deref().filter(|_| smarthost.auth == SourceAuth::OAuth2)

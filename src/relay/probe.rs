@@ -1,6 +1,6 @@
-//! Tries the smarthost out, as a courier would go about it, and tells what there is: nothing is sent.
+//! Tries the smarthost out as the relay would, and reports what is there. Nothing is sent.
 //!
-//! Each step is told in a line as it comes; the one that fails with what it means and what to do about it.
+//! Each step is reported in one line when it is done; a step that fails is reported with what it means and advice.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::outgoing::{PASSES, Route, shown};
 use crate::smtp::Reply;
 use crate::smtp::client::{Failure, Passed};
 
-/// How long all of it may take. Whoever asked sits in front of it.
+/// How long a probe may take in all: the operator waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// For the name alone.
+/// How long the lookup of the host name may take.
 const NAME: Duration = Duration::from_secs(20);
-/// Characters of a server's words that are told.
+/// Characters of a server's words that are shown, at most.
 const WORDS: usize = 200;
-/// Extensions (RFC 5321 section 4.1.1.1) that matter here, besides SIZE and AUTH.
+/// Extensions (RFC 5321 section 4.1.1.1) that are shown if the server has them, besides SIZE and AUTH.
 const EXTENSIONS: [&str; 6] = ["PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "STARTTLS"];
 
 impl Relay {
-    /// Tries the smarthost of `config`, which need not be in force, with the global login or that of `account`. Each step is told
-    /// to `tell`, in a line without its end.
+    /// Tries the smarthost of `config`, which need not be in force, with the global login or that of `account`. Each
+    /// step is given to `tell` as a line without line end.
     ///
     /// # Errors
-    /// The step that failed: what, and what to do.
+    /// The step that failed: what went wrong, and what to do.
     pub async fn test(
         &self,
         config: &Config,
@@ -106,7 +106,7 @@ impl Relay {
     }
 }
 
-/// The login that is meant: an account's own, where it has one that is in use.
+/// The login to try: that of the account, if it has one that is in use, or the global one.
 fn login(config: &Config, account: Option<&str>, told: &dyn Fn(&str, &str)) -> Result<Login, String> {
     let smarthost = &config.smarthost;
     if smarthost.host.is_empty() {
@@ -138,14 +138,14 @@ fn tell_tls(stream: &Stream, told: &dyn Fn(&str, &str)) {
     }
 }
 
-/// Its code and the words of its first line.
+/// The code of a reply and the words of its first line.
 fn first_line(reply: &Reply) -> String {
     let line = reply.lines.first().map_or("", |line| line.as_ref());
     let words: String = line.chars().filter(|c| !c.is_control()).take(WORDS).collect();
     format!("{} {words}", reply.code)
 }
 
-/// What the server can do of what matters, and what it cannot.
+/// Which of the extensions that matter the server has, and which it lacks.
 fn extensions(reply: &Reply) -> String {
     let mut lines =
         reply.lines.iter().skip(1).map(|line| line.split([' ', '=']).filter(|word| !word.is_empty()));
@@ -164,7 +164,7 @@ fn extensions(reply: &Reply) -> String {
     }
     let of = |wanted: bool| {
         let names = EXTENSIONS.into_iter().filter(|name| has.iter().any(|has| has == name) == wanted);
-        // Within TLS nobody offers it.
+        // Within TLS no server offers STARTTLS.
         names.filter(|name| wanted || *name != "STARTTLS").collect::<Vec<_>>().join(", ")
     };
     let mut words = vec![match size {
@@ -191,7 +191,7 @@ fn in_words(failure: &Failure) -> String {
         }
         Failure::Busy(_) => "Wait a while: each try may count. If it lasts, ask the provider.",
         Failure::Token(_) => "`oauth2 smarthost` asks for a new permission.",
-        // They have theirs.
+        // These messages end with advice of their own.
         Failure::Settings(_) => "",
         Failure::Unavailable(words) if words.ends_with('.') => "",
         Failure::Unavailable(_) | Failure::Again(_) => PASSES,

@@ -1,8 +1,8 @@
 //! The queue on flash: messages in the INBOX of a store of its own, each with its [`Entry`] as a note.
 //!
-//! The notes are the queue. In memory are an [`Index`] of when which of them is to be worked on, and what could not
-//! be written down because the flash was full or failed: a message that was delivered must not be
-//! delivered again only because that cannot be noted.
+//! The notes are the queue. Memory holds an [`Index`] of when which message is to be worked on, and the entries that
+//! could not be written because the flash was full or failed: a delivered message must not be delivered again only
+//! because that could not be noted.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
@@ -18,40 +18,40 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::store::{self, Account, Body, Error, Flags, INBOX, Incoming, Uid};
 
-/// Messages that those who submit share: each may have as many here as are left when everybody has the same.
+/// Queued messages that all submitters share: each submitter may have an equal part of them.
 const MAX_QUEUED: usize = 100_000;
-/// Whoever is there, each may have so many.
+/// The smallest share of a submitter, however many submitters there are.
 const LEAST_SHARE: usize = 1000;
-/// Seconds until another attempt to write down what could not be written.
+/// Seconds until an entry that could not be written is tried again.
 const WRITE_AGAIN: i64 = 60;
-/// Notes that are read at once at the start, and when settings have changed.
+/// Notes that are read between two turns of other tasks, at the start and when settings have changed.
 const PIECE: usize = 64;
 
-/// The queue.
+/// The queue of messages that wait for delivery.
 pub struct Queue {
     context: Rc<Context>,
     account: RefCell<Rc<Account>>,
     index: RefCell<Index>,
-    /// All notes were read once.
+    /// Whether all notes have been read once.
     loaded: Cell<bool>,
-    /// Entries that are further than their notes, and when to try to write them again.
+    /// Entries that are newer than their notes, each with the time of the next try to write it.
     unwritten: RefCell<BTreeMap<Uid, (Entry, i64)>>,
     changed: Event,
 }
 
-/// A message that someone works on, and nobody else until this is dropped.
+/// A message that is being worked on by the holder of this claim, and by nobody else until the claim is dropped.
 pub struct Claim<'a> {
     queue: &'a Queue,
     uid: Uid,
     /// Octets of its content.
     pub size: u64,
-    /// What is known of it; [`Claim::save`] writes it down.
+    /// What is known of the message; [`Claim::save`] writes it down.
     pub entry: Entry,
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        // Unless it was removed meanwhile.
+        // A removed message is not put back.
         if self.queue.index().is_busy(self.uid) {
             self.queue.put(self.uid, &self.entry, self.size);
         }
@@ -59,30 +59,31 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// What [`Queue::claim`] finds.
+/// The result of [`Queue::claim`].
 pub enum Found<'a> {
-    /// Nobody works on it.
+    /// The message, which nobody worked on.
     Free(Claim<'a>),
-    /// Somebody does.
+    /// Somebody works on the message.
     Busy,
-    /// Its note makes no sense.
+    /// The note of the message cannot be parsed.
     Damaged,
     /// There is no such message.
     Nothing,
 }
 
-/// Messages that each of so many may have here.
+/// Queued messages that each of so many submitters may have.
 pub(super) fn share(submitters: usize) -> usize {
     (MAX_QUEUED / submitters).max(LEAST_SHARE)
 }
 
-/// A time as the index has it.
+/// A time in the form of the index.
 pub(super) fn seconds(time: i64) -> u32 {
     u32::try_from(time.max(0)).unwrap_or(u32::MAX - 1)
 }
 
 impl Queue {
-    /// The queue that `account` holds (see [`crate::store::Store::queue`]). Nothing comes out of it before [`Queue::load`].
+    /// The queue in `account` (see [`crate::store::Store::queue`]). No message comes out of it before
+    /// [`Queue::load`].
     pub fn new(context: Rc<Context>, account: Rc<Account>) -> Queue {
         Queue {
             context,
@@ -94,44 +95,44 @@ impl Queue {
         }
     }
 
-    /// The store of the queue, opened again after the flash failed.
+    /// The store of the queue, which is opened again after the flash failed.
     pub async fn account(&self) -> Result<Rc<Account>, Error> {
         let account = self.context.store.queue().await?;
         *self.account.borrow_mut() = account.clone();
         Ok(account)
     }
 
-    /// The store of the queue as it was used last.
+    /// The store of the queue as it was last used.
     pub fn current(&self) -> Rc<Account> {
         self.account.borrow().clone()
     }
 
-    /// What is to be worked on when. Never borrowed across an `.await`.
+    /// The index. Never borrowed across an `.await`.
     pub fn index(&self) -> RefMut<'_, Index> {
         self.index.borrow_mut()
     }
 
-    /// Wakes when there is something new, or somebody is done. Listen first, then look.
+    /// Wakes when a message is new, or a claim ends. Listen first, then look.
     pub fn changed(&self) -> EventListener {
         self.changed.listen()
     }
 
-    /// Wakes those who listen.
+    /// Wakes all listeners of [`Queue::changed`].
     pub fn wake(&self) {
         self.changed.notify(usize::MAX);
     }
 
-    /// Whether no more messages are taken from `submitter`: each has a share of its own, so nobody is refused for what others
-    /// have here.
+    /// Whether no more messages are taken from `submitter`. Each submitter has a share of its own, so none is refused
+    /// for what others have queued.
     pub fn is_full(&self, submitter: Submitter) -> bool {
         let submitters = self.context.config().accounts.len() + 1;
         self.index().count(submitter) >= share(submitters)
     }
 
-    /// Queues a message, durably, in one commit. `message` and `account` come from [`Queue::account`].
+    /// Queues a message in one commit, durably. `message` and `account` come from [`Queue::account`].
     ///
     /// # Errors
-    /// What the store says.
+    /// The store's.
     pub async fn add(&self, account: &Rc<Account>, message: Incoming, entry: &Entry) -> Result<(), Error> {
         let mut transaction = account.begin();
         transaction.deliver(INBOX, message, Flags::NONE, &[], entry.created);
@@ -145,8 +146,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Reads all notes, in turns with others: at the start, and when new settings may have changed what they mean. Those of
-    /// older kinds are written anew: they name an account, and the name may be given to another one.
+    /// Reads all notes, with turns for other tasks, at the start and when new settings may have changed what they
+    /// mean. Notes of older forms are rewritten: they name an account, and another account may get the name.
     pub async fn load(&self) {
         let mut from = 0;
         loop {
@@ -191,7 +192,7 @@ impl Queue {
         self.wake();
     }
 
-    /// Says anew when a message is to be worked on.
+    /// Tells the index when a message is to be worked on.
     fn put(&self, uid: Uid, entry: &Entry, size: u64) {
         let again = self.unwritten.borrow().get(&uid).map(|(_, again)| seconds(*again));
         let facts = facts(entry, size, &self.context.config());
@@ -201,10 +202,10 @@ impl Queue {
         self.index().put(uid, entry.submitter, facts);
     }
 
-    /// What is known of a message; `None` where there is none, or its note is damaged.
+    /// The entry of a message; `None` if the message does not exist, or its note is damaged.
     ///
     /// # Errors
-    /// Its note cannot be read now.
+    /// The note cannot be read now.
     fn known(&self, uid: Uid) -> Result<Option<Entry>, Error> {
         match self.unwritten(uid) {
             Some(entry) => Ok(Some(entry)),
@@ -212,18 +213,17 @@ impl Queue {
         }
     }
 
-    /// What of a message is further than its note.
+    /// The entry of a message, if it is newer than its note.
     fn unwritten(&self, uid: Uid) -> Option<Entry> {
         self.unwritten.borrow().get(&uid).map(|(entry, _)| entry.clone())
     }
 
-    /// Queued messages.
+    /// The number of queued messages.
     pub fn len(&self) -> usize {
         self.account.borrow().view(INBOX, |inbox| inbox.messages.len()).unwrap_or(0)
     }
 
-    /// All messages, the oldest first: their numbers, sizes and entries. One whose note cannot be read has
-    /// none.
+    /// All messages, the oldest first: UID, size and entry. The entry is `None` if the note cannot be read.
     pub fn entries(&self) -> impl Iterator<Item = (Uid, u64, Option<Entry>)> {
         let all = messages(&self.account.borrow()).into_iter();
         all.map(move |(uid, size)| (uid, size, self.known(uid).ok().flatten()))
@@ -234,13 +234,13 @@ impl Queue {
         self.index().count(submitter)
     }
 
-    /// A message: its size and its entry, which one whose note cannot be read has not.
+    /// The size and the entry of a message. The entry is `None` if the note cannot be read.
     pub fn entry(&self, uid: Uid) -> Option<(u64, Option<Entry>)> {
         let message = self.account.borrow().view(INBOX, |inbox| inbox.message(uid).copied()).flatten()?;
         Some((u64::from(message.size), self.known(uid).ok().flatten()))
     }
 
-    /// Sees what has become due.
+    /// Tells the index what has become due.
     pub fn tick(&self) {
         let (config, now) = (self.context.config(), unix_now());
         let longest = longest_pause(&config.smarthost).max(config.smarthost.delay_notice.into());
@@ -248,12 +248,12 @@ impl Queue {
         self.index().tick(seconds(now), seconds(far));
     }
 
-    /// Claims the next message that is to be worked on here.
+    /// Claims the next message with work due here.
     pub fn next_here(&self) -> Option<Claim<'_>> {
         self.next(Work::Here, |index, now| index.next_here(now))
     }
 
-    /// Claims the next message for the smarthost: see [`Index::next_outside`].
+    /// Claims the next message for the smarthost, see [`Index::next_outside`].
     pub fn next_outside(
         &self,
         wanted: impl Fn(Submitter) -> bool,
@@ -269,7 +269,7 @@ impl Queue {
             let uid = next(&mut self.index(), seconds(now))?;
             let entry = match self.known(uid) {
                 Ok(Some(entry)) => entry,
-                // It is listed, and the operator removes it.
+                // The message stays in the list, and the operator can remove it.
                 Ok(None) => {
                     self.index().rest(uid, None);
                     continue;
@@ -282,19 +282,19 @@ impl Queue {
             };
             let (mut claim, config) = (self.claimed(uid, entry), self.context.config());
             if self.unwritten.borrow().get(&uid).is_some_and(|(_, again)| *again > now) {
-                // In however much of a hurry somebody is: it rests.
+                // It rests until its entry is tried to be written again, even if everything was made due at once.
                 continue;
             }
             let is_late = claim.entry.late_at(&config).is_some_and(|at| at <= now);
             if claim.entry.due(work, &config, now).next().is_none() && !(is_late && work == Work::Here) {
-                // It was made due before its time: its note does not know.
+                // The index made it due before its time, of which the entry does not know.
                 claim.entry.hasten(now);
             }
             return Some(claim);
         }
     }
 
-    /// Claims this message.
+    /// Claims the message with this UID.
     pub fn claim(&self, uid: Uid) -> Found<'_> {
         match self.entry(uid) {
             None => Found::Nothing,
@@ -309,10 +309,10 @@ impl Queue {
         }
     }
 
-    /// Takes messages out of the queue, in one commit.
+    /// Removes messages from the queue in one commit.
     ///
     /// # Errors
-    /// What the store says; then all of them are still there.
+    /// The store's; then all messages are still there.
     pub async fn remove(&self, claims: Vec<Claim<'_>>) -> Result<(), Error> {
         let uids: Vec<Uid> = claims.iter().map(Claim::uid).collect();
         self.expunge(&uids).await
@@ -322,7 +322,8 @@ impl Queue {
         Claim { queue: self, uid, size: self.index().size(uid).into(), entry }
     }
 
-    /// Those of `known`, identities and when their messages were accepted, whose message is queued no longer.
+    /// Those of `known` whose message is no longer queued. Each of `known` is an identity with the time at which its
+    /// message was accepted.
     pub fn gone<T>(&self, known: Vec<(T, i64)>) -> Vec<T> {
         if !self.loaded.get() {
             return Vec::new();
@@ -332,16 +333,17 @@ impl Queue {
         known.into_iter().filter(|(_, created)| !queued.contains(&seconds(*created))).map(|it| it.0).collect()
     }
 
-    /// Makes all that waits due at once, of submitters who are `wanted`.
+    /// Makes everything that waits due at once, for submitters who are `wanted`.
     pub fn hasten(&self, wanted: impl Fn(Submitter) -> bool) {
         self.index().hasten(wanted, seconds(unix_now()));
         self.wake();
     }
 
-    /// Removes a message that nobody works on, whatever its note says; `false` when there is none.
+    /// Removes a message that nobody works on, whatever its note holds. `false` if there is none, or somebody works
+    /// on it.
     ///
     /// # Errors
-    /// What the store says.
+    /// The store's.
     pub async fn discard(&self, uid: Uid) -> Result<bool, Error> {
         match self.claim(uid) {
             Found::Nothing | Found::Busy => return Ok(false),
@@ -362,8 +364,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Writes down how far messages got, in one commit; `false` when that failed. What could not be
-    /// written is remembered, and comes with a later commit.
+    /// Writes the entries of these messages in one commit. `false` if that failed: the entries are kept in memory and
+    /// written later.
     pub async fn save(&self, claims: &[Claim<'_>]) -> bool {
         if claims.is_empty() {
             return true;
@@ -394,16 +396,16 @@ impl Queue {
     }
 }
 
-/// The messages of the queue that `account` holds, the oldest first: their numbers and sizes.
+/// The UIDs and sizes of the messages in `account`, the oldest first.
 fn messages(account: &Account) -> Vec<(Uid, u64)> {
     let all = account.view(INBOX, |inbox| inbox.messages.iter().map(|it| (it.uid, it.size.into())).collect());
     all.unwrap_or_default()
 }
 
-/// What the note of a message says; `None` where it has none, or a damaged one.
+/// The entry that the note of a message holds; `None` where the message has no note, or a damaged one.
 ///
 /// # Errors
-/// It cannot be read now.
+/// The note cannot be read now.
 pub(super) fn noted(account: &Account, uid: Uid, config: &Config) -> Result<Option<Entry>, Error> {
     match account.note(INBOX, uid) {
         Ok(note) => Ok(note.and_then(|note| Entry::of_note(&note, config))),
@@ -415,7 +417,7 @@ pub(super) fn noted(account: &Account, uid: Uid, config: &Config) -> Result<Opti
     }
 }
 
-/// The messages of a queue that no relay works on, the oldest first: their numbers, sizes and entries.
+/// The messages of a queue that no relay works on, the oldest first: UID, size and entry.
 pub(super) fn entries(
     account: &Account,
     config: &Config,
@@ -423,13 +425,13 @@ pub(super) fn entries(
     messages(account).into_iter().map(move |(uid, size)| (uid, size, noted(account, uid, config)))
 }
 
-/// When the message of `entry` is to be worked on.
+/// What the index is to know of a message.
 fn facts(entry: &Entry, size: u64, config: &Config) -> Facts {
     let when = |work| entry.when(work, config).map(seconds);
     Facts {
         size: u32::try_from(size).unwrap_or(u32::MAX),
         created: seconds(entry.created),
-        // What is settled is to be removed.
+        // A settled message is to be removed.
         here: if entry.is_settled() { Some(0) } else { when(Work::Here) },
         outside: when(Work::Smarthost),
         only_notice: entry.has_only_notice(config),
@@ -437,27 +439,27 @@ fn facts(entry: &Entry, size: u64, config: &Config) -> Facts {
 }
 
 impl Claim<'_> {
-    /// Its number in the queue.
+    /// The UID of the message in the queue.
     pub fn uid(&self) -> Uid {
         self.uid
     }
 
-    /// Writes down how far the message got; `false` when that failed.
+    /// Writes the entry of the message. `false` if that failed.
     pub async fn save(&self) -> bool {
         self.queue.save(std::slice::from_ref(self)).await
     }
 
-    /// Takes the message out of the queue; if that cannot be done now, it comes later.
+    /// Removes the message from the queue. If that fails, it is done later.
     pub async fn remove(self) {
         if let Err(error) = self.queue.expunge(&[self.uid]).await {
             self.queue.remember(&self, &error);
         }
     }
 
-    /// The content.
+    /// The content of the message.
     ///
     /// # Errors
-    /// What the store says.
+    /// The store's.
     pub async fn body(&self) -> Result<Body, Error> {
         let account = self.queue.account().await?;
         let message: Option<store::Message> =
@@ -465,7 +467,7 @@ impl Claim<'_> {
         account.body(&message.ok_or(Error::NoSuchMessage)?)
     }
 
-    /// What no other message of this appliance is called, now or ever: UIDs are never given twice.
+    /// A name of the message that no other message of this appliance ever has: UIDs are never used twice.
     pub fn identity(&self) -> String {
         let account = self.queue.account.borrow().clone();
         let validity = account.view(INBOX, |inbox| inbox.uid_validity).unwrap_or(0);

@@ -1,6 +1,8 @@
-//! The queue of a store that was put back from a copy: what the newer state, which is lost, may have sent already.
+//! The queue of a store that was restored from a copy: the newer state, which is lost, may have sent some of its
+//! messages already.
 //!
-//! Only the way through the smarthost matters: what waits for accounts of this appliance is missing in them as well.
+//! Only mail for the smarthost matters: what waits for accounts of this appliance is missing in these accounts as
+//! well.
 
 use std::rc::Rc;
 
@@ -9,14 +11,14 @@ use super::{QueueEntry, queue};
 use crate::config::Config;
 use crate::store::{Account, Error, INBOX, Uid};
 
-/// What a message's history says of it.
+/// The event in the history of a message that is held after a restore.
 const HELD: &str = "restored from a backup: it may have been sent since that was made";
 
-/// What waits for the smarthost in the queue that `queue` holds, the oldest first. No relay may work on it.
+/// The messages in `queue` that wait for the smarthost, the oldest first. No relay may be working on it.
 pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
     queue::entries(queue, config)
         .filter_map(|(uid, size, entry)| {
-            // Nothing is ever sent of one whose note makes no sense.
+            // A message whose note cannot be parsed is never sent.
             let mut entry = entry.ok().flatten()?;
             entry.recipients.retain(|recipient| recipient.waits_outside(config));
             (!entry.recipients.is_empty()).then(|| QueueEntry::new(uid, size, Some(entry), config))
@@ -24,10 +26,11 @@ pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
         .collect()
 }
 
-/// Counts all that waits for the smarthost as sent, in one commit. Deliveries into accounts of this appliance are still made.
+/// Counts everything that waits for the smarthost as sent, in one commit. Deliveries into accounts of this appliance
+/// are still made.
 ///
 /// # Errors
-/// What the store says.
+/// The store's.
 pub async fn count_as_sent(queue: &Rc<Account>, config: &Config) -> Result<(), Error> {
     let mut transaction = queue.begin();
     for (uid, _, entry) in queue::entries(queue, config) {
@@ -45,14 +48,14 @@ pub async fn count_as_sent(queue: &Rc<Account>, config: &Config) -> Result<(), E
     transaction.commit().await.map(drop)
 }
 
-/// Messages that are held in one commit.
+/// Messages that are held in one commit, at most.
 const AT_ONCE: usize = 64;
 
-/// Holds all that waits for the smarthost, until the operator lets go of it: how many that are. Those that wait for accounts of this
-/// appliance besides are held as a whole.
+/// Holds the messages that wait for the smarthost until the operator releases them. Returns how many there are. Such
+/// a message is held as a whole, also if it waits for accounts of this appliance besides.
 ///
 /// # Errors
-/// What the store says. Some are held then.
+/// The store's. Some messages are held then.
 pub async fn hold_back(queue: &Rc<Account>, config: &Config, now: i64) -> Result<usize, Error> {
     let mut held = 0;
     let waiting: Vec<Uid> = waiting_outside(queue, config).into_iter().map(|entry| entry.id).collect();
@@ -86,8 +89,8 @@ mod tests {
     use crate::smtp::{Envelope, Mailbox};
     use crate::store::{Flags, Store};
 
-    /// Catches a queue that sends again what the operator says was sent, one that forgets deliveries on the spot, and a
-    /// list that names what does not leave.
+    /// Catches: a queue that sends again what the operator said was sent, one that skips deliveries into accounts
+    /// here, and a list with messages that do not leave.
     #[test]
     fn what_was_sent_is_not_sent_again_and_deliveries_here_are_still_made() {
         let mut config = Config::default();

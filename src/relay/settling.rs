@@ -1,8 +1,8 @@
-//! Messages of one connection that were answered, while what became of them is written down.
+//! Messages of one connection that were answered, and whose outcome is being written down.
 //!
-//! The connection does not wait for that. Until it is durable, the flash says of such a message that it is in doubt, as it has
-//! since before the message left: a cut then is the same as one right before the answer was read. So it shares a sync with the
-//! note of the message that follows, and a quick smarthost costs one sync a message.
+//! The connection does not wait for that. Until the outcome is durable, the flash says that the message is in doubt,
+//! as it did before the message left: a power cut then is like one right before the answer was read. So the outcome
+//! can share a sync with the note of the next message, and with a quick smarthost each message costs one sync.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,21 +16,21 @@ use smol::{LocalExecutor, Task};
 
 use crate::pace;
 
-/// What became of a message waits so long for the note of the one that follows. A smarthost that takes longer leaves the time for
-/// a sync in between. Tests of what is shared do not depend on how busy the machine is.
+/// How long the outcome of a message waits for the note of the next message. A smarthost that takes longer leaves
+/// time for a sync in between. Tests have a longer time, so that they do not depend on how busy the machine is.
 const FOLLOWS_WITHIN: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5 });
-/// Messages of one connection that were answered, and are being written down.
+/// Messages of one connection that were answered and are being written down, at most.
 const MOST: usize = 8;
 
-/// See the module. What is begun goes on within [`Settling::run`].
+/// The outcomes that are being written down, see the module. They make progress within [`Settling::run`].
 pub(super) struct Settling<'a> {
     executor: LocalExecutor<'a>,
-    /// The oldest first.
+    /// The outcomes under way, the oldest first.
     begun: RefCell<VecDeque<Task<()>>>,
     note: Rc<NextNote>,
 }
 
-/// The note of the message that follows, which others wait for to be written with it.
+/// Tells when the note of the next message is written, which outcomes wait for.
 #[derive(Default)]
 struct NextNote {
     is_expected: Cell<bool>,
@@ -38,7 +38,8 @@ struct NextNote {
 }
 
 impl NextNote {
-    /// Waits until a note comes that is expected, or does not come soon.
+    /// Waits until an expected note is being written, for [`FOLLOWS_WITHIN`] at most. Returns at once if none is
+    /// expected.
     async fn comes(&self) {
         if self.is_expected.get() {
             let late = async {
@@ -54,13 +55,13 @@ impl<'a> Settling<'a> {
         Settling { executor: LocalExecutor::new(), begun: RefCell::default(), note: Rc::default() }
     }
 
-    /// Waits for `talk`, in which messages are begun to be settled, and settles them meanwhile.
+    /// Runs `talk`, which begins to settle messages, and settles them meanwhile.
     pub async fn run<T>(&self, talk: impl Future<Output = T>) -> T {
         pace::run(&self.executor, talk).await
     }
 
-    /// A message was answered, and `settle` writes down what became of it: with the note that is expected when this is waited for
-    /// first, or else at once.
+    /// Begins to settle a message that was answered: `settle` writes down its outcome, together with the note of the
+    /// next message if one is expected, or else at once.
     pub fn begin(&self, settle: impl Future<Output = ()> + 'a) {
         let note = self.note.clone();
         let settled = self.executor.spawn(Box::pin(async move {
@@ -70,18 +71,18 @@ impl<'a> Settling<'a> {
         self.begun.borrow_mut().push_back(settled);
     }
 
-    /// The note of another message is expected.
+    /// Announces the note of the next message.
     pub fn expects_note(&self) {
         self.note.is_expected.set(true);
     }
 
-    /// It is written now, or it does not come.
+    /// Lets the outcomes go on: the announced note is written now, or is not written at all.
     pub fn note_comes(&self) {
         self.note.is_expected.set(false);
         self.note.comes.notify(usize::MAX);
     }
 
-    /// Waits until not too many are being settled.
+    /// Waits until there are fewer than [`MOST`] messages being settled.
     pub async fn has_room(&self) {
         self.begun.borrow_mut().retain(|settled| !settled.is_finished());
         while self.begun.borrow().len() >= MOST {
@@ -89,7 +90,7 @@ impl<'a> Settling<'a> {
         }
     }
 
-    /// Waits until the oldest one is settled; `false`: there is none.
+    /// Waits until the oldest message is settled. `false` if there is none.
     pub async fn oldest(&self) -> bool {
         let oldest = self.begun.borrow_mut().pop_front();
         match oldest {

@@ -1,4 +1,4 @@
-//! The system calls of the appliance, by number.
+//! The system calls that the appliance may make, by number.
 
 /// Calls that exist on every architecture.
 pub(super) const CALLS: &[libc::c_long] = &[
@@ -16,7 +16,7 @@ pub(super) const CALLS: &[libc::c_long] = &[
     libc::SYS_sendto,
     libc::SYS_setsockopt,
     libc::SYS_shutdown,
-    // Waiting for them.
+    // Waiting.
     libc::SYS_epoll_create1,
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
@@ -57,7 +57,7 @@ pub(super) const CALLS: &[libc::c_long] = &[
     libc::SYS_write,
     libc::SYS_writev,
     libc::SYS_io_uring_enter,
-    // Memory, threads (async-io has one of its own), time.
+    // Memory, threads (async-io has one), time.
     libc::SYS_brk,
     libc::SYS_clock_getres,
     libc::SYS_clock_gettime,
@@ -88,7 +88,7 @@ pub(super) const CALLS: &[libc::c_long] = &[
     libc::SYS_uname,
 ];
 
-/// Calls that go by another name, or exist twice, where the architecture is old enough.
+/// Calls with other names, or in two versions, on older architectures.
 #[cfg(target_arch = "x86_64")]
 pub(super) const MORE: &[libc::c_long] = &[
     libc::SYS_access,
@@ -151,7 +151,7 @@ pub(super) const MORE: &[libc::c_long] = &[
     libc::SYS_statfs64,
     libc::SYS_ugetrlimit,
     libc::SYS_unlink,
-    // With 64-bit times, as musl makes them; libc has no names for these there (asm-generic/unistd.h).
+    // With 64-bit times, as musl makes them. libc has no names for them here (asm-generic/unistd.h).
     403, // clock_gettime64
     406, // clock_getres_time64
     407, // clock_nanosleep_time64

@@ -1,12 +1,12 @@
-//! All that the running appliance may still do: the files and the ports it reaches, and the system calls it makes.
+//! The limits of the running appliance: the files and ports that it can reach, and the system calls that it can make.
 //!
-//! Whoever takes over the daemon by a defect finds a process that cannot start a program, cannot see files
-//! besides the mail and the configuration, cannot connect to other services than those of mail, and cannot ask the kernel for
-//! anything that serving mail does not need. Applied before the first thread is started, and for good; children would inherit it, if there were any. Its memory
-//! is in no core file, and no other process of its user may read it.
+//! An attacker who takes over the process by a defect cannot start programs, cannot see files besides the mail and
+//! the configuration, cannot connect to services other than mail, and cannot make system calls that serving mail does
+//! not need. The limits are set before the first thread starts, cannot be removed, and would hold for child
+//! processes. The process's memory is not written to core files, and other processes of its user cannot read it.
 //!
-//! Both halves are best effort: an older kernel has neither (Landlock came with Linux 5.13), and the
-//! appliance serves mail there all the same, and says so in its log.
+//! Both halves are best effort: an older kernel has neither (Landlock came with Linux 5.13). The appliance serves
+//! mail there all the same, and says so in its log.
 
 #[cfg(debug_assertions)]
 pub mod attempts;
@@ -24,38 +24,38 @@ use landlock::{
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// What is read besides the data folder: names, time zones, certificate authorities, what the system says of the
-/// process and its disks, and how the image was built.
+/// What is read besides the data folder: host names, time zones, certificate authorities, the system's information
+/// about the process and its disks, and how the image was built.
 const READ: [&str; 3] = ["/etc", "/proc", "/sys"];
-/// The Landlock that is asked for (Linux 6.12); an older kernel is asked for what it has.
+/// The version of Landlock that is used (Linux 6.12); on an older kernel only what it supports.
 const LANDLOCK: ABI = ABI::V6;
 
-/// TCP ports, by what is done with them.
+/// The TCP ports that are used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ports {
-    /// Those that are listened on.
+    /// Ports that are listened on.
     pub listen: BTreeSet<u16>,
-    /// Those of other machines that are connected to.
+    /// Ports of other machines that are connected to.
     pub connect: BTreeSet<u16>,
 }
 
 impl Ports {
-    /// Whether all of `others` are among these.
+    /// Whether these ports include all of `others`.
     pub fn hold(&self, others: &Ports) -> bool {
         self.listen.is_superset(&others.listen) && self.connect.is_superset(&others.connect)
     }
 }
 
-/// What this process is limited to.
+/// The ports that this process is limited to.
 static PORTS: OnceLock<Ports> = OnceLock::new();
 
-/// What is done to files of one's own: nothing is started, and nothing is made that leads elsewhere.
+/// The access to the appliance's own files: they cannot be executed, and no links or devices can be made.
 fn own_access() -> landlock::BitFlags<AccessFs> {
     let elsewhere = AccessFs::MakeSym | AccessFs::MakeBlock | AccessFs::MakeChar;
     AccessFs::from_all(LANDLOCK) & !(elsewhere | AccessFs::Execute)
 }
 
-/// Limits the process to the system calls that it makes, and keeps its memory to itself.
+/// Limits the system calls of the process, and protects its memory.
 pub fn system_calls() {
     let to_itself = set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .and_then(|()| setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }));
@@ -68,8 +68,8 @@ pub fn system_calls() {
     }
 }
 
-/// Limits the process to the files in and below `own`, and to reading those in and below `readable` and what an
-/// appliance has to read of the system. Paths that do not exist are passed over.
+/// Limits the process to the files in and below `own`, and to reading those in and below `readable` and the system
+/// files that an appliance needs. Paths that do not exist are ignored.
 pub fn files(readable: impl IntoIterator<Item = PathBuf>, own: impl IntoIterator<Item = PathBuf>) {
     let readable = READ.into_iter().map(PathBuf::from).chain(readable);
     let restrict = || {
@@ -85,15 +85,15 @@ pub fn files(readable: impl IntoIterator<Item = PathBuf>, own: impl IntoIterator
     is_enforced("files", restrict());
 }
 
-/// Limits the process to these TCP ports: whoever takes it over cannot reach what else there is at home. It cannot get more
-/// before its next start.
+/// Limits the process to these TCP ports, so that an attacker who takes it over cannot reach other services at home.
+/// More ports are possible only after a restart.
 pub fn ports(ports: Ports) {
     let restrict = || {
         let rules = [(AccessNet::BindTcp, &ports.listen), (AccessNet::ConnectTcp, &ports.connect)];
         let rules = rules.into_iter().flat_map(|(access, ports)| {
             ports.iter().map(move |port| Ok::<_, RulesetError>(NetPort::new(*port, access)))
         });
-        // What says nothing of names that go to another folder forbids them (landlock(7), `LANDLOCK_ACCESS_FS_REFER`).
+        // A ruleset that does not allow moves between folders forbids them (landlock(7), `LANDLOCK_ACCESS_FS_REFER`).
         Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessNet::from_all(LANDLOCK))?
@@ -113,7 +113,7 @@ pub fn limited_to() -> Option<&'static Ports> {
     PORTS.get()
 }
 
-/// Whether the kernel limits `what` now.
+/// Whether the kernel enforces the limits on `what`.
 fn is_enforced(what: &str, outcome: Result<RestrictionStatus, RulesetError>) -> bool {
     match outcome.map(|status| status.ruleset) {
         Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => return true,

@@ -1,5 +1,5 @@
-//! Who the process is: on a board a user of its own, elsewhere whoever starts it, but not root where the data folder
-//! belongs to somebody else.
+//! The user of the process: on a board a user of its own, elsewhere the one who starts it, but not root if the data
+//! folder belongs to another user.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,22 +14,22 @@ use rustix::thread::{
     set_thread_res_gid, set_thread_res_uid,
 };
 
-/// What became of a start as root.
+/// The result of [`become_owner`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Started {
-    /// It was none.
+    /// The process was not started as root.
     AsUser,
     /// The process is this user now.
     Became(u32),
-    /// It is root still: so is the owner of the data folder, or there is no such folder yet.
+    /// The process is still root: root owns the data folder, or the folder does not exist yet.
     AsRoot,
 }
 
-/// Started as root, becomes the owner of the data folder, who may bind any port. What an earlier start as root has left
-/// there is given to the owner.
+/// If the process is root, becomes the owner of the data folder, with the right to bind any port. Files that an
+/// earlier start as root has left there are given to that owner.
 ///
 /// # Errors
-/// What the system says; then the process is still root.
+/// What the system says. The process is still root then.
 pub fn become_owner(data: &Path) -> io::Result<Started> {
     if !geteuid().is_root() {
         return Ok(Started::AsUser);
@@ -54,7 +54,7 @@ pub fn become_owner(data: &Path) -> io::Result<Started> {
     Ok(Started::Became(user.as_raw()))
 }
 
-/// Gives what root has made in a folder to whom the folder belongs to. Who is not root gives nothing.
+/// Gives files that root has made in a folder to the owner of the folder. Does nothing if the process is not root.
 ///
 /// # Errors
 /// What the system says.
@@ -67,8 +67,8 @@ pub fn give_to_owner(folder: &Path) -> io::Result<()> {
     give(&folder, (Uid::from_raw(found.st_uid), Gid::from_raw(found.st_gid)))
 }
 
-/// Gives the owner what is root's in a folder and below it. Nothing that a name leads to elsewhere: no link is followed,
-/// and a file that has another name, too, stays root's.
+/// Gives root's files in a folder and below it to the owner. Links are not followed, and a file with a second name
+/// stays root's, since that name may be elsewhere.
 fn give(folder: &OwnedFd, owner: (Uid, Gid)) -> io::Result<()> {
     let is_roots = |found: &Stat| found.st_uid == 0;
     for entry in Dir::read_from(folder)? {

@@ -1,9 +1,10 @@
-//! The system calls of the appliance, as a filter in the kernel's packet-filter language (seccomp(2)).
+//! A filter for system calls, in the language of the kernel's packet filters (seccomp(2)).
 //!
-//! Some are made with certain arguments only: no sockets but those of TCP, UDP and the console, no memory that is both
-//! filled and run, no namespaces, no word to another process. Every other call fails with EPERM. Not killed: a call that was forgotten here must not take the mail
-//! service down, and whoever took over the process is not helped by an error. The crates for such filters
-//! know no 32-bit ARM, or want a C library; the program is a list of numbers and one jump for each.
+//! Some calls are allowed only with certain arguments: sockets only for TCP, UDP and the console, no memory that is
+//! both writable and executable, no namespaces, no signals to other processes. Every other call fails with EPERM. The
+//! process is not killed: a call that was forgotten here must not stop the mail service, and an error does not help
+//! an attacker. The crates for such filters do not support 32-bit ARM, or need a C library; the program is a list of
+//! numbers with one jump each.
 #![allow(unsafe_code, reason = "libc has no safe call that installs a filter; see apply()")]
 
 use std::io;
@@ -12,7 +13,7 @@ use libc::sock_filter;
 
 use super::calls::{CALLS, MMAP, MORE};
 
-/// Which calls the numbers mean (linux/audit.h): a process may make the calls of another architecture, too.
+/// The architecture whose calls the numbers mean (linux/audit.h): a process may also make the calls of another one.
 const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
     0xc000_003e
 } else if cfg!(target_arch = "aarch64") {
@@ -21,30 +22,31 @@ const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
     0x4000_0028
 };
 
-/// Where in what the filter looks at the call's number and its architecture stand (struct seccomp_data).
+/// The offset of the call's number in the filter's input (struct seccomp_data).
 const NUMBER: u32 = 0;
+/// The offset of the architecture in the filter's input.
 const ARCH: u32 = 4;
-/// The lower half of an argument: no call below takes more of it into account.
+/// The offset of the lower half of argument `n`: no call below uses more of it.
 const fn argument(n: u32) -> u32 {
     16 + 8 * n
 }
 
-/// What an argument must be for a call to be made.
+/// What an argument must be for a call to be allowed.
 #[derive(Clone)]
 enum Is {
-    /// One of these.
+    /// One of these values.
     OneOf(&'static [u32]),
-    /// This.
+    /// This value.
     Just(u32),
-    /// None of these bits is set.
+    /// None of these bits may be set.
     Without(u32),
-    /// One of these bits is set.
+    /// One of these bits must be set.
     With(u32),
-    /// One of these once these bits are masked.
+    /// One of these values after masking with these bits.
     Masked(u32, &'static [u32]),
 }
 
-/// The kernel takes more bits than the type: SOCK_NONBLOCK and SOCK_CLOEXEC.
+/// The bits of the socket type. The kernel also takes SOCK_NONBLOCK and SOCK_CLOEXEC in this argument.
 const SOCK_TYPE: u32 = 0xf;
 const NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
@@ -55,7 +57,8 @@ const NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWNET) as u32
     | CLONE_NEWTIME;
 const CLONE_NEWTIME: u32 = 0x80;
-/// Terminals and serial lines, and how std makes a file non-blocking. Not TIOCSTI, which types what others read.
+/// Requests for terminals and serial lines, and for std's non-blocking files. TIOCSTI, which types text for others to
+/// read, is not among them.
 const REQUESTS: &[u32] = &[
     libc::FIONBIO as u32,
     libc::TCGETS as u32,
@@ -68,10 +71,11 @@ const REQUESTS: &[u32] = &[
     libc::TCSETSF2 as u32,
     libc::TIOCGWINSZ as u32,
 ];
-/// A thread's name, and glibc's and the kernel's name for memory.
+/// The names of a thread, and the names that glibc and the kernel give to memory.
 const NAMES: &[u32] = &[libc::PR_SET_NAME as u32, libc::PR_GET_NAME as u32, libc::PR_SET_VMA as u32];
 
-/// Calls that are made with certain arguments: of each pair the number of the argument. A call may stand here twice.
+/// Calls that are allowed with certain arguments; each pair begins with the number of the argument. A call may be
+/// listed twice.
 fn conditions(process: u32) -> Vec<(libc::c_long, Vec<(u32, Is)>)> {
     const TCP_UDP: &[u32] = &[libc::SOCK_STREAM as u32, libc::SOCK_DGRAM as u32];
     const STREAM: &[u32] = &[libc::SOCK_STREAM as u32];
@@ -80,7 +84,7 @@ fn conditions(process: u32) -> Vec<(libc::c_long, Vec<(u32, Is)>)> {
         (libc::SYS_socket, vec![(0, Is::OneOf(INTERNET)), (1, Is::Masked(SOCK_TYPE, TCP_UDP))]),
         (libc::SYS_socket, vec![(0, Is::Just(libc::AF_UNIX as u32)), (1, Is::Masked(SOCK_TYPE, STREAM))]),
         (libc::SYS_socketpair, vec![(0, Is::Just(libc::AF_UNIX as u32))]),
-        // Threads, and nothing else.
+        // Only threads.
         (libc::SYS_clone, vec![(0, Is::With(libc::CLONE_THREAD as u32)), (0, Is::Without(NAMESPACES))]),
         (MMAP, vec![(2, Is::Without(libc::PROT_EXEC as u32))]),
         (libc::SYS_mprotect, vec![(2, Is::Without(libc::PROT_EXEC as u32))]),
@@ -89,12 +93,12 @@ fn conditions(process: u32) -> Vec<(libc::c_long, Vec<(u32, Is)>)> {
         (libc::SYS_prlimit64, vec![(0, Is::Just(0))]),
         (libc::SYS_prlimit64, vec![(0, Is::Just(process))]),
         (libc::SYS_tgkill, vec![(0, Is::Just(process))]),
-        // How musl aborts.
+        // musl uses this to abort.
         (libc::SYS_tkill, vec![(0, Is::Just(process))]),
     ]
 }
 
-/// Installs the filter for the calling thread and those that it will start.
+/// Installs the filter for the calling thread and the threads that it starts.
 ///
 /// # Errors
 /// The kernel has no filters, or refuses this one.
@@ -114,8 +118,8 @@ pub fn apply() -> io::Result<()> {
     if refused == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Compares the number with one after the other. The kernel works out once which numbers always pass, and asks the
-/// program for the others only (Linux 5.11), so that its length costs nothing.
+/// The program compares the number of a call with one number after the other. The kernel computes once which calls
+/// always pass, and runs the program only for the others (Linux 5.11), so its length costs nothing.
 fn program(process: u32) -> Vec<sock_filter> {
     use libc::{
         BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W,
@@ -129,13 +133,14 @@ fn program(process: u32) -> Vec<sock_filter> {
     for &call in CALLS.iter().chain(MORE) {
         program.extend([jump_if(call as u32, 0, 1), answer(libc::SECCOMP_RET_ALLOW)]);
     }
-    // Its flags are in memory, where no filter looks. C libraries take clone where it is not there.
+    // The flags of clone3 are in memory, where a filter cannot look. C libraries use clone if clone3 is missing.
     program.extend([
         jump_if(libc::SYS_clone3 as u32, 0, 1),
         answer(libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
     ]);
     for (call, arguments) in conditions(process) {
-        // Each test passes over the step behind it when it is met: a jump behind the call's part, `None` so far.
+        // Each test that is met skips the following step, a jump behind the call's part, which is `None` until its
+        // length is known.
         let mut part: Vec<Option<sock_filter>> = Vec::new();
         for (number, is) in arguments {
             part.push(Some(load(argument(number))));
@@ -164,7 +169,7 @@ fn program(process: u32) -> Vec<sock_filter> {
     program
 }
 
-/// Passes over the step behind it where one of `values` is met.
+/// Tests that skip the following step if one of `values` is met.
 fn among(values: &[u32], jump_if: impl Fn(u32, u8, u8) -> sock_filter) -> Vec<sock_filter> {
     values.iter().enumerate().map(|(n, &value)| jump_if(value, (values.len() - n) as u8, 0)).collect()
 }

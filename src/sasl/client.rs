@@ -1,8 +1,8 @@
 //! Logging in elsewhere: the client side of SASL (RFC 4422) as state machines without I/O.
 //!
-//! A protocol client sends [`Client::initial`] with its AUTH command, answers challenges with [`Client::respond`], and calls
-//! [`Client::finish`] when the server says that the login went well. How octets travel (base64 on a line of their own)
-//! is the same in POP3, IMAP and SMTP: [`encode`] and [`decode`].
+//! A protocol client sends [`Client::initial`] with its AUTH command, answers challenges with [`Client::respond`],
+//! and calls [`Client::finish`] when the server reports success. POP3, IMAP and SMTP carry the octets in the same
+//! way, as base64 on a line of their own: [`encode`] and [`decode`].
 
 mod bearer;
 
@@ -18,33 +18,33 @@ use crate::credential::random;
 
 pub use bearer::{AccessToken, Bearer};
 
-/// PBKDF2 rounds below this are a downgrade (RFC 7677 section 4) ...
+/// The least number of PBKDF2 rounds: fewer are a downgrade (RFC 7677 section 4).
 const MIN_ITERATIONS: u32 = 4096;
-/// ... and above this an attempt to keep a small board busy.
+/// The largest number of PBKDF2 rounds: more are an attempt to keep a small board busy.
 const MAX_ITERATIONS: u32 = 1_000_000;
-/// Rounds between two looks at what else is to be done: some milliseconds on a Cortex-A7.
+/// Rounds between two turns of other tasks: they take some milliseconds on a Cortex-A7.
 const ITERATIONS_A_PIECE: u32 = 1000;
 /// `n,,`: no channel binding, no other authorization identity (RFC 5802 section 7).
 const GS2_HEADER: &str = "n,,";
 
-/// Octets that hold a password, wiped when dropped.
+/// Octets that hold a password and are wiped when dropped.
 pub type SecretOctets = Zeroizing<Vec<u8>>;
 
 /// Why a login cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The server does not keep to the mechanism.
+    /// The server violates the mechanism.
     #[error("the server's challenge makes no sense: {0}")]
     Challenge(&'static str),
-    /// A number of PBKDF2 rounds that is dangerously small or absurdly large.
+    /// The number of PBKDF2 rounds is dangerously small or absurdly large.
     #[error(
         "the server asks for {0} SCRAM iterations, between {MIN_ITERATIONS} and {MAX_ITERATIONS} are accepted"
     )]
     Iterations(u32),
-    /// SCRAM is mutual: a server that cannot sign does not know the password's verifier.
+    /// The server has not proved itself. SCRAM is mutual: a server that cannot sign does not have the verifier.
     #[error("the server did not prove that it knows this account: it may be an impostor")]
     Unproven,
-    /// SCRAM's own error value (RFC 5802 section 7), such as `invalid-proof`.
+    /// The server refused with SCRAM's error value (RFC 5802 section 7), such as `invalid-proof`.
     #[error("the server refused the login: {0}")]
     Refused(String),
 }
@@ -52,17 +52,17 @@ pub enum Error {
 /// A SASL mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
-    /// RFC 7677: the password does not travel, and the server proves itself.
+    /// SCRAM-SHA-256 (RFC 7677): the password is not sent, and the server proves itself.
     ScramSha256,
-    /// RFC 2195: the password does not travel.
+    /// CRAM-MD5 (RFC 2195): the password is not sent.
     CramMd5,
-    /// RFC 4616.
+    /// PLAIN (RFC 4616).
     Plain,
-    /// draft-murchison-sasl-login: what some servers offer in the place of PLAIN.
+    /// LOGIN (draft-murchison-sasl-login), which some servers offer instead of PLAIN.
     Login,
-    /// RFC 7628: an access token.
+    /// OAUTHBEARER (RFC 7628), with an access token.
     OAuthBearer,
-    /// The same as some servers had it before.
+    /// XOAUTH2, with an access token, as some servers had it before RFC 7628.
     XOAuth2,
 }
 
@@ -88,12 +88,12 @@ impl Mechanism {
         }
     }
 
-    /// Whether the server, and without TLS everyone on the way, gets to see the password or token itself.
+    /// Whether the server, and without TLS everybody on the way, sees the password or token itself.
     pub fn reveals_password(self) -> bool {
         !matches!(self, Mechanism::ScramSha256 | Mechanism::CramMd5)
     }
 
-    /// The one of this name, in any case, if it is known here.
+    /// The mechanism with this name, in any case, if it is known here.
     pub fn named(name: &str) -> Option<Mechanism> {
         Mechanism::ALL.into_iter().find(|mechanism| name.eq_ignore_ascii_case(mechanism.name()))
     }
@@ -106,7 +106,7 @@ pub struct Client {
     state: State,
 }
 
-/// What comes next.
+/// The state of the exchange: what is sent next.
 enum State {
     Plain,
     LoginUser,
@@ -126,7 +126,7 @@ enum State {
         mechanism: Mechanism,
         message: SecretOctets,
     },
-    /// The token was shown: it is taken now, or a challenge says why not.
+    /// The token was sent: the server now accepts it, or sends a challenge with the reason why not.
     BearerShown {
         mechanism: Mechanism,
     },
@@ -138,7 +138,7 @@ enum State {
 }
 
 impl Client {
-    /// A login as `user` with `password`, by one of the mechanisms for such.
+    /// A login as `user` with `password`, with a mechanism for passwords.
     pub fn new(mechanism: Mechanism, user: &str, password: &Secret) -> Client {
         let state = match mechanism {
             Mechanism::ScramSha256 => State::ScramFirst { nonce: nonce() },
@@ -150,15 +150,15 @@ impl Client {
         Client { user: user.to_owned(), password: password.clone(), state }
     }
 
-    /// A login as `user` with an access token, by one of the two mechanisms for such.
+    /// A login as `user` with an access token, with a mechanism for tokens.
     pub fn with_token(mechanism: Mechanism, user: &str, bearer: &Bearer) -> Client {
         let state = State::Bearer { mechanism, message: bearer.message(mechanism, user) };
         Client { user: user.to_owned(), password: Secret::default(), state }
     }
 
-    /// What can be sent along with the AUTH command (RFC 4422 section 3.3); `None` where the server
-    /// begins. Where the protocol or the server allows no initial response, do not call this: the
-    /// first [`Client::respond`] gives the same octets to the server's empty challenge.
+    /// The initial response (RFC 4422 section 3.3); `None` if the server begins. Do not call this where the protocol
+    /// or the server allows no initial response: then the first [`Client::respond`] gives the same octets to the
+    /// server's empty challenge.
     pub fn initial(&mut self) -> Option<SecretOctets> {
         match mem::replace(&mut self.state, State::Failed) {
             State::Plain => Some(self.plain()),
@@ -171,8 +171,8 @@ impl Client {
         }
     }
 
-    /// The answer to a challenge. It is `async` only because SCRAM's many rounds of hashing let
-    /// other work in between.
+    /// The response to a challenge. It is `async` only because SCRAM's many rounds of hashing give other tasks a
+    /// turn.
     ///
     /// # Errors
     /// The login cannot go on: cancel it with a line of `*`.
@@ -210,8 +210,9 @@ impl Client {
         }
     }
 
-    /// Whether what was sent proves, or is to prove, that we know the password. SCRAM's first message only names the user; who
-    /// asks for LOGIN's user name knows the mechanism, so what is refused there is the user.
+    /// Whether the octets sent prove, or are to prove, that we know the password. The first message of SCRAM only
+    /// names the user. A server that asks for the user name of LOGIN knows the mechanism, so a refusal after that is
+    /// about the user.
     pub fn has_proved(&self) -> bool {
         match self.state {
             State::Plain | State::LoginUser | State::CramMd5 => false,
@@ -221,11 +222,11 @@ impl Client {
         }
     }
 
-    /// To be called when the server reports success: whether the mechanism agrees.
+    /// Checks the mechanism when the server reports success.
     ///
     /// # Errors
-    /// [`Error::Unproven`]: the dialog was not complete, so with SCRAM the server has not shown that
-    /// it knows anything. Close the connection.
+    /// [`Error::Unproven`] if the dialog was not complete, so that with SCRAM the server has not proved anything.
+    /// Close the connection.
     pub fn finish(&self) -> Result<(), Error> {
         if matches!(self.state, State::Complete | State::BearerShown { .. }) {
             Ok(())
@@ -234,7 +235,7 @@ impl Client {
         }
     }
 
-    /// Why the server refuses the token, in its own word; `None` where it has not said so.
+    /// The server's word for why it refuses the token; `None` if it has sent none.
     pub fn refused_token(&self) -> Option<&str> {
         match &self.state {
             State::BearerRefused { status } => Some(status),
@@ -247,11 +248,11 @@ impl Client {
         message
     }
 
-    /// RFC 4616 section 2: `[authzid] NUL authcid NUL passwd`.
+    /// The message of PLAIN: `[authzid] NUL authcid NUL passwd` (RFC 4616 section 2).
     fn plain(&mut self) -> SecretOctets {
         self.state = State::Complete;
         let password = self.password.reveal();
-        // Room for all of it at once: growing would leave pieces of the password behind.
+        // All room is reserved at once: a buffer that grows would leave pieces of the password behind.
         let mut message = Zeroizing::new(Vec::with_capacity(self.user.len() + password.len() + 2));
         for part in ["\0", &self.user, "\0", password] {
             message.extend_from_slice(part.as_bytes());
@@ -259,8 +260,8 @@ impl Client {
         message
     }
 
-    /// RFC 5802 section 7, client-first-message-bare. The user's name is sent as the configuration
-    /// has it: SASLprep leaves what people type as it is.
+    /// The client-first-message-bare of SCRAM (RFC 5802 section 7). The user name is sent as it is in the settings:
+    /// SASLprep does not change what people usually type.
     fn scram_first_bare(&self, nonce: &str) -> String {
         format!("n={},r={nonce}", self.user.replace('=', "=3D").replace(',', "=2C"))
     }
@@ -271,8 +272,8 @@ impl Client {
         message.into_bytes().into()
     }
 
-    /// RFC 5802 section 3: the proof that the client knows the password, made from the salt and the
-    /// number of rounds that the server names.
+    /// The client-final-message of SCRAM (RFC 5802 section 3), with the proof that the client knows the password,
+    /// made from the server's salt and number of rounds.
     async fn scram_final(&mut self, nonce: &str, server_first: &[u8]) -> Result<SecretOctets, Error> {
         let text = std::str::from_utf8(server_first).map_err(|_| Error::Challenge("not UTF-8"))?;
         let first = ServerFirst::parse(text, nonce)?;
@@ -295,7 +296,7 @@ impl Client {
     }
 }
 
-/// RFC 5802 section 7, server-first-message.
+/// The server-first-message of SCRAM (RFC 5802 section 7).
 struct ServerFirst<'a> {
     nonce: &'a str,
     salt: Vec<u8>,
@@ -303,8 +304,8 @@ struct ServerFirst<'a> {
 }
 
 impl<'a> ServerFirst<'a> {
-    /// Extensions after the iteration count are passed over; one before the nonce (`m=`) is mandatory,
-    /// and none is known.
+    /// Parses the message. Extensions after the iteration count are ignored. One before the nonce (`m=`) is
+    /// mandatory, and none is supported.
     fn parse(text: &'a str, client_nonce: &str) -> Result<ServerFirst<'a>, Error> {
         let mut attributes = text.split(',');
         let mut next = |name: &str| {
@@ -328,7 +329,7 @@ impl<'a> ServerFirst<'a> {
     }
 }
 
-/// RFC 5802 section 7, server-final-message: `v=` and the server's signature, or `e=` and why not.
+/// Checks the server-final-message (RFC 5802 section 7): `v=` and the server's signature, or `e=` and the reason.
 fn verify_server(key: &hmac::Key, auth_message: &str, server_final: &[u8]) -> Result<(), Error> {
     let text = std::str::from_utf8(server_final).map_err(|_| Error::Challenge("not UTF-8"))?;
     let attribute = text.split(',').next().unwrap_or_default();
@@ -340,7 +341,7 @@ fn verify_server(key: &hmac::Key, auth_message: &str, server_final: &[u8]) -> Re
     hmac::verify(key, auth_message.as_bytes(), &signature).map_err(|_| Error::Unproven)
 }
 
-/// `Hi()` of RFC 5802 section 2.2, in pieces: a long row of rounds must not keep others waiting.
+/// `Hi()` of RFC 5802 section 2.2, in pieces: many rounds must not keep other tasks waiting.
 async fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<[u8; 32]> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, password);
     let mut first = hmac::Context::with_key(&key);
@@ -366,15 +367,15 @@ fn nonce() -> String {
     BASE64.encode(&random::<18>())
 }
 
-/// Octets as they travel: base64 (RFC 4648 section 4).
+/// Encodes octets for the wire: base64 (RFC 4648 section 4).
 pub fn encode(octets: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(BASE64.encode(octets))
 }
 
-/// A challenge as it came, its line end off.
+/// Decodes a challenge without its line end.
 ///
 /// # Errors
-/// It is not base64.
+/// The challenge is not base64.
 pub fn decode(challenge: &str) -> Result<Vec<u8>, Error> {
     BASE64.decode(challenge.trim().as_bytes()).map_err(|_| Error::Challenge("not base64"))
 }

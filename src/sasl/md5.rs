@@ -1,4 +1,4 @@
-//! What MD5 is still needed for: CRAM-MD5 (RFC 2195) and APOP (RFC 1939 section 7), which providers offer as their best.
+//! The uses of MD5: CRAM-MD5 (RFC 2195) and APOP (RFC 1939 section 7), which are the best that some providers offer.
 
 use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Secret;
 
-/// RFC 2104 over MD5, which ring leaves out for good reasons; CRAM-MD5 has no other.
+/// HMAC (RFC 2104) over MD5 for CRAM-MD5. ring leaves it out for good reasons.
 #[expect(
     clippy::indexing_slicing,
     reason = "a digest has 16 octets, and a longer key than the block is not copied"
@@ -23,13 +23,13 @@ pub(super) fn hmac_md5(key: &[u8], message: &[u8]) -> [u8; 16] {
     Md5::new().chain_update(pad(0x5c).as_slice()).chain_update(inner).finalize().into()
 }
 
-/// APOP (RFC 1939 section 7): the digest that proves the password for the timestamp of a greeting.
+/// The digest of APOP (RFC 1939 section 7), which proves the password for the timestamp of a greeting.
 pub fn apop_digest(timestamp: &str, password: &Secret) -> String {
     HEXLOWER.encode(&Md5::new().chain_update(timestamp).chain_update(password.reveal()).finalize())
 }
 
-/// The timestamp of a POP3 greeting with which APOP is offered. Only a well-formed msg-id of
-/// printable ASCII counts: with others an impostor could find out the password (CVE-2007-1558).
+/// The timestamp in a POP3 greeting that offers APOP. Only a well-formed msg-id of printable ASCII is accepted: with
+/// others an impostor could find out the password (CVE-2007-1558).
 pub fn apop_timestamp(greeting: &str) -> Option<&str> {
     let start = greeting.find('<')?;
     let rest = greeting.get(start..)?;

@@ -1,7 +1,6 @@
 //! SASL mechanisms (RFC 4422) on both sides, as state machines without I/O.
 //!
-//! They know what the messages say, not who has an account: whether a claim is true
-//! [`crate::auth::Logins::judge`] finds out.
+//! They know the messages, not the accounts: [`crate::auth::Logins::judge`] decides whether a claim is true.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod client;

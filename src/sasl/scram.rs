@@ -1,23 +1,23 @@
-//! SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677) on the server's side: what its messages
-//! say, without base64 and without I/O.
+//! SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677) on the server's side: the messages, without base64 and
+//! without I/O.
 //!
-//! A message that is none of SCRAM ends the exchange. Everything else goes on to the proof, also for
-//! an account that does not exist and for a binding that does not fit: the refusal comes at the end
-//! and looks like that of a wrong password.
+//! A message that is not SCRAM ends the exchange. Everything else goes on to the proof, also for an account that does
+//! not exist and for a binding that does not fit: the refusal comes at the end and looks like that of a wrong
+//! password.
 
 use data_encoding::BASE64;
 
 use crate::credential::{Salt, Verifier};
 use crate::net::ChannelBindings;
 
-/// What the client says of channel binding (RFC 5802 section 6).
+/// The client's channel binding flag (RFC 5802 section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Binding {
-    /// `n`: it knows of none.
+    /// `n`: the client does not support channel binding.
     Unknown,
-    /// `y`: it would, but believes that the server does not.
+    /// `y`: the client supports it, and believes that the server does not.
     NotOffered,
-    /// `p=`: it binds with this.
+    /// `p=`: the client uses the binding with this name.
     Named(String),
 }
 
@@ -32,7 +32,7 @@ pub(super) struct ClientFirst {
 }
 
 impl ClientFirst {
-    /// `None` for what is no such message, or not one of this mechanism.
+    /// Parses the message; `None` if it is malformed, or not of this mechanism.
     pub(super) fn parse(message: &[u8], plus: bool) -> Option<ClientFirst> {
         let message = std::str::from_utf8(message).ok()?;
         let (flag, rest) = message.split_once(',')?;
@@ -42,18 +42,18 @@ impl ClientFirst {
             "y" => Binding::NotOffered,
             _ => Binding::Named(flag.strip_prefix("p=")?.to_owned()),
         };
-        // RFC 5801 section 5: the mechanism's name and the flag say the same.
+        // The mechanism's name and the flag must agree (RFC 5801 section 5).
         if plus != matches!(binding, Binding::Named(_)) {
             return None;
         }
-        // No mandatory extension (`m=`) is known, so the name comes first.
+        // No mandatory extension (`m=`) is supported, so the name comes first.
         let mut attributes = bare.split(',');
         let login = name(attributes.next()?.strip_prefix("n=")?)?;
         let nonce = attributes.next()?.strip_prefix("r=")?;
         if nonce.is_empty() || !nonce.bytes().all(|octet| octet.is_ascii_graphic()) {
             return None;
         }
-        // Nobody acts for another here.
+        // Nobody may act for another user here.
         if !authzid.is_empty() && name(authzid.strip_prefix("a=")?)? != login {
             return None;
         }
@@ -70,7 +70,7 @@ impl ClientFirst {
         &self.login
     }
 
-    /// The server-first-message; `bindable` when the connection could be bound to.
+    /// The server-first-message; `bindable` if the connection has channel bindings.
     pub(super) fn answer(self, salt: Salt, server_nonce: &str, bindable: bool) -> ServerFirst {
         let nonce = format!("{}{server_nonce}", self.nonce);
         let message = format!("r={nonce},s={},i={}", BASE64.encode(&salt.salt), salt.iterations);
@@ -78,7 +78,7 @@ impl ClientFirst {
     }
 }
 
-/// A `saslname`: `=2C` and `=3D` stand for comma and equals sign.
+/// Decodes a `saslname`: `=2C` and `=3D` stand for comma and equals sign.
 fn name(encoded: &str) -> Option<String> {
     let mut parts = encoded.split('=');
     let mut name = parts.next()?.to_owned();
@@ -94,7 +94,7 @@ fn name(encoded: &str) -> Option<String> {
     (!name.is_empty() && !name.contains('\0')).then_some(name)
 }
 
-/// The server has named the salt.
+/// The exchange after the server-first-message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ServerFirst {
     client: ClientFirst,
@@ -108,7 +108,7 @@ impl ServerFirst {
         &self.message
     }
 
-    /// What the client-final-message claims.
+    /// The proof in the client-final-message.
     pub(super) fn proof(self, client_final: &[u8]) -> Option<Proof> {
         let message = std::str::from_utf8(client_final).ok()?;
         let (without_proof, proof) = message.rsplit_once(",p=")?;
@@ -132,27 +132,27 @@ impl ServerFirst {
     }
 }
 
-/// A client's claim to know the password, over this very connection.
+/// A client's claim to know the password, over this connection.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Proof {
     login: String,
     auth_message: String,
     proof: [u8; 32],
-    /// What the client sees: its first words, and the data of the binding.
+    /// What the client says of the binding: its GS2 header, and the binding's data.
     bound_to: Vec<u8>,
     gs2_header: String,
     binding: Option<String>,
-    /// The client would bind, but somebody kept the offer from it.
+    /// Whether the client supports channel binding, and somebody removed the server's offer.
     misled: bool,
 }
 
 impl Proof {
-    /// The account's name or address.
+    /// The name or address of the account.
     pub(crate) fn login(&self) -> &str {
         &self.login
     }
 
-    /// Whether client and server see one connection.
+    /// Whether client and server see the same connection.
     pub(crate) fn is_bound(&self, bindings: Option<&ChannelBindings>) -> bool {
         let data = match &self.binding {
             None => Some(&[][..]),
@@ -162,7 +162,7 @@ impl Proof {
         !self.misled && data.is_some_and(same)
     }
 
-    /// The server's own proof, if the client's is right.
+    /// The server's signature, if the client's proof is right.
     pub(crate) fn verify(&self, verifier: &Verifier) -> Option<[u8; 32]> {
         verifier.verify_proof(self.auth_message.as_bytes(), &self.proof)
     }
@@ -172,7 +172,7 @@ impl Proof {
 mod tests {
     use super::*;
 
-    /// RFC 7677 section 3: user `user`, password `pencil`.
+    /// RFC 7677 section 3, with the user `user` and the password `pencil`.
     const CLIENT_FIRST: &str = "n,,n=user,r=rOprNGfwEbeRWgbNEkqO";
     const SERVER_NONCE: &str = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
     const CLIENT_FINAL: &str = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
@@ -257,7 +257,7 @@ mod tests {
         }
     }
 
-    /// A final message whose proof is of no interest, bound to what the client sees.
+    /// Whether a final message with any proof is bound to what the client sees.
     fn bound(first: &str, plus: bool, sees: &[u8], bindings: Option<&ChannelBindings>) -> bool {
         let server = answered(first, plus, bindings.is_some()).unwrap();
         let proof = CLIENT_FINAL.rsplit_once(",p=").unwrap().1;

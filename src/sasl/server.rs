@@ -1,8 +1,8 @@
 //! SASL mechanisms (RFC 4422) on the server's side, as state machines without I/O.
 //!
-//! An exchange speaks base64 lines as POP3 (RFC 5034), IMAP (RFC 3501) and SMTP (RFC 4954) carry them;
-//! the session adds its protocol's prefix, and handles `*`, which cancels, itself. Whether a claim is
-//! true [`crate::auth::Logins::judge`] finds out, not the mechanism.
+//! An exchange takes and gives base64 lines as POP3 (RFC 5034), IMAP (RFC 3501) and SMTP (RFC 4954) carry them. The
+//! session adds its protocol's prefix and handles `*`, which cancels. Not the mechanism but
+//! [`crate::auth::Logins::judge`] decides whether a claim is true.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,10 +13,10 @@ use zeroize::{Zeroize, Zeroizing};
 use super::scram::{ClientFirst, Proof, ServerFirst};
 use crate::credential::{Salt, Verifier, random};
 
-/// Octets of a response line that are looked at: more than any name and password need.
+/// Octets of a response line that are accepted, at most: more than any name and password need.
 pub const MAX_RESPONSE: usize = 2048;
 
-/// What a client claims to know; prints as `[secret]` and is wiped when dropped.
+/// A password that a client claims; prints as `[secret]` and is wiped when dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Password(Zeroizing<Vec<u8>>);
 
@@ -39,21 +39,21 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A mechanism that is offered.
+/// A mechanism that the server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
-    /// RFC 7677, bound to the TLS connection.
+    /// SCRAM-SHA-256-PLUS (RFC 7677), bound to the TLS connection.
     ScramSha256Plus,
-    /// RFC 7677.
+    /// SCRAM-SHA-256 (RFC 7677).
     ScramSha256,
-    /// RFC 4616.
+    /// PLAIN (RFC 4616).
     Plain,
-    /// draft-murchison-sasl-login: obsolete, and the only one that some clients know.
+    /// LOGIN (draft-murchison-sasl-login): obsolete, and the only one that some clients know.
     Login,
 }
 
 impl Mechanism {
-    /// What is offered, the strongest first; `bindable` when the connection can be bound to.
+    /// The offered mechanisms, the strongest first; `bindable` if the connection has channel bindings.
     pub fn offered(bindable: bool) -> impl Iterator<Item = Mechanism> {
         let plus = bindable.then_some(Mechanism::ScramSha256Plus);
         plus.into_iter().chain([Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login])
@@ -69,55 +69,56 @@ impl Mechanism {
         }
     }
 
-    /// The offered mechanism of this name, in any case.
+    /// The offered mechanism with this name, in any case.
     pub fn named(name: &str, bindable: bool) -> Option<Mechanism> {
         Mechanism::offered(bindable).find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
     }
 }
 
-/// What a client claims, for [`crate::auth::Logins::judge`].
+/// A client's claim, which [`crate::auth::Logins::judge`] decides.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// To have this password.
+    /// The client has this password.
     Password {
         /// The account's name or address.
         login: String,
-        /// Its password.
+        /// The password.
         password: Password,
     },
-    /// To be this one; it has to hear the salt first.
+    /// The client is this user, and needs the salt first.
     Login(String),
-    /// To know the password, without showing it.
+    /// The client knows the password; here is a proof without the password.
     Proof(Box<Proof>),
-    /// To have seen that the server knows the password as well.
+    /// The client has proved its password, and has seen the server's proof.
     Proven(Proven),
 }
 
 /// A client that has proved its password. Only [`crate::auth::Logins::judge`] makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Proven {
-    /// The account that was proved, and which of its passwords.
+    /// The account whose password was proved.
     pub(crate) account: String,
+    /// The verifier of the password that was proved.
     pub(crate) verifier: Box<Verifier>,
 }
 
-/// What the exchange goes on with after a claim, for [`Exchange::answer`].
+/// The answer to a claim with which the exchange goes on, for [`Exchange::answer`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Claim::Login`].
+    /// The salt, for a [`Claim::Login`].
     Salt(Salt),
-    /// To [`Claim::Proof`].
+    /// The server's signature, for a [`Claim::Proof`].
     Signature(Proven, [u8; 32]),
 }
 
-/// What the server does next.
+/// What the server is to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send this challenge, which is in base64, and hand the client's line to [`Exchange::respond`].
+    /// Send this challenge, which is in base64, and give the client's line to [`Exchange::respond`].
     Challenge(Cow<'static, str>),
-    /// See whether this is so; where there is an answer, [`Exchange::answer`] goes on.
+    /// Have this claim decided; if there is an answer, [`Exchange::answer`] goes on.
     Claim(Claim),
-    /// The client's line was not what the mechanism wants; the exchange is over.
+    /// The client's line does not fit the mechanism; the exchange is over.
     Failed,
 }
 
@@ -142,8 +143,8 @@ enum State {
 }
 
 impl Exchange {
-    /// Begins an exchange; `initial` is the initial response as it stands in the command, where `=`
-    /// means an empty one (RFC 4954 section 4).
+    /// Begins an exchange. `initial` is the initial response as it is in the command, where `=` means an empty one
+    /// (RFC 4954 section 4).
     pub fn start(mechanism: Mechanism, bindable: bool, initial: Option<&[u8]>) -> (Exchange, Step) {
         let (state, challenge) = match mechanism {
             Mechanism::ScramSha256Plus => (State::ScramFirst { plus: true }, ""),
@@ -160,7 +161,7 @@ impl Exchange {
         (exchange, step)
     }
 
-    /// Goes on with the client's line, its line end taken off.
+    /// Takes the client's line without its line end.
     pub fn respond(&mut self, line: &[u8]) -> Step {
         let state = std::mem::replace(&mut self.state, State::Over);
         decode(line).and_then(|response| self.response(state, &response)).unwrap_or(Step::Failed)
@@ -188,13 +189,13 @@ impl Exchange {
                 self.state = State::ScramSignature;
                 Some(Step::Claim(Claim::Proof(Box::new(proof))))
             }
-            // RFC 5802 section 5: the client has nothing more to say.
+            // The client has nothing more to say (RFC 5802 section 5).
             State::ScramProven(proven) => response.is_empty().then_some(Step::Claim(Claim::Proven(proven))),
             State::ScramSalt(_) | State::ScramSignature | State::Over => None,
         }
     }
 
-    /// Goes on with what [`crate::auth::Logins::judge`] answered.
+    /// Takes the answer of [`crate::auth::Logins::judge`].
     pub fn answer(&mut self, answer: Answer) -> Step {
         match (std::mem::replace(&mut self.state, State::Over), answer) {
             (State::ScramSalt(first), Answer::Salt(salt)) => {
@@ -213,13 +214,13 @@ impl Exchange {
     }
 }
 
-/// `Username:`
+/// `Username:` in base64.
 const USERNAME: &str = "VXNlcm5hbWU6";
-/// `Password:`
+/// `Password:` in base64.
 const PASSWORD: &str = "UGFzc3dvcmQ6";
 
-/// RFC 4616 section 2: `[authzid] NUL authcid NUL passwd`. Nobody acts for another here, so an
-/// authorization identity must be the authentication identity.
+/// Parses the message of PLAIN: `[authzid] NUL authcid NUL passwd` (RFC 4616 section 2). Nobody may act for another
+/// user here, so an authorization identity must equal the authentication identity.
 fn plain(message: &[u8]) -> Option<Step> {
     let mut parts = message.split(|&octet| octet == 0);
     let (authzid, authcid, password) = (parts.next()?, parts.next()?, parts.next()?);

@@ -1,39 +1,39 @@
-//! The way between a client and us, and whether a password may take it.
+//! The connection between a client and the server, and whether a password may be sent over it.
 
 use std::net::IpAddr;
 
 use crate::access::on_lan;
 use crate::config::Config;
 
-/// How a client reaches us.
+/// The properties of a client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Channel {
     /// The client's address.
     pub peer: IpAddr,
     /// Whether TLS is in force.
     pub tls: bool,
-    /// Whether a login can be bound to the TLS connection.
+    /// Whether a login can be bound to the TLS connection, since it has channel bindings.
     pub bindable: bool,
 }
 
 impl Channel {
-    /// A connection from `peer`; `tls` with implicit TLS, whose handshake may be still to come.
+    /// A connection from `peer`; `tls` for implicit TLS, even before its handshake.
     pub fn new(peer: IpAddr, tls: bool) -> Channel {
         Channel { peer, tls, bindable: false }
     }
 
-    /// TLS is in force from here on.
+    /// Notes that TLS is in force from now on.
     pub fn secured(&mut self, bindable: bool) {
         self.tls = true;
         self.bindable = bindable;
     }
 
-    /// Whether nobody can listen: it is encrypted, or has no wire.
+    /// Whether nobody can listen: it is encrypted, or is a loopback connection.
     pub fn is_private(&self) -> bool {
         self.tls || self.peer.to_canonical().is_loopback()
     }
 
-    /// Whether a password may travel here: where nobody can listen, or `tls.plaintext_login` allows it.
+    /// Whether a password may be sent: nobody can listen, or `tls.plaintext_login` allows it.
     pub fn may_carry_password(&self, config: &Config) -> bool {
         self.is_private() || config.tls.plaintext_allowed(on_lan(config, self.peer), self.peer)
     }
@@ -44,12 +44,12 @@ mod tests {
     use super::*;
     use crate::config::PlaintextLogin;
 
-    /// Catches: an address of the LAN that counts as private, a setting that counts for the wrong addresses, and
-    /// TLS that does not count.
+    /// Catches: an address in the LAN that counts as private, a setting that applies to the wrong addresses, and TLS
+    /// that does not count.
     #[test]
     fn where_a_password_may_travel() {
         use PlaintextLogin::{Always, Lan, Never};
-        // The address, whether it is private, and where a password may travel without TLS.
+        // The address, whether it is private, and for each setting whether a password may be sent without TLS.
         for (peer, private, allowed) in [
             ("127.0.0.1", true, [true, true, true]),
             ("::1", true, [true, true, true]),

@@ -1,8 +1,7 @@
 //! The frame of POP3, IMAP and SMTP: from the TLS handshake to the goodbye, line by line.
 //!
-//! What the three have in common stands here once: how long a client is waited for, that its session ends with its
-//! right, that its lines are wiped, and that nothing is said where a reply broke off. A [`Protocol`] fills in the
-//! rest.
+//! It does what the three protocols share: it sets the deadlines for a client, ends a session together with its
+//! right, wipes lines, and sends nothing after a reply that broke off. A [`Protocol`] does the rest.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -22,18 +21,18 @@ use crate::net::line::{LineEnd, read_line, read_line_and_its_end};
 use crate::net::stream::Stream;
 use crate::sasl::server::Claim;
 
-/// What requests of HTTP begin with (RFC 9110 section 9.3), as far as they have content or browsers send them unasked.
+/// Methods of HTTP requests (RFC 9110 section 9.3) that have content, or that browsers send without the user's will.
 const HTTP_METHODS: [&[u8]; 6] = [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT"];
 
-/// When the appliance stops, a client that is known may finish what it is handing over, as long as it is not silent for so long.
+/// How long a known client may be silent while it finishes what it is handing over, when the appliance stops.
 const FINISHING: Duration = Duration::from_secs(5);
-/// And its last words have so long to leave.
+/// How long the goodbye may take when the appliance stops.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// Whether the dialog goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialog {
-    /// The next line is waited for.
+    /// The server waits for the next line.
     Continues,
     /// The connection is closed.
     Ends,
@@ -42,43 +41,43 @@ pub enum Dialog {
 /// Why the server ends a dialog that its client would go on with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goodbye {
-    /// It has waited for too long.
+    /// A deadline has passed.
     Late,
-    /// The place is taken away.
+    /// The place of the connection was taken away.
     End(End),
-    /// A web browser was made to come here.
+    /// The client is a web browser that was made to connect here.
     Http,
 }
 
-/// What a protocol is besides the frame.
+/// The part of a server that depends on the protocol.
 pub trait Protocol: Sized {
-    /// The dialog as a state machine.
+    /// The state machine of the dialog.
     type Session;
-    /// What a login is for.
+    /// The service that a login is for.
     const SERVICE: Service;
-    /// For the log.
+    /// The name for the log.
     const NAME: &str;
 
-    /// From one command of a client that is known to the next.
+    /// The longest time from one command of a known client to the next.
     fn patience(deadlines: &Deadlines) -> Duration;
-    /// Octets of the next line, its end not counted.
+    /// Octets that the next line may have, without its line end.
     fn line_limit(session: &Self::Session) -> usize;
-    /// Whether the next line is a command, and not a client's answer within one.
+    /// Whether the next line is a command, and not an answer within one.
     fn expects_command(_session: &Self::Session) -> bool {
         true
     }
-    /// TLS is in force; `bindable` where logins can be bound to it.
+    /// Takes in that TLS is in force; `bindable` if the connection has channel bindings.
     fn secured(session: &mut Self::Session, bindable: bool);
-    /// The last words; empty where there are none.
+    /// The goodbye; empty if there is none.
     fn goodbye(why: Goodbye) -> Cow<'static, [u8]>;
-    /// What is said, instead of waiting for the next line, to a session that cannot go on.
+    /// The goodbye for a session that cannot go on, which is sent instead of waiting for the next line.
     fn cut_short(_session: &mut Self::Session) -> Option<&'static str> {
         None
     }
-    /// Says the first words.
+    /// Sends the greeting.
     fn greet(connection: &mut Connection<Self>) -> impl Future<Output = io::Result<Dialog>>;
-    /// Takes a line, which is wiped when it is dropped. The dialog ends by itself when the client has closed. What this
-    /// does for long, and idle, is part of every connection's future: all else stands in boxes.
+    /// Takes a line, which is wiped when it is dropped. If the client closes, the dialog ends without a call. Long
+    /// waits here are part of every connection's future, so everything else should be boxed.
     fn take(
         connection: &mut Connection<Self>,
         line: Zeroizing<Vec<u8>>,
@@ -88,26 +87,26 @@ pub trait Protocol: Sized {
 
 /// A client's connection.
 pub struct Connection<P: Protocol> {
-    /// The octets.
+    /// The stream of octets.
     pub stream: Stream,
-    /// The dialog.
+    /// The state of the dialog.
     pub session: P::Session,
-    /// What else the protocol needs.
+    /// What the protocol needs besides.
     pub own: P,
     /// What all services share.
     pub context: Rc<Context>,
-    /// Its place.
+    /// The place of the connection.
     pub place: Place,
-    /// The latest command ended with LF alone.
+    /// Whether the latest command ended with LF alone.
     pub bare_lf: bool,
     line: Zeroizing<Vec<u8>>,
     login_by: Instant,
-    /// A reply broke off: nothing may follow it.
+    /// Whether a reply broke off, so that nothing may follow it.
     broken: bool,
 }
 
 impl<P: Protocol> Connection<P> {
-    /// A connection of which nothing was read yet. On the heap, since a future has room for its arguments twice.
+    /// A connection of which nothing was read yet. It is boxed, since a future has room for its arguments twice.
     pub fn new(
         stream: Stream,
         place: Place,
@@ -121,9 +120,9 @@ impl<P: Protocol> Connection<P> {
         Box::new(Connection { stream, session, own, context, place, bare_lf, line, login_by, broken })
     }
 
-    /// Serves it to its end.
+    /// Serves the connection to its end.
     ///
-    /// An idle connection must be small: what happens rarely is boxed, so that the future of a connection that waits
+    /// An idle connection must be small. So what happens rarely is boxed, and the future of a connection that waits
     /// holds little more than its stream and its session.
     pub async fn serve(mut self: Box<Self>, implicit_tls: bool) {
         if let Err(error) = self.run(implicit_tls).await {
@@ -140,12 +139,12 @@ impl<P: Protocol> Connection<P> {
             }
             self.stream.queue(&why.map(P::goodbye).unwrap_or_default());
             if why == Some(Goodbye::End(End::Room)) {
-                // Its place is taken already: it must not linger.
+                // Another connection has its place already, so it must not linger.
                 poll_once(self.stream.flush()).await;
                 return;
             }
             if why == Some(Goodbye::End(End::Stopping)) {
-                // A client that does not hear it is not waited for.
+                // A client that does not read is not waited for.
                 let _ = in_time(&self.context.time, LEAVING, self.stream.flush()).await;
             }
         }
@@ -172,16 +171,16 @@ impl<P: Protocol> Connection<P> {
                 return Box::pin(self.write(&P::goodbye(Goodbye::Http))).await;
             }
             goes = P::take(self, line, end).await?;
-            // Who sends many commands together has a turn for each.
+            // A client that sends many commands together gets one turn for each.
             yield_now().await;
         }
         Ok(())
     }
 
-    /// The TLS handshake; what the client sent before it is thrown away.
+    /// Does the TLS handshake. What the client sent before it is dropped.
     ///
     /// # Errors
-    /// What the connection says; it is over then.
+    /// The connection's; it is over then.
     pub async fn handshake(&mut self) -> io::Result<()> {
         let shaken = within(&self.place, &self.context.time, self.patience(), async {
             self.stream.accept_tls(self.context.tls()).await
@@ -193,7 +192,7 @@ impl<P: Protocol> Connection<P> {
         Ok(())
     }
 
-    /// For how long the client may be silent.
+    /// How long the client may be silent.
     pub fn patience(&self) -> Duration {
         match self.place.is_known() {
             true => P::patience(&self.context.deadlines),
@@ -201,7 +200,7 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Waits for the next line. Replies leave together when no line is left to be answered.
+    /// Waits for the next line. Replies are sent together when no line is left to be answered.
     async fn hear(&mut self) -> io::Result<LineEnd> {
         let patience = some(self.patience())?;
         let Connection { stream, line, session, bare_lf, .. } = self;
@@ -216,12 +215,12 @@ impl<P: Protocol> Connection<P> {
         within(&self.place, &self.context.time, patience, heard).await
     }
 
-    /// Reads a line that belongs to the command under way.
+    /// Reads a further line of the current command.
     ///
     /// # Errors
-    /// What the connection says, and that the dialog has to end.
+    /// The connection's, or the end of the dialog.
     pub async fn read_line(&mut self, line: &mut Zeroizing<Vec<u8>>, limit: usize) -> io::Result<LineEnd> {
-        // It may grow, and what it held would stay behind.
+        // A line that grows would leave its octets in memory.
         *line = Zeroizing::default();
         let patience = some(self.patience())?;
         let Connection { stream, place, context, .. } = self;
@@ -229,10 +228,10 @@ impl<P: Protocol> Connection<P> {
         or(given_up(place, &context.time), read).await
     }
 
-    /// Waits `limit` at the most for octets, which [`Stream::consume`] takes; none when the client has closed.
+    /// Waits for octets for `limit` at most; [`Stream::consume`] takes them. Empty if the client has closed.
     ///
     /// # Errors
-    /// What the connection says, and that the dialog has to end.
+    /// The connection's, or the end of the dialog.
     pub async fn fill(&mut self, limit: Duration) -> io::Result<&[u8]> {
         let Connection { stream, place, context, .. } = self;
         let filled = async { stream.fill().await.map(drop) };
@@ -241,10 +240,10 @@ impl<P: Protocol> Connection<P> {
         Ok(self.stream.buffered())
     }
 
-    /// Queues octets; what waits is sent when it becomes too much to keep.
+    /// Queues octets, and sends them when there are too many to keep.
     ///
     /// # Errors
-    /// What the connection says, and that the dialog has to end.
+    /// The connection's, or the end of the dialog.
     pub async fn write(&mut self, octets: impl AsRef<[u8]>) -> io::Result<()> {
         let stuck = self.context.deadlines.stuck;
         let written = uncut(&self.place, &self.context.time, stuck, self.stream.write(octets.as_ref())).await;
@@ -252,19 +251,19 @@ impl<P: Protocol> Connection<P> {
         written
     }
 
-    /// Sends what is queued.
+    /// Sends the queued octets.
     ///
     /// # Errors
-    /// What the connection says, and that the dialog has to end.
+    /// The connection's, or the end of the dialog.
     pub async fn flush(&mut self) -> io::Result<()> {
         uncut(&self.place, &self.context.time, self.context.deadlines.stuck, self.stream.flush()).await
     }
 
-    /// Does `work`, which writes nothing, on the session, and sends what `say` says each time that it has taken `every` more. The work
-    /// stands still meanwhile.
+    /// Does `work` on the session, which must not write, and sends the text of `say` after each time `every`. The
+    /// work pauses while the text is sent.
     ///
     /// # Errors
-    /// What the connection says, and that the dialog has to end.
+    /// The connection's, or the end of the dialog.
     pub async fn meanwhile<T>(
         &mut self,
         every: Duration,
@@ -278,7 +277,7 @@ impl<P: Protocol> Connection<P> {
                 context.time.sleep(every).await;
                 None
             };
-            // Nothing that is said is ever dropped half way.
+            // A text is never dropped before all of it is sent.
             if let Some(done) = or(async { Some(work.as_mut().await) }, late).await {
                 return Ok(done);
             }
@@ -292,12 +291,12 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// A reply that `write` writes broke off.
+    /// Notes that a reply broke off, so that nothing may follow it.
     pub fn broke_off(&mut self) {
         self.broken = true;
     }
 
-    /// What becomes of a claim.
+    /// The verdict on a claim.
     ///
     /// # Errors
     /// The dialog has to end.
@@ -310,24 +309,24 @@ impl<P: Protocol> Connection<P> {
     }
 }
 
-/// Whether a line begins as a request of HTTP does. A page on the web can make a browser at home send its request to
-/// any port here, and what stands in the content would be taken for commands.
+/// Whether a line begins like an HTTP request. A web page can make a browser at home send a request to any port here,
+/// and lines in its content would be taken for commands.
 fn is_http(line: &[u8]) -> bool {
     let word = line.split(|octet| octet.is_ascii_whitespace()).next().unwrap_or_default();
     HTTP_METHODS.iter().any(|method| method.eq_ignore_ascii_case(word))
 }
 
-/// A time that is not over yet. Who sends without a pause never makes a deadline run out.
+/// The time, unless it is over. Otherwise a client that sends without a pause would never meet a deadline.
 fn some(time: Duration) -> io::Result<Duration> {
     if time.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(time) }
 }
 
-/// Runs `future`, for `limit` at the most, and not when the place is taken away.
+/// Runs `future` for `limit` at most, and only until the place is taken away.
 ///
-/// Not an `async fn`: that would hold `future` twice, once as its argument and once where it is awaited.
+/// Not an `async fn`, which would hold `future` twice: as its argument and where it is awaited.
 ///
 /// # Errors
-/// `TimedOut`, `ConnectionAborted` when the place is taken away, or the future's own.
+/// `TimedOut`, `ConnectionAborted` if the place is taken away, or the error of `future`.
 pub fn within<T>(
     place: &Place,
     time: &Time,
@@ -337,7 +336,8 @@ pub fn within<T>(
     or(ended(place), in_time(time, limit, future))
 }
 
-/// The same for what writes a part of a reply: that breaks off only where it would have to wait.
+/// Runs `future` like [`within`], for one that writes a part of a reply: it is broken off only where it would have to
+/// wait.
 ///
 /// # Errors
 /// As [`within`].
@@ -366,7 +366,7 @@ async fn ended<T>(place: &Place) -> io::Result<T> {
     Err(io::ErrorKind::ConnectionAborted.into())
 }
 
-/// As [`ended`], but a client that is known and has begun to hand something over may go on with it when the appliance stops.
+/// Fails like [`ended`], but a known client that is handing something over may finish it when the appliance stops.
 async fn given_up<T>(place: &Place, time: &Time) -> io::Result<T> {
     if place.ended().await == End::Stopping && place.is_known() {
         time.sleep(FINISHING).await;

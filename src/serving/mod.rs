@@ -1,4 +1,4 @@
-//! What the servers have in common: by which way a client comes in and what that allows, and the frame of a dialog.
+//! What the servers share: the properties of a client's connection, and the frame of a dialog.
 
 mod channel;
 mod connection;

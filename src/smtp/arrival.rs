@@ -1,11 +1,11 @@
-//! A message while it comes in: its envelope, what was made of its content so far, and where that goes. Without I/O.
+//! A message while it comes in: its envelope, its content so far, and where the content goes. Without I/O.
 
 use super::intake::Intake;
 use super::{Content, Envelope, Reply, store_trouble};
 
-/// A message coming in, by DATA or in chunks.
+/// A message coming in by DATA or BDAT.
 pub struct Arrival {
-    /// Names it in its trace field and in the log.
+    /// The id of the message in its trace field and in the log.
     pub id: String,
     envelope: Envelope,
     intake: Intake,
@@ -13,16 +13,16 @@ pub struct Arrival {
     out: Vec<u8>,
 }
 
-/// What becomes of the octets.
+/// What is done with the octets.
 enum Receiving {
-    /// They are kept.
+    /// They are stored.
     Keeping(Content),
-    /// They are thrown away, and at the end the client hears why.
+    /// They are dropped, and at the end the client gets this reply.
     Discarding(Reply),
 }
 
 impl Arrival {
-    /// A message of which nothing has come; `trace` is what stands before all of it.
+    /// A message of which nothing has come; `trace` is stored before its content.
     pub fn new(id: String, envelope: Envelope, intake: Intake, content: Content, trace: &str) -> Arrival {
         let mut arrival = Arrival {
             id,
@@ -35,7 +35,7 @@ impl Arrival {
         arrival
     }
 
-    /// Takes octets off the wire, and returns how many of them: all, unless the end comes before.
+    /// Takes octets off the wire, and returns how many: all of them, unless the message ends before.
     pub fn take(&mut self, input: &[u8]) -> usize {
         let (consumed, judged) = match self.receiving {
             Receiving::Keeping(_) => self.intake.take(input, &mut self.out),
@@ -53,12 +53,12 @@ impl Arrival {
         self.intake.is_complete()
     }
 
-    /// Whether closing the connection is better for everyone than to receive this, and `coming` octets more.
+    /// Whether the message is so far too large that closing the connection is better, with `coming` octets announced.
     pub fn is_hopeless(&self, coming: u64) -> bool {
         self.intake.is_hopeless(coming)
     }
 
-    /// Why it is not taken, where that is known already.
+    /// The reply with which the message is refused, if that is known already.
     pub fn refusal(&self) -> Option<&Reply> {
         match &self.receiving {
             Receiving::Keeping(_) => None,
@@ -66,10 +66,10 @@ impl Arrival {
         }
     }
 
-    /// All of it is there.
+    /// Ends the message, of which everything has come.
     ///
     /// # Errors
-    /// Why it is not taken.
+    /// The reply with which the message is refused.
     pub fn finish(mut self) -> Result<(Envelope, Content), Reply> {
         if self.refusal().is_none() {
             match self.intake.finish(&mut self.out) {
@@ -84,7 +84,7 @@ impl Arrival {
         }
     }
 
-    /// Stores what was made of the latest octets.
+    /// Stores what was decoded last.
     fn keep(&mut self) {
         if let Receiving::Keeping(content) = &mut self.receiving
             && let Err(error) = content.message.write(&self.out)

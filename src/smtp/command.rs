@@ -1,5 +1,5 @@
-//! The commands of a client (RFC 5321 section 4.1.1 and the extensions offered): parsed once, without
-//! I/O and without knowing what the session allows.
+//! The commands of a client (RFC 5321 section 4.1.1 and the extensions that are offered), parsed without I/O and
+//! without regard to the state of the session.
 
 mod parameters;
 
@@ -11,63 +11,63 @@ use super::mailbox::ReversePath;
 use super::reply::Reply;
 use crate::sasl::server::Password;
 
-/// Octets of a command line without its line end (RFC 5321 section 4.5.3.1.4).
+/// Octets of a command line without its line end, at most (RFC 5321 section 4.5.3.1.4).
 pub const MAX_LINE: usize = 510;
-/// What parameters add to that for MAIL: SIZE (RFC 1870), BODY (RFC 6152), AUTH (RFC 4954), SMTPUTF8 (RFC 6531), RET and
-/// ENVID (RFC 3461).
+/// Octets of a MAIL line, at most, with the parameters SIZE (RFC 1870), BODY (RFC 6152), AUTH (RFC 4954), SMTPUTF8
+/// (RFC 6531), RET and ENVID (RFC 3461).
 pub const MAX_MAIL_LINE: usize = MAX_LINE + 26 + 17 + 500 + 10 + 9 + 107;
-/// What they add for RCPT: NOTIFY and ORCPT (RFC 3461).
+/// Octets of a RCPT line, at most, with the parameters NOTIFY and ORCPT (RFC 3461).
 pub const MAX_RCPT_LINE: usize = MAX_LINE + 29 + 507;
-/// AUTH with an initial response, and the lines of its exchange (RFC 4954 section 4).
+/// Octets of an AUTH line with an initial response, and of the lines of its exchange, at most (RFC 4954 section 4).
 pub const MAX_AUTH_LINE: usize = 12288 - 2;
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// The client names itself, and wants to know what is offered.
+    /// EHLO with the client's name: asks for the extensions.
     Ehlo(String),
-    /// The same before extensions were invented.
+    /// HELO with the client's name, as it was before there were extensions.
     Helo(String),
-    /// Begins a transaction.
+    /// MAIL: begins a transaction.
     Mail {
-        /// Where bounces go.
+        /// The address for bounces.
         from: ReversePath,
-        /// RFC 1870: what the client thinks the size will be.
+        /// The size that the client declares (RFC 1870).
         size: Option<u64>,
-        /// RFC 6531: addresses may be beyond ASCII.
+        /// SMTPUTF8: addresses may be above ASCII (RFC 6531).
         utf8: bool,
-        /// What is asked for about the whole message.
+        /// The DSN parameters.
         dsn: dsn::Request,
     },
-    /// Names a recipient.
+    /// RCPT: names a recipient.
     Rcpt {
-        /// The forward-path, and what is asked for about it.
+        /// The forward-path with its DSN parameters.
         to: Recipient,
-        /// Something in it was beyond ASCII, which needs the SMTPUTF8 of MAIL.
+        /// Whether the line has characters above ASCII, which need SMTPUTF8 in MAIL.
         beyond_ascii: bool,
     },
-    /// The content comes next.
+    /// DATA: the content comes next.
     Data,
-    /// RFC 3030: the next octets of the content come next.
+    /// BDAT: octets of the content come next (RFC 3030).
     Bdat {
-        /// How many.
+        /// How many octets come.
         octets: u64,
-        /// Nothing comes after them.
+        /// Whether they are the last ones of the content.
         last: bool,
     },
-    /// Forgets the transaction.
+    /// RSET: ends the transaction.
     Rset,
-    /// Nothing.
+    /// NOOP: does nothing.
     Noop,
-    /// The end.
+    /// QUIT: ends the session.
     Quit,
-    /// Asks whether there is such a user.
+    /// VRFY: asks whether a user exists.
     Vrfy,
-    /// Asks for help.
+    /// HELP.
     Help,
-    /// RFC 3207.
+    /// STARTTLS (RFC 3207).
     StartTls,
-    /// RFC 4954.
+    /// AUTH (RFC 4954).
     Auth {
         /// The name of a SASL mechanism.
         mechanism: String,
@@ -76,24 +76,24 @@ pub enum Command {
     },
 }
 
-/// Why a line is no command.
+/// Why a line is not a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
-    /// No command begins like that.
+    /// No command begins in this way.
     Unknown,
-    /// RFC 5321 section 4.2.4: known, and not to be had here.
+    /// The command exists and is not implemented here (RFC 5321 section 4.2.4).
     NotImplemented,
-    /// Longer than the command may be.
+    /// The line is longer than the command may be.
     TooLong,
-    /// What the command would have looked like.
+    /// Wrong syntax; with what is expected.
     Syntax(&'static str),
-    /// A BDAT that is none, and how many octets come all the same; `None` where nobody knows.
+    /// A malformed BDAT, with the number of octets that follow all the same; `None` if that is not known.
     BadChunk(Option<u64>),
-    /// An address beyond ASCII without SMTPUTF8.
+    /// An address above ASCII without SMTPUTF8.
     NotAscii,
     /// A parameter of an extension that is not offered.
     UnknownParameter,
-    /// A parameter whose value makes no sense.
+    /// A parameter with an invalid value.
     BadParameter,
 }
 
@@ -115,10 +115,10 @@ impl From<Error> for Reply {
 }
 
 impl Command {
-    /// The command that a line, its line end taken off, holds.
+    /// The command in a line without its line end.
     ///
     /// # Errors
-    /// It holds none.
+    /// The line holds no command.
     pub fn parse(line: &[u8]) -> Result<Command, Error> {
         let end = line.iter().position(|&b| b == b' ').unwrap_or(line.len());
         let (verb, rest) = line.split_at_checked(end).unwrap_or((line, b""));
@@ -134,7 +134,7 @@ impl Command {
         }
         let text = String::from_utf8_lossy(rest);
         let arguments = text.trim_matches(' ');
-        // Octets that are not UTF-8 stand nowhere in a path.
+        // Octets that are not UTF-8 are not allowed in a path.
         let is_utf8 = matches!(text, Cow::Borrowed(_));
         match verb.as_slice() {
             b"EHLO" => name(arguments).map(Command::Ehlo).ok_or(Error::Syntax("EHLO needs your name")),
@@ -158,8 +158,8 @@ impl Command {
     }
 }
 
-/// What a client calls itself. Devices put all sorts of things there, so anything printable without
-/// a space does (RFC 5321 section 4.1.4 forbids to refuse mail for it).
+/// The name that a client gives itself. Devices send all sorts of names, so any printable text without a space is
+/// taken: RFC 5321 section 4.1.4 forbids to refuse mail for it.
 fn name(arguments: &str) -> Option<String> {
     let name = arguments.split(' ').next().filter(|n| !n.is_empty() && n.len() <= 255)?;
     name.bytes().all(|b| b.is_ascii_graphic()).then(|| name.to_owned())
@@ -169,10 +169,10 @@ fn alone(arguments: &str, command: Command) -> Result<Command, Error> {
     if arguments.is_empty() { Ok(command) } else { Err(Error::Syntax("That command has no arguments")) }
 }
 
-/// RFC 3030 section 2.
+/// Parses the arguments of BDAT (RFC 3030 section 2).
 fn bdat(arguments: &str) -> Result<Command, Error> {
     let mut words = arguments.split(' ').filter(|w| !w.is_empty());
-    // Nothing is announced.
+    // No octets are announced.
     let Some(digits) = words.next() else { return Err(Error::BadChunk(Some(0))) };
     let octets = number(digits).ok_or(Error::BadChunk(None))?;
     let last = words.next();
@@ -182,13 +182,13 @@ fn bdat(arguments: &str) -> Result<Command, Error> {
     Ok(Command::Bdat { octets, last: last.is_some() })
 }
 
-/// RFC 1870 section 4: up to 20 digits.
+/// Parses a number of up to 20 digits (RFC 1870 section 4).
 fn number(digits: &str) -> Option<u64> {
     let digits = Some(digits).filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))?;
     (digits.len() <= 20).then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// RFC 4954 section 4.
+/// Parses the arguments of AUTH (RFC 4954 section 4).
 fn auth(arguments: &str) -> Result<Command, Error> {
     let mut words = arguments.split(' ').filter(|w| !w.is_empty());
     let mechanism = words.next().ok_or(Error::Syntax("Use AUTH and a mechanism"))?.to_owned();

@@ -1,58 +1,58 @@
-//! The content of a message between DATA and the lone dot (RFC 5321 section 4.5.2), in both directions, and in the chunks of
-//! BDAT (RFC 3030), in which a dot means nothing.
+//! The content of a message between DATA and the lone dot (RFC 5321 section 4.5.2), in both directions, and in the
+//! chunks of BDAT (RFC 3030), in which a dot has no special meaning.
 //!
-//! What is a line must never be a matter of opinion: where one server takes `LF . LF` for the end of a
-//! message and the next one does not, a sender smuggles in messages of someone else (SMTP smuggling,
-//! CVE-2023-51764 to 51766). Here, in both directions:
+//! All servers must agree on what a line is. If one server takes `LF . LF` for the end of a message and the next one
+//! does not, a sender can smuggle in messages of other people (SMTP smuggling, CVE-2023-51764 to 51766). The rules
+//! here, in both directions:
 //!
-//! - the end is `CR LF . CR LF` and nothing else;
-//! - a bare LF becomes CR LF, since devices that send it mean the end of a line, and are not worth
-//!   losing over it; a dot after it is content, and leaves stuffed like any other;
-//! - `CR CR LF`, with which some scanners end their lines, comes in as CR LF;
-//! - any other bare CR becomes a space: it is no end of a line, and in a header it could make an empty
-//!   one, which ends it.
+//! - The end is `CR LF . CR LF` and nothing else.
+//! - A bare LF becomes CR LF: devices that send it mean the end of a line, and their mail is not refused for it. A
+//!   dot after it is content, and is stuffed like any other when it is sent.
+//! - `CR CR LF`, with which some scanners end their lines, becomes CR LF when it is received.
+//! - Any other bare CR becomes a space. It is not a line end, and in a header it could make an empty line, which ends
+//!   the header.
 //!
-//! So all that is stored has lines that end with CR LF, and holds no other CR or LF.
+//! So every stored line ends with CR LF, and there is no other CR or LF.
 //!
-//! For a device that has never sent a CR, `LF . LF` is the end, too: it has no other one to send, and would wait for the answer
-//! for ever (see `Session::knows_lf_only` for who that is). There a lone dot between line ends of two kinds is content still: such a device
-//! does not write one, so somebody else did.
+//! For a device that has never sent a CR, `LF . LF` is the end, too: it cannot send any other end, and would wait for
+//! the reply for ever (see `Session::knows_lf_only` for which clients these are). Even then a lone dot between line
+//! ends of two kinds is content: such a device does not send one, so somebody else wrote it.
 
 use memchr::memchr2;
 
-/// Takes content off the wire.
+/// Decodes content from the wire.
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
     end: End,
 }
 
-/// What ends content.
+/// What ends the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// `CR LF . CR LF`.
     Dot,
-    /// That, or `LF . LF`.
+    /// `CR LF . CR LF` or `LF . LF`.
     BareDot,
-    /// So many octets, which the caller counts.
+    /// The number of octets, which the caller counts.
     Count,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A line begins; `strict` if CR LF ended the one before.
+    /// At the beginning of a line; `strict` if the line before it ended with CR LF.
     Start { strict: bool },
-    /// A line began with a dot, which is not passed on yet.
+    /// After a dot at the beginning of a line; the dot is not written yet.
     Dot { strict: bool },
-    /// A line began with a dot and CR.
+    /// After a dot at the beginning of a line and a CR.
     DotCr { strict: bool },
     /// Within a line.
     Text,
-    /// Within a line, after a CR that is not passed on yet.
+    /// Within a line, after a CR that is not written yet.
     Cr,
-    /// Within a line, after two CRs that are not passed on yet.
+    /// Within a line, after two CRs that are not written yet.
     CrCr,
-    /// A line began with a dot and two CRs.
+    /// After a dot at the beginning of a line and two CRs.
     DotCrCr,
     /// The lone dot has come.
     End,
@@ -66,18 +66,18 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// For content from a device that ends its lines with LF alone, those of its commands, too.
+    /// A decoder for content from a device that ends all its lines with LF alone, also those of its commands.
     pub fn of_bare_lines() -> Decoder {
         Decoder { state: State::Start { strict: false }, end: End::BareDot }
     }
 
-    /// For chunks, whose end is told by [`Decoder::finish`].
+    /// A decoder for chunks; the caller tells the end with [`Decoder::finish`].
     pub fn of_chunks() -> Decoder {
         Decoder { end: End::Count, ..Decoder::default() }
     }
 
-    /// Appends to `out` what `input` brings, and returns how much of `input` was consumed: all of it,
-    /// unless the end comes before.
+    /// Appends the content in `input` to `out`. Returns how many octets of `input` were consumed: all, unless the
+    /// content ends before.
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         while let Some((&first, rest)) = input.get(at..).and_then(|rest| Some((rest.first()?, rest))) {
@@ -103,7 +103,7 @@ impl Decoder {
         self.state == State::End
     }
 
-    /// The last chunk has come: appends a line end to `out` where the content has none, as a lone dot after it would have had it.
+    /// Ends the content of chunks: appends a line end to `out` if the content does not end with one, as with DATA.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if self.end == End::Count {
             if !matches!(self.state, State::Start { .. }) {
@@ -123,7 +123,7 @@ impl State {
             (State::Dot { strict }, b'\r') => State::DotCr { strict },
             (State::DotCr { strict: true }, b'\n') => State::End,
             (State::DotCr { .. }, b'\r') => State::DotCrCr,
-            // A lone dot, but not between two CR LF: it is content.
+            // A lone dot that is not between two CR LF is content.
             (State::DotCr { strict: false } | State::DotCrCr, b'\n') => {
                 out.extend_from_slice(b".\r\n");
                 State::Start { strict: true }
@@ -132,7 +132,7 @@ impl State {
                 out.extend_from_slice(b".\r\n");
                 State::Start { strict: false }
             }
-            // The dot was stuffing.
+            // The dot was stuffed.
             (State::Dot { .. }, octet) => {
                 out.push(octet);
                 State::Text
@@ -142,7 +142,7 @@ impl State {
                 out.extend_from_slice(b"\r\n");
                 State::Start { strict: true }
             }
-            // A CR that no LF follows.
+            // A CR that is not followed by LF.
             (State::DotCr { .. } | State::Cr, octet) => {
                 out.push(b' ');
                 State::Text.next(octet, end, out)
@@ -164,7 +164,7 @@ impl State {
     }
 }
 
-/// Puts content on the wire.
+/// Encodes content for the wire.
 #[derive(Debug, Default)]
 pub struct Encoder {
     in_line: bool,
@@ -206,7 +206,7 @@ impl Encoder {
         }
     }
 
-    /// Appends the end: a line end where the content has none, and the lone dot.
+    /// Appends the end: a line end if the content does not end with one, and the lone dot.
     pub fn finish(self, out: &mut Vec<u8>) {
         if self.in_line || self.after_cr {
             out.extend_from_slice(b"\r\n");
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What `wire` decodes to, in pieces of `size`, and what is left when the end has come.
+    /// The content of `wire`, fed in pieces of `size`, and what is left after the end.
     fn decode(wire: &[u8], size: usize) -> (Vec<u8>, Option<Vec<u8>>) {
         let (mut decoder, mut out, mut consumed) = (Decoder::default(), Vec::new(), 0);
         for piece in wire.chunks(size) {
@@ -254,7 +254,7 @@ mod tests {
         }
     }
 
-    /// What chunks of `size` octets become.
+    /// The content of chunks of `size` octets.
     fn gather(chunks: &[u8], size: usize) -> Vec<u8> {
         let (mut decoder, mut out) = (Decoder::of_chunks(), Vec::new());
         for chunk in chunks.chunks(size) {
@@ -265,7 +265,8 @@ mod tests {
         out
     }
 
-    /// Catches: a dot in a chunk that ends it or is taken for stuffing, and lines that end otherwise than after DATA.
+    /// Catches: a dot in a chunk that ends it or is taken for a stuffed one, and lines that end in another way than
+    /// after DATA.
     #[test]
     fn in_chunks_a_dot_is_a_dot() {
         for (chunks, content) in [
@@ -348,8 +349,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is sent, what is stored has clean lines, and no server can see another end in what
-        /// leaves than the one that was meant.
+        /// Catches: stored content with unclean lines, and sent content in which a server can see another end than
+        /// the one that was meant, whatever a client sends.
         #[test]
         fn no_message_hides_in_another(wire in "[.\r\na]{0,24}", size in 1usize..5) {
             let (stored, _) = decode(wire.as_bytes(), size);
@@ -367,10 +368,12 @@ mod tests {
             }
         }
 
-        /// Catches: content that is stored otherwise when it comes by BDAT, cut anywhere, than when it comes by DATA.
+        /// Catches: content that is stored differently when it comes by BDAT, cut anywhere, than when it comes by
+        /// DATA.
         #[test]
         fn chunks_and_data_are_stored_alike(content in "[.\r\na]{0,24}", size in 1usize..5) {
-            // As a client sends it after DATA: a line end at its end, a dot before each dot that begins a line.
+            // The content as a client sends it after DATA: with a line end at its end, and a dot before each dot that
+            // begins a line.
             let whole = match content.is_empty() || content.ends_with('\n') {
                 true => content.clone(),
                 false => format!("{content}\r\n"),
@@ -379,7 +382,7 @@ mod tests {
                 .split_inclusive('\n')
                 .map(|line| if line.starts_with('.') { format!(".{line}") } else { line.to_owned() })
                 .collect();
-            // After a bare LF nobody ends a message, so the last line is one more.
+            // After a bare LF a message does not end here, so one more line end follows.
             let (stored, rest) = decode(format!("{}\r\n.\r\n", lines.concat()).as_bytes(), size);
             prop_assert_eq!(rest, Some(Vec::new()));
             prop_assert_eq!([gather(content.as_bytes(), size), b"\r\n".to_vec()].concat(), stored);

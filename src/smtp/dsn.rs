@@ -1,28 +1,28 @@
-//! What a sender asks for about delivery status notifications (RFC 3461 section 4).
+//! The parameters of a sender about delivery status notifications (RFC 3461 section 4).
 
 use serde::{Deserialize, Serialize};
 
-/// The NOTIFY parameter of RCPT (RFC 3461 section 4.1): when its sender is told what became of a message.
+/// The NOTIFY parameter of RCPT (RFC 3461 section 4.1): in which cases the sender wants a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Notify {
-    /// Nothing was said: about failures, and about delays.
+    /// Not given: reports of failures and of delays.
     #[default]
     Unsaid,
-    /// Not at all.
+    /// Never.
     Never,
-    /// When one of these has come about.
+    /// In these cases.
     When {
-        /// It was delivered, or handed to a server that says nothing of it later.
+        /// The message was delivered, or handed to a server that sends no report of a success.
         success: bool,
-        /// It will not be delivered.
+        /// The message will not be delivered.
         failure: bool,
-        /// It waits for longer than usual.
+        /// The message waits for longer than usual.
         delay: bool,
     },
 }
 
 impl Notify {
-    /// For a recipient that is named twice: what either asks for.
+    /// Joins the wishes for a recipient that is named twice.
     pub fn and(self, other: Notify) -> Notify {
         match (self, other) {
             (Notify::Unsaid, wish) | (wish, Notify::Unsaid) => wish,
@@ -35,45 +35,47 @@ impl Notify {
         }
     }
 
-    /// Whether a delivery is told.
+    /// Whether a delivery is reported.
     pub fn success(self) -> bool {
         matches!(self, Notify::When { success: true, .. })
     }
 
-    /// Whether a failure is told.
+    /// Whether a failure is reported.
     pub fn failure(self) -> bool {
         matches!(self, Notify::Unsaid | Notify::When { failure: true, .. })
     }
 
-    /// Whether a delay is told.
+    /// Whether a delay is reported.
     pub fn delay(self) -> bool {
         matches!(self, Notify::Unsaid | Notify::When { delay: true, .. })
     }
 }
 
-/// The RET parameter of MAIL (RFC 3461 section 4.3): how much of the message goes back with a failure.
+/// The RET parameter of MAIL (RFC 3461 section 4.3): how much of the message a report of a failure encloses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ret {
-    /// All of it.
+    /// The whole message.
     Full,
-    /// Its header.
+    /// The header.
     Headers,
 }
 
-/// What MAIL asks for.
+/// The DSN parameters of MAIL.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// RET, where it was said.
+    /// The value of RET, if it was given.
     pub ret: Option<Ret>,
-    /// The value of ENVID (RFC 3461 section 4.4) as it came, in xtext; empty where it was not said.
+    /// The value of ENVID (RFC 3461 section 4.4) as it came, in xtext; empty if it was not given.
     pub envid: String,
 }
 
-/// Octets of ENVID and ORCPT as they come (RFC 3461 sections 4.4 and 4.2).
+/// Octets of the value of ENVID as it comes, at most (RFC 3461 section 4.4).
 const MAX_ENVID: usize = 100;
+/// Octets of the value of ORCPT as it comes, at most (RFC 3461 section 4.2).
 const MAX_ORIGINAL: usize = 500;
 
-/// The value of NOTIFY (RFC 3461 section 4.1): `NEVER` alone, or a list of the others, in any case. `None` where it is none.
+/// Parses the value of NOTIFY (RFC 3461 section 4.1): `NEVER` alone, or a list of the other words, in any case.
+/// `None` if it is malformed.
 pub fn notify(value: &str) -> Option<Notify> {
     if value.eq_ignore_ascii_case("NEVER") {
         return Some(Notify::Never);
@@ -90,8 +92,8 @@ pub fn notify(value: &str) -> Option<Notify> {
     Some(Notify::When { success, failure, delay })
 }
 
-/// What `text` stands for, where it is xtext (RFC 3461 section 4): printable ASCII in which `+`, `=` and what it must not hold
-/// are `+` and two hexadecimal digits in capitals.
+/// Decodes xtext (RFC 3461 section 4): printable ASCII, in which `+`, `=` and all other octets are written as `+` and
+/// two hexadecimal digits in capitals. `None` if it is malformed.
 pub fn xtext(text: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut octets = text.bytes();
@@ -114,17 +116,19 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// What a report can say (RFC 3461 sections 4.2 and 4.4): else a line end in there would begin another field of it.
+/// Whether a report can hold these octets (RFC 3461 sections 4.2 and 4.4). A line end in them would begin another
+/// field of the report.
 fn is_printable(octets: &[u8]) -> bool {
     octets.iter().all(|octet| matches!(octet, b' '..=b'~'))
 }
 
-/// Whether `value` is one of ENVID.
+/// Whether `value` is a valid value of ENVID.
 pub fn is_envid(value: &str) -> bool {
     (1..=MAX_ENVID).contains(&value.len()) && xtext(value).is_some_and(|octets| is_printable(&octets))
 }
 
-/// Whether `value` is one of ORCPT: an address type and an address of it, for the type `utf-8` as RFC 6533 section 3 has it.
+/// Whether `value` is a valid value of ORCPT: an address type and an address; for the type `utf-8` with the address
+/// of RFC 6533 section 3.
 pub fn is_original(value: &str) -> bool {
     let Some((kind, address)) = value.split_once(';') else { return false };
     let is_atom = !kind.is_empty()
@@ -136,8 +140,8 @@ pub fn is_original(value: &str) -> bool {
     is_atom && !address.is_empty() && value.len() <= MAX_ORIGINAL && is_address
 }
 
-/// RFC 6533 section 3: characters beyond ASCII as they are, or as `\x{HEX}`, in which some clients write the backslash and
-/// the brackets as xtext.
+/// Whether an address is valid for the type `utf-8` (RFC 6533 section 3): characters above ASCII are themselves or
+/// `\x{HEX}`. Some clients write the backslash and the brackets as xtext.
 fn is_utf8_address(address: &str) -> bool {
     let ascii: String = address.chars().filter(char::is_ascii).collect();
     let decoded =
@@ -146,7 +150,7 @@ fn is_utf8_address(address: &str) -> bool {
     text.split('\\').skip(1).all(is_escaped_character) && !address.chars().any(char::is_control)
 }
 
-/// What follows a backslash: `x{HEX}`, and anything.
+/// Whether the text after a backslash begins with `x{HEX}`.
 fn is_escaped_character(text: &str) -> bool {
     let code = text.strip_prefix("x{").and_then(|rest| rest.split_once('}')).map_or("", |(code, _)| code);
     let digits = code.bytes().all(|b| b.is_ascii_hexdigit());
@@ -158,7 +162,7 @@ fn is_escaped_character(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Catches: a sender who said nothing and hears nothing of a failure, or hears of each delivery.
+    /// Catches: a sender without NOTIFY who is not told of a failure, or is told of each delivery.
     #[test]
     fn who_says_nothing_hears_of_failures_and_delays() {
         let told = |notify: Notify| (notify.success(), notify.failure(), notify.delay());
@@ -168,7 +172,8 @@ mod tests {
         assert_eq!(told(success), (true, false, false));
     }
 
-    /// Catches: words in one case only, NEVER beside another word, and values that a report cannot hold.
+    /// Catches: words that are known in one case only, NEVER beside another word, and values that a report cannot
+    /// hold.
     #[test]
     fn values() {
         let when = |success, failure, delay| Some(Notify::When { success, failure, delay });

@@ -1,9 +1,9 @@
-//! The header of a submitted message, read as it passes and put in order (RFC 6409 section 8): what is
-//! missing is added at its end, what is nobody's business is left out, and what says who it is from is looked at.
+//! The header of a submitted message, filtered while it passes (RFC 6409 section 8): missing fields are added at its
+//! end, private fields are removed, and the fields that name its author and sender are checked.
 //!
-//! What is no header is refused, and never made one: an empty line put before it would turn all that stands behind, a Bcc
-//! perhaps, into text that goes out. Octets beyond ASCII pass, with and without SMTPUTF8: devices and old programs write
-//! them, and RFC 6532 is how they are read.
+//! A header with a line that is not a field is refused and never repaired: an empty line before that line would turn
+//! everything after it, perhaps a Bcc, into text that is sent. Octets above ASCII pass, with and without SMTPUTF8:
+//! devices and old programs write them, and RFC 6532 tells how to read them.
 
 mod authors;
 mod fault;
@@ -15,85 +15,85 @@ use authors::Originator;
 pub use authors::{Allowed, Authors};
 pub use fault::Fault;
 
-/// Octets of a field name; RFC 5322 knows lines of 998.
+/// Octets of a field name, at most; RFC 5322 allows lines of 998.
 const MAX_NAME: usize = 256;
-/// Octets of a field that says who a message is from.
+/// Octets of a field that names the author or sender, at most.
 const MAX_ORIGINATOR: usize = 8192;
-/// Received fields that mean a loop (RFC 5321 section 6.3 asks for a limit of at least 100 where hosts
-/// relay for each other; a submission has come nowhere near).
+/// Received fields that mean a loop. RFC 5321 section 6.3 asks for a limit of at least 100 where hosts relay for each
+/// other; a submitted message has far fewer.
 const MAX_HOPS: u32 = 50;
 
-/// What a message gets that comes without it.
+/// The values of fields that are added if they are missing.
 #[derive(Debug)]
 pub struct Defaults {
-    /// For From; `None` adds none.
+    /// From; `None`: it is not added.
     pub from: Option<Mailbox>,
-    /// For Date, in seconds since 1970 UTC.
+    /// Date, in seconds since 1970 UTC.
     pub date: i64,
-    /// The right side of a Message-ID.
+    /// The domain of the Message-ID.
     pub domain: String,
 }
 
-/// What becomes of a field.
+/// What is done with a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FieldAction {
     Pass,
-    /// Passes, and is looked at when it is whole.
+    /// The field passes, and is checked when it is complete.
     Judge(Originator),
-    /// Waits until it is whole, then passes or not.
+    /// The field is kept until it is complete, and then passes or not.
     Hold(Originator),
-    /// RFC 5322 section 3.6.3 hides Bcc from the others; Return-Path is the last server's to write
-    /// (RFC 5321 section 4.4); Content-Length is an mbox's, and wrong elsewhere.
+    /// The field is removed: Bcc must not reach the other recipients (RFC 5322 section 3.6.3), Return-Path is written
+    /// by the last server (RFC 5321 section 4.4), and Content-Length comes from an mbox file and is wrong elsewhere.
     Drop,
 }
 
 #[derive(Debug)]
 enum State {
-    /// A line begins, after a field of this action; without one it is the first.
+    /// At the beginning of a line, after a field with this action; `None` on the first line.
     LineStart(Option<FieldAction>),
     Name,
     Value(FieldAction),
-    /// The line with which an mbox file begins a message.
+    /// Within the line with which an mbox file begins a message.
     EnvelopeLine,
-    /// The CR of the empty line; without a field before it.
+    /// After the CR of the empty line; `first` if no field came before it.
     EmptyLine {
         first: bool,
     },
-    /// An empty line was all that has come.
+    /// After an empty line with which the content began.
     OnlyEmptyLine,
-    /// A line that is no field, of which the beginning is kept for the reply.
+    /// Within a line that is not a field; its beginning is kept for the reply.
     NoField,
     Body,
 }
 
-/// The filter.
+/// Filters the header of a message and passes its body.
 pub struct HeaderFilter {
     state: State,
     defaults: Defaults,
     authors: Authors,
     fault: Option<Fault>,
-    /// The name of a field that has begun, or the beginning of a line that is none.
+    /// The name of the current field, or the beginning of a line that is not a field.
     name: Vec<u8>,
-    /// An originator field: of one that passed its value, of one that is held all of it.
+    /// The octets kept of an originator field: of one that passed only its value.
     value: Vec<u8>,
-    /// Where its value begins.
+    /// Where the value begins in `value`.
     value_at: usize,
-    /// There was more of it than is kept.
+    /// Whether the field has more octets than are kept.
     is_cut: bool,
     has_from: bool,
     has_sender: bool,
-    /// A From was no one's of this house.
+    /// Whether a From named an author outside this house.
     from_is_replaced: bool,
     has_date: bool,
     has_message_id: bool,
     hops: u32,
-    /// Of the header so far, what is left out included.
+    /// Octets of the header so far, with the fields that are removed.
     octets: u64,
     fields: usize,
 }
 
 impl HeaderFilter {
-    /// Nothing read yet.
+    /// A filter that has read nothing yet.
     pub fn new(defaults: Defaults, authors: Authors) -> HeaderFilter {
         HeaderFilter {
             state: State::LineStart(None),
@@ -115,10 +115,10 @@ impl HeaderFilter {
         }
     }
 
-    /// Appends to `out` what becomes of `input`, whose lines end with CR LF (see [`super::data`]).
+    /// Appends the filtered `input` to `out`. The lines of `input` end with CR LF (see [`super::data`]).
     ///
     /// # Errors
-    /// Why the message cannot be taken. Nothing more should come then.
+    /// Why the message is refused. No more input should be given then.
     pub fn filter(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let mut rest = input;
         while let Some((&octet, after)) = rest.split_first() {
@@ -170,10 +170,10 @@ impl HeaderFilter {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// The content ends; one that was all header, or nothing, is completed here.
+    /// Ends the content. A message without a body, or an empty one, is completed here.
     ///
     /// # Errors
-    /// Why the message cannot be taken.
+    /// Why the message is refused.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         match self.state {
             State::Body => {}
@@ -181,7 +181,7 @@ impl HeaderFilter {
                 let line = std::mem::take(&mut self.name);
                 self.fault.get_or_insert(Fault::no_field(&line));
             }
-            // An empty message hides nothing: devices that try a connection send it.
+            // An empty message cannot hide anything: devices send one to try a connection.
             _ => {
                 self.end_of_field(out);
                 self.end_of_header(out);
@@ -203,7 +203,7 @@ impl HeaderFilter {
                 self.state = State::Value(action);
                 rest
             }
-            // A folded line of nothing.
+            // A continuation line without a field before it.
             (None, b' ' | b'\t') => {
                 self.state = State::NoField;
                 rest
@@ -221,8 +221,8 @@ impl HeaderFilter {
         }
     }
 
-    /// RFC 5322 section 3.6.8, with the white space before the colon that section 4.5 allows. Returns
-    /// what is left of the input.
+    /// Reads an octet of a field name (RFC 5322 section 3.6.8), or of the white space before the colon that section
+    /// 4.5 allows. Returns the rest of the input.
     fn name<'a>(&mut self, octet: u8, out: &mut Vec<u8>, rest: &'a [u8], after: &'a [u8]) -> &'a [u8] {
         let spaced = self.name.last().is_some_and(|&last| matches!(last, b' ' | b'\t'));
         match octet {
@@ -253,8 +253,8 @@ impl HeaderFilter {
         }
     }
 
-    /// Keeps the beginning of a line that is no field; the verdict is there when the line is whole, or enough of it to know
-    /// it by.
+    /// Keeps the beginning of a line that is not a field. The fault is set when the line is complete, or enough of it
+    /// has come.
     fn no_field<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
         let (line, next) = line_of(rest);
         let room = MAX_NAME.saturating_sub(self.name.len());
@@ -266,7 +266,7 @@ impl HeaderFilter {
         next
     }
 
-    /// A name was read, and its colon.
+    /// Begins the field whose name and colon were read.
     fn begin_field(&mut self, out: &mut Vec<u8>) {
         let action = self.action();
         let name = std::mem::take(&mut self.name);
@@ -285,7 +285,7 @@ impl HeaderFilter {
         self.state = State::Value(action);
     }
 
-    /// What becomes of the field whose name was read.
+    /// The action for the field whose name was read.
     fn action(&mut self) -> FieldAction {
         let name = self.name.trim_ascii_end().to_ascii_lowercase();
         match name.as_slice() {
@@ -326,7 +326,7 @@ impl HeaderFilter {
         }
     }
 
-    /// Adds what is missing, and the empty line.
+    /// Adds the missing fields and the empty line.
     fn end_of_header(&mut self, out: &mut Vec<u8>) {
         let default = self.defaults.from.take();
         let from = match &self.authors {
@@ -351,13 +351,13 @@ impl HeaderFilter {
     }
 }
 
-/// Up to the next line end, and what comes after it.
+/// The input up to the next line end, and what comes after it.
 fn line_of(rest: &[u8]) -> (&[u8], &[u8]) {
     rest.split_at(memchr::memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1))
 }
 
-/// Whether a first line that begins so, and not with a field, is an mbox file's: `From ` and who knows what, as programs paste it
-/// before messages, and `>From ` where one has passed another mbox.
+/// Whether a first line that begins in this way and is not a field comes from an mbox file: `From ` and any text, as
+/// programs put it before messages, or `>From ` where it has passed another mbox.
 fn is_envelope_line(name: &[u8]) -> bool {
     let spaced = name.strip_prefix(b">").unwrap_or(name).strip_prefix(b"From ");
     spaced.is_some_and(|rest| rest.trim_ascii().is_empty())

@@ -1,22 +1,23 @@
-//! The content of one message on its way from the wire to the store, judged as it passes: size, lines, octets, and its
-//! header. Without I/O.
+//! The content of one message on its way from the wire to the store, checked while it passes: its size, lines, octets
+//! and header. Without I/O.
 
 use super::Reply;
 use super::data::Decoder;
 use super::header::{Authors, Defaults, HeaderFilter};
 use super::session::too_large;
 
-/// Octets of a line without its line end (RFC 5322 section 2.1.1). The next server bounces longer ones, when nobody is there
-/// any longer to hear what would be right.
+/// Octets of a line without its line end, at most (RFC 5322 section 2.1.1). The next server would bounce a longer
+/// one, when the client can no longer be told.
 const MAX_LINE: usize = 998;
 
-/// A message coming in.
+/// Checks a message that comes in.
 pub struct Intake {
     decoder: Decoder,
     header: HeaderFilter,
     decoded: Vec<u8>,
-    /// Lines that are whole, and octets of the next one.
+    /// Complete lines so far.
     lines: u64,
+    /// Octets of the current line so far.
     column: usize,
     size: u64,
     limit: u64,
@@ -24,7 +25,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// A message of `limit` octets at the most.
+    /// An intake for a message of at most `limit` octets.
     pub fn new(decoder: Decoder, defaults: Defaults, authors: Authors, limit: u64) -> Intake {
         Intake {
             decoder,
@@ -38,16 +39,18 @@ impl Intake {
         }
     }
 
-    /// Puts into `out` what is to be stored of `input`. Returns how much of `input` was consumed: all of it, unless
-    /// the end comes before; and, as an error, why the message is not taken. What comes then is for [`Intake::skip`].
+    /// Puts into `out` what is to be stored of `input`. Returns how many octets of `input` were consumed (all, unless
+    /// the message ends before), and as an error why the message is refused. After an error the rest goes to
+    /// [`Intake::skip`].
     pub fn take(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, Result<(), Reply>) {
         out.clear();
         let consumed = self.decode(input);
         (consumed, self.judge(out))
     }
 
-    /// Passes over `input`, of a message that is refused, up to its end, since a client hears no reply before it has sent
-    /// all. Returns how much was consumed and, as an error, that it is too large besides: that is what to hear then.
+    /// Drops `input` of a refused message up to its end, since a client reads no reply before it has sent everything.
+    /// Returns how many octets were consumed, and an error if the message is also too large: the client then gets
+    /// that reply.
     pub fn skip(&mut self, input: &[u8]) -> (usize, Result<(), Reply>) {
         let consumed = self.decode(input);
         (consumed, if self.size > self.limit { Err(too_large(self.limit)) } else { Ok(()) })
@@ -58,16 +61,16 @@ impl Intake {
         self.decoder.is_complete()
     }
 
-    /// Whether so much is thrown away that closing the connection is better for everyone; `coming` octets are still
+    /// Whether so many octets are being dropped that closing the connection is better; `coming` octets are still
     /// announced.
     pub fn is_hopeless(&self, coming: u64) -> bool {
         is_hopeless(self.size.saturating_add(coming), self.limit)
     }
 
-    /// The content has ended: puts the rest of it into `out`. `true` where it has octets above 127.
+    /// Ends the content and puts the rest of it into `out`. `true` if it has octets above 127.
     ///
     /// # Errors
-    /// Why the message is not taken.
+    /// Why the message is refused.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, Reply> {
         out.clear();
         self.decoded.clear();
@@ -94,14 +97,14 @@ impl Intake {
         self.header.filter(&self.decoded, out).map_err(Reply::from)
     }
 
-    /// Looks at each line that was decoded, by its number in what the client sent.
+    /// Checks each decoded line; lines are numbered as the client sent them.
     fn lines(&mut self) -> Result<(), Reply> {
         let nul = memchr::memchr(0, &self.decoded);
         let ends = memchr::memchr_iter(b'\n', &self.decoded).map(|lf| lf + 1);
         let mut begin = 0;
         for end in ends.chain([self.decoded.len()]) {
             let piece = self.decoded.get(begin..end).unwrap_or_default();
-            // The decoder gives a line end as a whole.
+            // The decoder gives line ends whole.
             let text = piece.strip_suffix(b"\r\n");
             self.column += text.unwrap_or(piece).len();
             if nul.is_some_and(|nul| (begin..end).contains(&nul)) {
@@ -122,7 +125,7 @@ impl Intake {
     }
 }
 
-/// Whether a message of so many octets is too far beyond `limit` to be received only to be thrown away.
+/// Whether a message of so many octets is so far above `limit` that it is not worth receiving only to drop it.
 pub fn is_hopeless(octets: u64, limit: u64) -> bool {
     octets / 2 > limit
 }
@@ -141,7 +144,7 @@ mod tests {
         Authors::Own(Box::new(|mailbox| mailbox.as_str() == "a@b.example"))
     }
 
-    /// What is stored of `wire`, and the verdict for a sender who is a@b.example.
+    /// What is stored of `wire`, and the verdict for the sender a@b.example.
     fn take(wire: &[u8], limit: u64) -> (Vec<u8>, Result<bool, Reply>) {
         let mut intake = Intake::new(Decoder::default(), defaults(), own(), limit);
         let (mut stored, mut out, mut consumed, mut refusal) = (Vec::new(), Vec::new(), 0, None);
@@ -185,7 +188,7 @@ mod tests {
         assert!(stored.len() <= exact.len());
     }
 
-    /// Catches: a fault that passes, or one that is named wrongly.
+    /// Catches: a fault that passes, or that is named wrongly.
     #[test]
     fn verdicts() {
         let received = |n| format!("{}{COMPLETE}.\r\n", "Received: x\r\n".repeat(n));
@@ -231,7 +234,7 @@ mod tests {
         assert!(Intake::new(Decoder::of_chunks(), defaults(), own(), 1000).is_hopeless(u64::MAX));
     }
 
-    /// What the chunks of `size` octets are stored as.
+    /// What is stored of chunks of `size` octets.
     fn gather(content: &[u8], size: usize) -> Result<Vec<u8>, Reply> {
         let defaults = Defaults { from: None, date: 0, domain: "home.example".into() };
         let mut intake = Intake::new(Decoder::of_chunks(), defaults, own(), 10_000);
@@ -248,20 +251,21 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Catches: a refusal, or an octet that is stored, which depends on where the wire was cut.
+        /// Catches: a refusal or a stored octet that depends on where the wire was cut.
         #[test]
         fn chunks_are_stored_alike_wherever_they_are_cut(
             content in "(From: a@b.example\r\n)?(Bcc: c@d.example\r\n)?[A.:\r\n \0]{0,30}",
             size in 1usize..7,
         ) {
-            // The Message-ID is random.
+            // Otherwise the Message-ID would be random.
             let content = format!("Message-ID: <x@y>\r\n{content}");
             let whole = gather(content.as_bytes(), content.len()).ok();
             proptest::prop_assert_eq!(gather(content.as_bytes(), size).ok(), whole);
         }
     }
 
-    /// Catches: chunks that end within a line, which is stored without its end, or is beyond the limit with it and taken.
+    /// Catches: chunks that end within a line, which is stored without a line end, or is above the limit with it and
+    /// taken.
     #[test]
     fn chunks_that_end_within_a_line_are_stored_with_its_end() {
         let found = String::from_utf8(gather(format!("{COMPLETE}hello").as_bytes(), 5).unwrap()).unwrap();

@@ -1,8 +1,9 @@
 //! Mailboxes and paths (RFC 5321 section 4.1.2, RFC 6531 section 3.3) as MAIL and RCPT carry them.
 //!
-//! A domain beyond ASCII becomes its A-labels (`net::idna`) when it is read, so that one domain is one everywhere behind: in the
-//! settings, in the queue, and for a server that knows no SMTPUTF8. A local part is kept octet by octet: whether two
-//! of them are the same is for the host of the domain to say (RFC 6530 section 10.1), which is not asked to compose letters either.
+//! A domain above ASCII is converted to its A-labels (`net::idna`) when it is read, so it has one form everywhere: in
+//! the settings, in the queue, and for a server without SMTPUTF8. A local part is kept octet by octet: only the host
+//! of the domain decides whether two of them are the same (RFC 6530 section 10.1), and it is not asked to normalize
+//! them either.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,20 +12,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::net::idna;
 
-/// RFC 5321 section 4.5.3.1, in octets.
+/// Octets of a local part, at most (RFC 5321 section 4.5.3.1).
 const MAX_LOCAL_PART: usize = 64;
+/// Octets of a domain, at most (RFC 5321 section 4.5.3.1).
 const MAX_DOMAIN: usize = 255;
+/// Octets of a label of a domain, at most.
 const MAX_LABEL: usize = 63;
 
-/// `Local-part@Domain`, quoted only as far as needed. A local part alone is parsed too, since RFC 5321
-/// has `<Postmaster>` and devices have worse: see [`Mailbox::qualified`].
+/// `Local-part@Domain`, quoted only as far as needed. A local part alone is accepted too, since RFC 5321 has
+/// `<Postmaster>` and devices send others: see [`Mailbox::qualified`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mailbox(String);
 
-/// Where bounces go; `None` is the null reverse-path `<>` (RFC 5321 section 4.5.5).
+/// The address for bounces; `None` is the null reverse-path `<>` (RFC 5321 section 4.5.5).
 pub type ReversePath = Option<Mailbox>;
 
-/// What was read does not follow the grammar.
+/// The text does not follow the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAPath;
 
@@ -34,25 +37,25 @@ impl Mailbox {
         &self.0
     }
 
-    /// What comes after the `@`; empty for a local part alone.
+    /// The part after the `@`; empty for a local part alone.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').filter(|_| !self.0.ends_with('"')).map_or("", |(_, domain)| domain)
     }
 
-    /// The mailbox at `domain`, where it has none of its own.
+    /// The mailbox with `domain` added if it has none.
     pub fn qualified(self, domain: &str) -> Mailbox {
         if self.domain().is_empty() { Mailbox(format!("{}@{domain}", self.0)) } else { self }
     }
 
-    /// Whether it is one to every server; else it takes SMTPUTF8 (RFC 6531) to pass it on.
+    /// Whether every server takes the address; otherwise it needs SMTPUTF8 (RFC 6531).
     pub fn is_ascii(&self) -> bool {
         self.0.is_ascii()
     }
 
-    /// A whole text that is a mailbox.
+    /// Parses a text that is a mailbox as a whole.
     ///
     /// # Errors
-    /// It is none.
+    /// The text is not a mailbox.
     pub fn parse(text: &str) -> Result<Mailbox, NotAPath> {
         match mailbox(text)? {
             (mailbox, "") => Ok(mailbox),
@@ -67,11 +70,11 @@ impl fmt::Display for Mailbox {
     }
 }
 
-/// The path at the beginning of `text`, and what comes after it. A source route is passed over, as
-/// RFC 5321 appendix C demands; angle brackets may be missing, as with some devices.
+/// Parses the path at the beginning of `text`. Returns it and the rest. A source route is skipped, as RFC 5321
+/// appendix C demands; angle brackets may be missing, as some devices leave them out.
 ///
 /// # Errors
-/// There is none.
+/// There is no path.
 pub fn path(text: &str) -> Result<(ReversePath, &str), NotAPath> {
     let Some(inner) = text.strip_prefix('<') else {
         let (mailbox, rest) = mailbox(text)?;
@@ -85,7 +88,7 @@ pub fn path(text: &str) -> Result<(ReversePath, &str), NotAPath> {
     Ok((Some(mailbox), rest))
 }
 
-/// `@one,@two:` is taken off.
+/// Skips a source route `@one,@two:`.
 fn source_route(text: &str) -> Result<&str, NotAPath> {
     let mut rest = text;
     while let Some(at_domain) = rest.strip_prefix('@') {
@@ -109,7 +112,7 @@ fn mailbox(text: &str) -> Result<(Mailbox, &str), NotAPath> {
     Ok((Mailbox(format!("{local}@{domain}")), rest))
 }
 
-/// RFC 5321's `Dot-string`: atoms with single dots between them.
+/// Parses a `Dot-string` of RFC 5321: atoms with single dots between them.
 fn dot_string(text: &str) -> Result<(String, &str), NotAPath> {
     let (local, rest) = split_where(text, |c| !(is_atext(c) || c == '.'));
     if !is_dot_string(local) {
@@ -118,8 +121,8 @@ fn dot_string(text: &str) -> Result<(String, &str), NotAPath> {
     Ok((local.to_owned(), rest))
 }
 
-/// RFC 5321's `Quoted-string`, after its opening quote: the local part in its shortest form, which has
-/// no quotes where none are needed.
+/// Parses a `Quoted-string` of RFC 5321 after its opening quote. Returns the local part in its shortest form, without
+/// quotes if it needs none.
 fn quoted_string(text: &str) -> Result<(String, &str), NotAPath> {
     let mut content = String::new();
     let mut chars = text.char_indices();
@@ -154,7 +157,7 @@ fn quote(content: &str) -> String {
     quoted
 }
 
-/// A domain, in which underscores are borne with, or an address literal (RFC 5321 section 4.1.3).
+/// Parses a domain, in which underscores are tolerated, or an address literal (RFC 5321 section 4.1.3).
 fn domain(text: &str) -> Result<(Cow<'_, str>, &str), NotAPath> {
     if text.starts_with('[') {
         let end = text.find(']').ok_or(NotAPath)?;
@@ -163,7 +166,7 @@ fn domain(text: &str) -> Result<(Cow<'_, str>, &str), NotAPath> {
     }
     let of_domain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') || is_beyond_ascii(c);
     let (domain, rest) = split_where(text, |c| !of_domain(c));
-    // What is far too long is not encoded first.
+    // A domain that is far too long is not encoded at all.
     let domain =
         Some(domain).filter(|d| d.len() <= 4 * MAX_DOMAIN).and_then(idna::to_ascii).ok_or(NotAPath)?;
     let label = |label: &str| !label.is_empty() && label.len() <= MAX_LABEL && !label.starts_with('-');
@@ -184,12 +187,13 @@ pub fn is_address_literal(text: &str) -> bool {
     }
 }
 
-/// RFC 5322 section 3.2.3 and RFC 6532 section 3.2.
+/// Whether the character may be in an atom (RFC 5322 section 3.2.3, RFC 6532 section 3.2).
 fn is_atext(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_beyond_ascii(c) && !c.is_whitespace()
 }
 
-/// RFC 6531 section 3.3 takes all of them; one that moves the cursor of who reads a log is nobody's address.
+/// RFC 6531 section 3.3 allows all characters above ASCII. Control characters, which would spoil a log, are not
+/// accepted.
 fn is_beyond_ascii(c: char) -> bool {
     !c.is_ascii() && !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}')
 }

@@ -1,8 +1,7 @@
 //! SMTP (RFC 5321): the server that takes mail from clients and devices, and the client that hands it on.
 //!
-//! The server knows the dialog and nothing of where mail goes: that is told by a [`Post`], which the
-//! relay implements. [`session`] and [`client`] are state machines over lines, [`server`] and the
-//! relay's delivery move the octets.
+//! The server knows the dialog, and nothing about where mail goes: it asks a [`Post`], which the relay implements.
+//! [`session`] and [`client`] are state machines over lines; [`server`] and the relay move the octets.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod arrival;
@@ -27,43 +26,43 @@ use crate::store::{self, Incoming};
 pub use mailbox::{Mailbox, ReversePath};
 pub use reply::Reply;
 
-/// What a listener is for.
+/// The purpose of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Message submission (RFC 6409): a login comes before any mail.
+    /// Message submission (RFC 6409): the client must log in before it sends mail.
     Submission {
-        /// TLS from the first octet (RFC 8314) instead of STARTTLS.
+        /// Whether TLS begins with the first octet (RFC 8314) instead of STARTTLS.
         implicit_tls: bool,
     },
-    /// Printers, scanners, NAS: no login, and only from `server.lan`.
+    /// For printers, scanners and NAS: without a login, and only from `server.lan`.
     LanSmtp,
 }
 
-/// Who sends what to whom (RFC 5321 section 2.3.1).
+/// The envelope of a message (RFC 5321 section 2.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Where bounces go.
+    /// The address for bounces.
     pub sender: ReversePath,
     /// The lasting identity of the account that logged in; `None` for a device on the LAN.
     pub account: Option<u64>,
-    /// In the order of the RCPT commands.
+    /// The recipients in the order of the RCPT commands.
     pub recipients: Vec<Recipient>,
-    /// The content holds octets above 127 (RFC 6152).
+    /// Whether the content has octets above 127 (RFC 6152).
     pub eight_bit: bool,
-    /// The client said SMTPUTF8 (RFC 6531).
+    /// Whether the client used SMTPUTF8 (RFC 6531).
     pub utf8: bool,
-    /// What is asked for about the whole message.
+    /// The DSN parameters of MAIL.
     pub dsn: dsn::Request,
 }
 
-/// To whom, and what is asked for about that.
+/// A recipient with its DSN parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
     /// The forward-path.
     pub mailbox: Mailbox,
-    /// When the sender wants to hear of it.
+    /// In which cases the sender wants a report.
     pub notify: dsn::Notify,
-    /// The value of ORCPT (RFC 3461 section 4.2) as it came, the address type and xtext; empty where it was not said.
+    /// The value of ORCPT (RFC 3461 section 4.2) as it came, an address type and xtext; empty if it was not given.
     pub original: String,
 }
 
@@ -76,19 +75,19 @@ impl From<Mailbox> for Recipient {
 /// A future in a box, so that [`Post`] can be a trait object.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// A message on its way in, and where it goes.
+/// A message that is coming in, and the store that it goes to.
 pub struct Content {
-    /// To be filled.
+    /// The message, to which the content is written.
     pub message: Incoming,
     /// The store that `message` belongs to.
     pub store: Rc<store::Account>,
-    /// Goes to the account of `store` at once; else `store` is a queue.
+    /// Whether `store` is the recipient's account; otherwise it is the queue.
     pub direct: bool,
 }
 
-/// What takes the messages that the server accepts. A refusal is the reply that the client gets.
+/// Takes the messages that the server accepts. A refusal is the reply that the client gets.
 pub trait Post {
-    /// RCPT: can a message of `size` octets (0: not known) of `account` go to `recipient`?
+    /// Answers RCPT: whether a message of `size` octets (0: not known) from `account` can go to `recipient`.
     fn recipient<'a>(
         &'a self,
         account: Option<u64>,
@@ -96,19 +95,20 @@ pub trait Post {
         size: u64,
     ) -> Later<'a, Result<(), Reply>>;
 
-    /// DATA: where the content of a message with this envelope goes, piece by piece; for `size` octets of it (0: not known)
-    /// room is kept from now on.
+    /// Answers DATA: the content of a message with this envelope is written to the returned [`Content`]. Room for
+    /// `size` octets (0: not known) is reserved from now on.
     fn incoming<'a>(&'a self, envelope: &'a Envelope, size: u64) -> Later<'a, Result<Content, Reply>>;
 
-    /// End of data: takes responsibility for the message. `Ok` only once it is durable.
+    /// Answers the end of data: takes responsibility for the message. `Ok` only once it is durable.
     fn accept(&self, envelope: Envelope, content: Content) -> Later<'_, Result<(), Reply>>;
 }
 
-/// What a client hears when the store refuses. The log hears more.
+/// The reply to a client when the store refuses a message. The log has the details.
 pub fn store_trouble(error: &store::Error) -> Reply {
     log::warn!("a message was not stored: {error}");
     match error {
-        // RFC 5321 section 4.2.1: the sender keeps it and comes again, as to the card that takes this one's place.
+        // Temporary (RFC 5321 section 4.2.1): the sender keeps the message and tries again, perhaps when the card was
+        // replaced.
         store::Error::ReadOnly => Reply::new(451, (3, 0), "Nothing can be stored here now, try again later"),
         store::Error::Full => Reply::new(452, (3, 1), "No room for it now, try again later"),
         store::Error::OverQuota | store::Error::Limit(_) => {

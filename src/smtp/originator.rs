@@ -1,15 +1,15 @@
-//! Who a message says it is from: the addresses of its From and Sender fields (RFC 5322 section 3.6.2), and of those
-//! with Resent- before them (section 3.6.6).
+//! The addresses in the From and Sender fields (RFC 5322 section 3.6.2), and in those with Resent- before them
+//! (section 3.6.6).
 //!
-//! This guards who may speak for whom, so it is strict where the readers of `message` are lenient: a
-//! field that two readers could understand differently is no list here. Nor is a group (RFC 6854), which may be from nobody.
+//! These addresses decide who may speak for whom, so the parser is strict where those of `message` are lenient: a
+//! field that two readers could understand differently is refused. So is a group (RFC 6854), which may name nobody.
 
 use super::mailbox::Mailbox;
 
-/// Comments within comments that are followed.
+/// Levels of nested comments, at most.
 const MAX_DEPTH: u8 = 8;
 
-/// The addresses of a mailbox list (RFC 5322 section 3.4), one or more; `None` where it does not follow the grammar.
+/// Parses a mailbox list (RFC 5322 section 3.4) of one or more addresses; `None` if it does not follow the grammar.
 pub fn mailboxes(field: &[u8]) -> Option<Vec<Mailbox>> {
     let mut scanner = Scanner(field);
     let mut found = Vec::new();
@@ -39,17 +39,17 @@ pub fn mailboxes(field: &[u8]) -> Option<Vec<Mailbox>> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
-    /// An atom, with the dots that names and local parts have, or a quoted string with its quotes.
+    /// An atom with the dots that names and local parts may have, or a quoted string with its quotes.
     Word(String),
     Special(u8),
     End,
 }
 
-/// What is left to read.
+/// The rest of the field.
 struct Scanner<'a>(&'a [u8]);
 
 impl Scanner<'_> {
-    /// The next token; `None` where there can be none.
+    /// The next token; `None` if the rest is malformed.
     fn token(&mut self) -> Option<Token> {
         let Some(first) = self.peek()? else { return Some(Token::End) };
         match first {
@@ -65,7 +65,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// The next octet that is neither white space nor within a comment.
+    /// The next octet outside of white space and comments, or `Some(None)` at the end; `None` if a comment is
+    /// malformed.
     fn peek(&mut self) -> Option<Option<u8>> {
         while let Some((&first, rest)) = self.0.split_first() {
             match first {
@@ -77,7 +78,7 @@ impl Scanner<'_> {
         Some(None)
     }
 
-    /// RFC 5322 section 3.2.2.
+    /// Skips a comment (RFC 5322 section 3.2.2).
     fn comment(&mut self) -> Option<()> {
         let mut depth = 0;
         loop {
@@ -94,7 +95,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// RFC 5322 section 3.2.4, quotes and all.
+    /// Reads a quoted string with its quotes (RFC 5322 section 3.2.4).
     fn quoted_string(&mut self) -> Option<String> {
         let mut at = 1;
         loop {
@@ -106,11 +107,11 @@ impl Scanner<'_> {
         }
         let (string, rest) = self.0.split_at_checked(at + 1)?;
         self.0 = rest;
-        // A folded string counts as what it is once unfolded (RFC 5322 section 2.2.3).
+        // A folded string is unfolded (RFC 5322 section 2.2.3).
         Some(String::from_utf8_lossy(string).replace("\r\n", ""))
     }
 
-    /// After `<`: an optional route (RFC 5322 section 4.4), an address, and `>`.
+    /// Parses the rest after `<`: an optional route (RFC 5322 section 4.4), an address, and `>`.
     fn angle_addr(&mut self) -> Option<Mailbox> {
         if self.peek()? == Some(b'@') {
             while self.token()? != Token::Special(b':') {
@@ -131,7 +132,7 @@ impl Scanner<'_> {
         (self.token()? == Token::Special(b'>')).then_some(mailbox)
     }
 
-    /// The address whose local part `words` are, its domain coming next.
+    /// The address with the local part `words`, whose domain comes next.
     fn after_at(&mut self, words: &[String]) -> Option<Mailbox> {
         let local = words.concat();
         // Several words are one local part only with dots between them (RFC 5322 section 4.4).
@@ -162,7 +163,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Characters of atoms and dots; beyond ASCII too, which names may be in.
+/// Whether the octet may be in an atom, or is a dot; octets above ASCII may, since names have them.
 fn is_word(octet: u8) -> bool {
     octet > 127 || octet.is_ascii_alphanumeric() || b".!#$%&'*+-/=?^_`{|}~".contains(&octet)
 }

@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Lines of one reply that are read from another server, and octets of text kept of each.
+/// Lines of a reply from another server, at most.
 const MAX_LINES: usize = 128;
+/// Octets that are kept of each line of a reply from another server.
 const MAX_TEXT: usize = 512;
 
 /// An enhanced status code: `class.subject.detail`.
@@ -13,9 +14,9 @@ const MAX_TEXT: usize = 512;
 pub struct EnhancedStatus {
     /// 2, 4 or 5, as the first digit of the reply code.
     pub class: u8,
-    /// RFC 3463 section 3.
+    /// The subject (RFC 3463 section 3).
     pub subject: u16,
-    /// RFC 3463 section 3.
+    /// The detail (RFC 3463 section 3).
     pub detail: u16,
 }
 
@@ -26,7 +27,7 @@ impl fmt::Display for EnhancedStatus {
 }
 
 impl EnhancedStatus {
-    /// The code at the beginning of `text`, where it is one of `class`, and what comes after it.
+    /// The enhanced status at the beginning of `text`, if it has this `class`, and the rest.
     fn split(text: &str, class: u8) -> Option<(EnhancedStatus, &str)> {
         let (code, rest) = text.split_once(' ').unwrap_or((text, ""));
         let mut numbers = code.splitn(3, '.');
@@ -42,14 +43,14 @@ impl EnhancedStatus {
 /// A reply to a command.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// Three digits, 200 to 599.
+    /// The code: three digits, 200 to 599.
     pub code: u16,
-    /// Absent in greetings, replies to EHLO and intermediate replies (RFC 2034 section 4).
+    /// The enhanced status; absent in greetings, replies to EHLO and intermediate replies (RFC 2034 section 4).
     pub status: Option<EnhancedStatus>,
     /// The text, at least one line.
     pub lines: Vec<Cow<'static, str>>,
-    /// It came from another server, and is not our own verdict in the form of one: only then a report quotes it as a reply
-    /// (RFC 3464 section 2.3.6). Of no weight in comparisons.
+    /// Whether it came from another server, and is not our own verdict in the form of a reply: only then a report
+    /// quotes it as a reply (RFC 3464 section 2.3.6). Comparisons ignore it.
     pub heard: bool,
 }
 
@@ -74,17 +75,17 @@ impl Reply {
         Reply { code, status: None, lines: vec![text.into()], heard: false }
     }
 
-    /// 2yz: done.
+    /// Whether it is 2yz: done.
     pub fn is_positive(&self) -> bool {
         (200..300).contains(&self.code)
     }
 
-    /// 3yz: go on.
+    /// Whether it is 3yz: go on.
     pub fn is_intermediate(&self) -> bool {
         (300..400).contains(&self.code)
     }
 
-    /// 5yz: trying again changes nothing.
+    /// Whether it is 5yz: another try would not help.
     pub fn is_permanent(&self) -> bool {
         self.code >= 500
     }
@@ -105,7 +106,7 @@ impl Reply {
     }
 }
 
-/// On one line, for logs and notes.
+/// Writes the reply on one line, for logs and notes.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
@@ -116,23 +117,22 @@ impl fmt::Display for Reply {
     }
 }
 
-/// What came is not SMTP.
+/// The other end does not speak SMTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the other end does not answer as an SMTP server does")]
 pub struct NotSmtp;
 
-/// Puts a reply together from its lines.
+/// Joins the lines of a reply.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     reply: Option<Reply>,
 }
 
 impl ReplyReader {
-    /// Takes the next line, its line end taken off; `Some` when the reply is whole.
+    /// Takes the next line without its line end. Returns the reply when it is complete.
     ///
     /// # Errors
-    /// No code, a code that changes from line to line (RFC 5321 section 4.2.1), more lines than anyone
-    /// has a use for.
+    /// A line without a code, a code that changes from line to line (RFC 5321 section 4.2.1), or far too many lines.
     pub fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, NotSmtp> {
         let (digits, rest) = line.split_at_checked(3).unwrap_or((line, b""));
         let code = match digits {
@@ -162,7 +162,7 @@ impl ReplyReader {
     }
 }
 
-/// Text of another server, fit for logs and bounces.
+/// The text of another server, fit for logs and bounces.
 fn printable(text: &[u8]) -> String {
     let text = text.get(..MAX_TEXT).unwrap_or(text);
     String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).collect()

@@ -1,5 +1,5 @@
-//! The loop that moves octets between a client and its session, and the only place of the server that
-//! waits: for lines, for the verdict on a login, for the post, and, in `content`, for messages.
+//! The loop that moves octets between a client and its session. Only the server waits: for lines, for the verdict on
+//! a login, for the post, and, in `content`, for messages.
 
 mod content;
 
@@ -39,7 +39,7 @@ pub fn serve(
 struct Smtp {
     role: Role,
     post: Rc<dyn Post>,
-    /// A message of which chunks have come, and others are to follow.
+    /// The message of which some chunks have come, and more are to follow.
     arrival: Option<Box<Arrival>>,
 }
 
@@ -97,11 +97,11 @@ impl Protocol for Smtp {
         };
         drop(line);
         let goes = Box::pin(connection.perform(effect)).await?;
-        // RSET, EHLO and the like forget the chunks that have come.
+        // RSET, EHLO and the like drop the chunks that have come.
         if !connection.session.is_receiving() {
             connection.own.arrival = None;
         }
-        // A device never logs in: it is somebody when it sends.
+        // A device never logs in: its connection is kept once it sends mail.
         if connection.session.has_begun() {
             connection.place.keep();
         }

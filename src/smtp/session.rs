@@ -15,21 +15,22 @@ use crate::serving::Channel;
 use transaction::Transaction;
 pub use transaction::too_large;
 
-/// RFC 5321 section 4.5.3.1.8 asks for at least this many.
+/// Recipients of a message, at most; RFC 5321 section 4.5.3.1.8 asks for at least so many.
 pub const MAX_RECIPIENTS: usize = 100;
-/// Refused logins that a connection may see.
+/// Refused logins on a connection, at most.
 const MAX_REFUSED_LOGINS: u8 = 3;
-/// Commands in a row that made no sense until the connection is not worth having. A login, a sender or a recipient that is
-/// taken begins a new row. Refused recipients do not count: a mailing may have many.
+/// Invalid commands in a row after which the connection is closed. A login, a sender or a recipient that is accepted
+/// starts the count anew. Refused recipients do not count: a mailing may have many.
 const MAX_ERRORS: u8 = 20;
-/// Recipients in a row that do not exist until nobody is taken for a mailing any longer, but for one that tries names.
+/// Recipients in a row that do not exist, after which the client counts as one that tries names, and no longer as a
+/// mailing.
 const MAX_REFUSED_RECIPIENTS: u8 = 100;
 
-/// What EHLO offers to everyone, in any state.
+/// The extensions that EHLO offers to everyone, in any state.
 const EXTENSIONS: [&str; 6] =
     ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES"];
 
-/// What the server does next.
+/// What the server is to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Send the reply.
@@ -38,49 +39,50 @@ pub enum Effect {
     Close(Vec<Reply>),
     /// Send the reply, shake hands, and call [`Session::secured`].
     StartTls(Reply),
-    /// See whether this is so, and call [`Session::judged`].
+    /// Check this claim, and call [`Session::judged`].
     Login {
         /// What the client claims.
         claim: Claim,
-        /// The exchange that an answer goes to.
+        /// The exchange that goes on with the verdict.
         exchange: Exchange,
     },
-    /// Ask whether mail of `size` octets (0: not known) can go there, and call [`Session::recipient`].
+    /// Ask whether mail of `size` octets (0: not known) can go to this recipient, and call [`Session::recipient`].
     Recipient {
-        /// The identity of the account that sends it; `None` for a device.
+        /// The lasting identity of the sending account; `None` for a device.
         account: Option<u64>,
-        /// The forward-path, and what is asked for.
+        /// The recipient with its DSN parameters.
         to: Recipient,
-        /// As MAIL said.
+        /// The size that MAIL declared.
         size: u64,
     },
-    /// Receive the content of this message. The transaction is over, whatever becomes of it.
+    /// Receive the content of this message. The transaction is over, whatever becomes of the message.
     Content {
-        /// Who sends it to whom.
+        /// The envelope of the message.
         envelope: Envelope,
-        /// As MAIL said.
+        /// The size that MAIL declared.
         size: u64,
     },
-    /// Receive the next `octets` octets of the content (RFC 3030). Where the message is refused before its last chunk, call
-    /// [`Session::chunk_refused`].
+    /// Receive the next `octets` octets of the content (RFC 3030). If the message is refused before its last chunk,
+    /// call [`Session::chunk_refused`].
     Chunk {
-        /// How many come.
+        /// How many octets come.
         octets: u64,
-        /// The message ends with them, and the transaction is over, whatever becomes of it.
+        /// Whether these are the last octets of the message. Then the transaction is over, whatever becomes of the
+        /// message.
         last: bool,
-        /// With the first chunk, who sends it to whom, and the size as MAIL said.
+        /// With the first chunk, the envelope and the size that MAIL declared.
         begins: Option<(Envelope, u64)>,
     },
-    /// Receive so many octets that belong to nothing, then send the reply.
+    /// Drop octets that belong to no message, then send the reply.
     Swallow {
-        /// They come anyhow, and are no commands (RFC 3030 section 2).
+        /// How many octets come. They are not commands (RFC 3030 section 2).
         octets: u64,
         /// Why they are not taken.
         reply: Reply,
     },
 }
 
-/// A dialog.
+/// A session.
 #[derive(Debug)]
 pub struct Session {
     role: Role,
@@ -92,7 +94,7 @@ pub struct Session {
     refused_logins: u8,
     refused_recipients: u8,
     errors: u8,
-    /// A line ended with CR LF: this client knows what a line end is.
+    /// Whether a line ended with CR LF, so that the client knows the right line end.
     crlf: bool,
 }
 
@@ -102,7 +104,7 @@ struct Hello {
     extended: bool,
 }
 
-/// Replies that more than one command gives.
+/// The reply 250, which several commands give.
 fn ok() -> Reply {
     Reply::new(250, (0, 0), "OK")
 }
@@ -111,7 +113,7 @@ fn out_of_order(text: &'static str) -> Reply {
 }
 
 impl Session {
-    /// A dialog that has not begun; `tls` with implicit TLS.
+    /// A session that has not begun; `tls` for implicit TLS.
     pub fn new(role: Role, peer: IpAddr, tls: bool) -> Session {
         Session {
             role,
@@ -127,7 +129,7 @@ impl Session {
         }
     }
 
-    /// The server's first words (RFC 5321 section 3.1).
+    /// The greeting (RFC 5321 section 3.1).
     pub fn greeting(&self, config: &Config) -> Effect {
         if self.role == Role::LanSmtp && !on_lan(config, self.channel.peer) {
             let text =
@@ -137,7 +139,7 @@ impl Session {
         Effect::Reply(Reply::plain(220, format!("{} ESMTP", config.server.hostname)))
     }
 
-    /// What the account that logged in is called from now on.
+    /// Takes in the new name of the account that logged in.
     pub fn is_called(&mut self, name: String) {
         if let Some(account) = &mut self.account {
             *account = name;
@@ -149,7 +151,7 @@ impl Session {
         self.account.as_deref()
     }
 
-    /// Whether the client has shown that it may send.
+    /// Whether the client may send mail: it is a device, or has logged in.
     pub fn may_send(&self) -> bool {
         self.role == Role::LanSmtp || self.account.is_some()
     }
@@ -159,18 +161,18 @@ impl Session {
         self.transaction.is_some()
     }
 
-    /// Whether chunks of a message have come, and others are to follow.
+    /// Whether chunks of a message have come, and more are to follow.
     pub fn is_receiving(&self) -> bool {
         matches!(self.transaction, Some(Transaction::Chunks))
     }
 
-    /// How a line ended, which is told before the line.
+    /// Takes in how a line ended, before the line itself.
     pub fn line_ended(&mut self, bare_lf: bool) {
         self.crlf |= !bare_lf;
     }
 
-    /// Whether the client is a device that knows no CR: then it will never send one around the lone dot either. Nobody who logs
-    /// in is believed that: content of others, which such a client passes on, could end the message by itself.
+    /// Whether the client is a device that has never sent a CR: it will not send one around the lone dot either.
+    /// Clients that log in are never treated so: content of others that they pass on could end the message.
     pub fn knows_lf_only(&self) -> bool {
         self.role == Role::LanSmtp && !self.crlf
     }
@@ -180,12 +182,12 @@ impl Session {
         self.exchange.is_none()
     }
 
-    /// What the client called itself.
+    /// The name that the client gave itself.
     pub fn client_name(&self) -> &str {
         self.hello.as_ref().map_or("unknown", |hello| &hello.name)
     }
 
-    /// How mail came, in the words of the registry that RFC 3848 and RFC 6531 section 4.3 fill.
+    /// The protocol name for the trace field, from the registry of RFC 3848 and RFC 6531 section 4.3.
     pub fn protocol(&self, utf8: bool) -> &'static str {
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
         match (extended || utf8, utf8, self.channel.tls, self.account.is_some()) {
@@ -201,7 +203,7 @@ impl Session {
         }
     }
 
-    /// Takes a line, its line end taken off.
+    /// Takes a line without its line end.
     pub fn line(&mut self, line: &[u8], config: &Config) -> Effect {
         if let Some(exchange) = self.exchange.take() {
             return self.response(exchange, line);
@@ -211,7 +213,7 @@ impl Session {
             Err(Error::BadChunk(Some(octets))) => {
                 Effect::Swallow { octets, reply: Error::BadChunk(Some(octets)).into() }
             }
-            // What comes next may be content, in which somebody else may have written commands.
+            // What follows may be content, in which somebody else may have written commands.
             Err(Error::BadChunk(None)) => Effect::Close(vec![Error::BadChunk(None).into()]),
             Err(error) => Effect::Reply(error.into()),
         };
@@ -227,7 +229,7 @@ impl Session {
         self.counted(Effect::Reply(reply))
     }
 
-    /// Says goodbye to a client that makes no sense.
+    /// Counts refused commands, and closes the session when there are too many.
     fn counted(&mut self, effect: Effect) -> Effect {
         let reply = match &effect {
             Effect::Reply(reply) | Effect::Swallow { reply, .. } if reply.is_permanent() => reply,
@@ -263,7 +265,7 @@ impl Session {
         }
     }
 
-    /// RFC 5321 section 4.1.1.1: what is offered. It ends a transaction.
+    /// Answers EHLO or HELO (RFC 5321 section 4.1.1.1) with the extensions. It ends a transaction.
     fn hello(&mut self, name: String, extended: bool, config: &Config) -> Reply {
         self.hello = Some(Hello { name, extended });
         self.transaction = None;
@@ -287,7 +289,7 @@ impl Session {
         matches!(self.role, Role::Submission { .. }) && self.account.is_none()
     }
 
-    /// RFC 3207 section 4.
+    /// Answers STARTTLS (RFC 3207 section 4).
     fn start_tls(&self) -> Effect {
         if self.channel.tls {
             return Effect::Reply(out_of_order("TLS is in force already"));
@@ -295,7 +297,7 @@ impl Session {
         Effect::StartTls(Reply::new(220, (0, 0), "Go ahead"))
     }
 
-    /// TLS is in force: nothing that was said before counts (RFC 3207 section 4.2).
+    /// Goes on after the handshake: nothing that came before TLS counts (RFC 3207 section 4.2).
     pub fn secured(&mut self, bindable: bool) {
         self.channel.secured(bindable);
         self.hello = None;

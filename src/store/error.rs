@@ -1,8 +1,8 @@
-//! Why the store refuses.
+//! The errors of the store.
 
 use std::io;
 
-/// Why the store refused. The words are for the log; what a client hears is its session's choice.
+/// Why the store refused something. The words are for the log; each session chooses what its client is told.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Error {
@@ -10,30 +10,32 @@ pub enum Error {
     NoSuchMailbox,
     #[error("the mailbox exists already")]
     MailboxExists,
-    /// Inferiors, reserved names, names that are too long or hold control characters.
+    /// The name is too long, contains control characters, an empty level or more than 16 levels; or the INBOX would
+    /// be deleted, or a mailbox moved below itself.
     #[error("that name cannot be used for a mailbox: {0}")]
     BadName(&'static str),
     #[error("no such message")]
     NoSuchMessage,
-    /// Of the mailbox, or of the account in all.
+    /// Too many in the mailbox, or in the whole account.
     #[error("there are too many annotations")]
     TooManyAnnotations,
     #[error("the annotation is too long")]
     AnnotationTooLong,
-    /// More of these than an account may have, whatever its quota.
+    /// More of something than an account may have, whatever its quota.
     #[error("the account has too many {0}")]
     Limit(&'static str),
     #[error("the flash is full")]
     Full,
-    /// Mounted read-only, or the medium takes nothing any more: see [`crate::store::Store::read_only`]. Reading goes on.
+    /// The flash is mounted read-only, or the medium takes no more changes: see [`crate::store::Store::read_only`].
+    /// Reading is still possible.
     #[error("the flash takes no changes")]
     ReadOnly,
     #[error("the account's quota is used up")]
     OverQuota,
-    /// Found by a checksum; `fsck` says more.
+    /// A checksum does not match; `fsck` says more.
     #[error("damaged on flash: {0}")]
     Damaged(String),
-    /// A sync failed: nothing written since is durable. The account is read anew at its next use.
+    /// A sync failed: nothing written since is known to be durable. The account is read anew when it is used next.
     #[error("the flash failed, the account is closed: {0}")]
     Failed(String),
     #[error("{path}: {source}")]
@@ -41,7 +43,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the system said of the file or folder at `path`.
+    /// The error for what the system answered at the file or folder `path`.
     pub(super) fn io(path: &str, source: io::Error) -> Error {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full,

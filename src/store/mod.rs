@@ -1,12 +1,12 @@
-//! The mail store: one append-only log of records an account, and a folder of large bodies.
+//! The mail store: for each account one append-only log of records, and a folder of large bodies.
 //!
-//! The promises: what a [`Transaction::commit`] acknowledged survives any power cut, what it did not
-//! is whole or absent; one sync a commit, and commits that arrive during a sync share the next one;
-//! UIDs, UIDVALIDITY and MODSEQ only ascend. `docs/store.md` gives every byte.
+//! The store promises: what a [`Transaction::commit`] has acknowledged survives any power cut, and other commits are
+//! found whole or not at all; one sync makes a commit durable, and commits that arrive during a sync share the next
+//! one; UIDs, UIDVALIDITY and MODSEQ only ascend. `docs/store.md` gives every byte.
 //!
-//! Nothing is visible before it is durable: the index in memory changes when a commit's sync is done.
+//! Nothing is visible before it is durable: the index in memory changes when a commit's sync has ended.
 //!
-//! Three rooms, each of which uses those below it only (`tests/layers`):
+//! Three layers, each of which uses only those below it (`tests/layers`):
 //!
 //! ```text
 //! engine   commit, recovery, compaction, checkpoint, fsck: all that touches the flash

@@ -3,11 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::home::CABLE;
 use crate::support::process::run;
 use crate::support::{Connection, Imap, PATIENCE, Port, Scratch, wait_up_to};
 
@@ -21,6 +23,9 @@ const OPERATOR: &str = "\noperator's password: ";
 /// Where the card's FAT partitions begin, for mtools: the owner's, and U-Boot's.
 const FAT: &str = "4M";
 const BOOT: &str = "32M";
+
+/// The home's end of the cable, where the board is plugged into a network of its own.
+pub const TAP: &str = "tap0";
 
 /// A folder of `make image`'s results: `target/image`, or what `PILLARBOX_IMAGES` names.
 pub fn images() -> PathBuf {
@@ -69,6 +74,8 @@ pub struct Device {
     pub ports: Ports,
     /// The board's own; empty: the one that DHCP gives.
     pub address: &'static str,
+    /// What it is plugged into in place of QEMU's own network: then its ports are reached there.
+    pub home: Option<String>,
     powered: Option<Powered>,
 }
 
@@ -89,7 +96,7 @@ impl Device {
         let copy =
             run(Command::new("cp").arg("--sparse=always").arg(&image).arg(scratch.join("card")), PATIENCE);
         assert_eq!(copy.code, Some(0), "{}: run this by `make test-image`", image.display());
-        Device { scratch, ports: Ports::reserve(), address: "", powered: None }
+        Device { scratch, ports: Ports::reserve(), address: "", home: None, powered: None }
     }
 
     pub fn card(&self) -> PathBuf {
@@ -99,6 +106,16 @@ impl Device {
     /// Makes the card larger than the image, as cards are; `size` in octets, a power of two.
     pub fn enlarge_card(&self, size: u64) {
         std::fs::File::options().write(true).open(self.card()).unwrap().set_len(size).unwrap();
+    }
+
+    /// Makes the card shorter than the image, as when it was written to one that is too small; a power of two.
+    pub fn shorten_card(&self, size: u64) {
+        self.enlarge_card(size);
+    }
+
+    /// A file or folder of this test.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.scratch.join(name)
     }
 
     /// Puts a file onto the partition that every PC reads.
@@ -139,26 +156,31 @@ impl Device {
 
     pub fn power_on(&mut self) {
         assert!(self.powered.is_none(), "it is on");
-        let mut qemu = Command::new("qemu-system-arm")
-            .args([
-                "-M",
-                "orangepi-pc",
-                "-m",
-                "1G",
-                "-display",
-                "none",
-                "-monitor",
-                "none",
-                "-serial",
-                "stdio",
-            ])
+        let mut qemu = match &self.home {
+            None => Command::new("qemu-system-arm"),
+            Some(home) => {
+                let mut inside = Command::new("ip");
+                inside.args(["netns", "exec", home, "qemu-system-arm"]);
+                inside
+            }
+        };
+        qemu.args(["-M", "orangepi-pc", "-m", "1G", "-display", "none", "-serial", "stdio", "-no-reboot"])
             // With four threads every flush of an address translation stops all of them. The guest is told a clock
             // of 24 MHz, and QEMU's counts at another rate unless it is told, too.
-            .args(["-no-reboot", "-accel", "tcg,thread=single", "-global", "arm-cpu.cntfrq=24000000"])
+            .args(["-accel", "tcg,thread=single", "-global", "arm-cpu.cntfrq=24000000"])
+            .arg("-monitor")
+            .arg(format!("unix:{},server=on,wait=off", self.scratch("monitor").display()))
             .arg("-drive")
             .arg(format!("if=sd,format=raw,file={}", self.card().display()))
-            .arg("-nic")
-            .arg(format!("user{}", self.ports.forwards(self.address)))
+            .arg("-nic");
+        match &self.home {
+            None => qemu.arg(format!("user{}", self.ports.forwards(self.address))),
+            Some(_) => {
+                let [own, other] = CABLE;
+                qemu.arg(format!("socket,udp=127.0.0.1:{other},localaddr=127.0.0.1:{own}"))
+            }
+        };
+        let mut qemu = qemu
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -177,6 +199,42 @@ impl Device {
             }
         });
         self.powered = Some(Powered { qemu, keys, shown, seen: 0, since: Instant::now() });
+    }
+
+    /// Plugs a file in as a USB stick.
+    pub fn plug(&self, stick: &str, file: &Path) {
+        self.monitor(&format!("drive_add 0 if=none,id={stick}-drive,format=raw,file={}", file.display()));
+        self.monitor(&format!("device_add usb-storage,id={stick},drive={stick}-drive"));
+    }
+
+    /// Pulls it.
+    pub fn pull(&self, stick: &str) {
+        self.monitor(&format!("device_del {stick}"));
+        // Its drive goes with it, a moment later.
+        wait_up_to(PATIENCE, "the stick is out", || {
+            (!self.monitor("info block").contains(&format!("{stick}-drive"))).then_some(())
+        });
+    }
+
+    /// A command of QEMU's monitor; what it says.
+    fn monitor(&self, command: &str) -> String {
+        const PROMPT: &str = "(qemu) ";
+        let mut monitor = UnixStream::connect(self.scratch("monitor")).unwrap();
+        monitor.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut until_prompt = |said: &mut String| {
+            let mut octets = [0; 4096];
+            while !said.ends_with(PROMPT) {
+                let n = monitor.read(&mut octets).unwrap();
+                assert!(n > 0, "the monitor ended: {said}");
+                said.push_str(&String::from_utf8_lossy(&octets[..n]));
+            }
+            monitor.try_clone().unwrap()
+        };
+        let mut writer = until_prompt(&mut String::new());
+        writer.write_all(format!("{command}\n").as_bytes()).unwrap();
+        let mut said = String::new();
+        until_prompt(&mut said);
+        said
     }
 
     /// Takes the power away, in the middle of whatever it does.

@@ -9,9 +9,13 @@
 mod support;
 
 mod device;
+mod home;
+mod ipv6;
 mod mail;
 mod ntp;
 mod page;
 mod recovery;
 mod start;
+mod stick;
+mod trouble;
 mod update;

@@ -1,7 +1,9 @@
-//! What was read of a backup takes the place of what there was, and that is set aside: whole at any cut.
+//! Puts the files read from a backup in the place of the present ones, and sets those aside: completely or not at all
+//! at any power cut.
 //!
-//! A backup is read into [`NEW`]. When all of it is there and believed, a plan is written beside it, and one rename to
-//! [`READY`] decides: before it nothing has happened, after it every start goes on until it is done ([`settle`]).
+//! A backup is read into [`NEW`]. When all of it is there and verified, a plan is written beside it, and one rename
+//! to [`READY`] decides: before it nothing has changed, after it every start goes on until the plan is carried out
+//! ([`settle`]).
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,15 +11,15 @@ use std::io;
 use super::{ACCOUNTS, CONFIG, LOGIN_KEY, QUEUE, TLS};
 use crate::flash::{Flash, Mode};
 
-/// Where a backup is read into.
+/// The folder that a backup is read into.
 pub const NEW: &str = "restore.new";
-/// What is to be put in place.
+/// The folder of a backup that is to be put in place.
 pub const READY: &str = "restore.ready";
 const PLAN: &str = "plan";
-/// Folders with what was there before have this name and a number.
+/// The prefix of the folders with the files from before a restore; a number follows.
 const ASIDE: &str = "before-restore";
 
-/// The folders with what was there before a restore, in the data folder.
+/// The folders in the data folder with the files from before a restore.
 pub fn set_aside(flash: &dyn Flash) -> Vec<String> {
     let mut names = flash.list("").unwrap_or_default();
     names.retain(|name| name.strip_prefix(ASIDE).is_some_and(|rest| rest.starts_with('-')));
@@ -25,7 +27,7 @@ pub fn set_aside(flash: &dyn Flash) -> Vec<String> {
     names
 }
 
-/// What makes up a data folder: the settings in all their files, keys, and mail.
+/// The contents of a data folder: the settings in all their files, keys, and mail.
 const OWN: [&str; 10] = [
     CONFIG,
     "config.postcard.prev",
@@ -39,12 +41,13 @@ const OWN: [&str; 10] = [
     ACCOUNTS,
 ];
 
-/// What goes away also where the backup has nothing for its place. Settings stay where there are none in it, and keys.
+/// Whether a file or folder is set aside even if the backup has none to replace it. Keys stay then, and so do
+/// settings if the backup has none.
 fn goes_away(own: &str, has_settings: bool) -> bool {
     own == QUEUE || own == ACCOUNTS || has_settings && own.starts_with(CONFIG)
 }
 
-/// An empty [`NEW`].
+/// Makes an empty [`NEW`].
 ///
 /// # Errors
 /// What the flash says.
@@ -54,10 +57,10 @@ pub async fn begin(flash: &dyn Flash) -> io::Result<()> {
     flash.sync_dir("").await
 }
 
-/// Decides that [`NEW`], which is whole and durable, is to take the place of what is there.
+/// Decides that [`NEW`], which is complete and durable, is to replace the present files.
 ///
 /// # Errors
-/// What the flash says: nothing has changed then.
+/// What the flash says. Nothing has changed then.
 pub async fn decide(flash: &dyn Flash) -> io::Result<()> {
     let there: BTreeSet<String> = flash.list("")?.into_iter().collect();
     let new = flash.list(NEW)?;
@@ -75,11 +78,12 @@ pub async fn decide(flash: &dyn Flash) -> io::Result<()> {
     flash.sync_dir("").await
 }
 
-/// Ends what [`decide`] decided, and takes away what was never decided: the folder in which that is what was there before,
-/// if there was anything. `None` where nothing was decided. Nobody else may use the data folder.
+/// Carries out what [`decide`] has decided, and removes a backup that was never decided on. Returns the folder with
+/// the files that were there before, if there were any; the outer `None` if nothing was decided. Nobody else may use
+/// the data folder.
 ///
 /// # Errors
-/// What the flash says. Called again, it goes on.
+/// What the flash says. Another call goes on.
 pub async fn settle(flash: &dyn Flash) -> io::Result<Option<Option<String>>> {
     let there: BTreeSet<String> = flash.list("")?.into_iter().collect();
     if there.contains(NEW) {
@@ -91,7 +95,7 @@ pub async fn settle(flash: &dyn Flash) -> io::Result<Option<Option<String>>> {
     }
     let in_ready = flash.list(READY)?;
     if !in_ready.iter().any(|name| name == PLAN) {
-        // All was put in place, and a cut came while the rest was taken away.
+        // Everything was put in place, and a power cut came while the rest was being removed.
         flash.remove_dir(READY)?;
         flash.sync_dir("").await?;
         return Ok(None);
@@ -100,7 +104,7 @@ pub async fn settle(flash: &dyn Flash) -> io::Result<Option<Option<String>>> {
     let there = |name: &str| -> io::Result<bool> { Ok(flash.list("")?.iter().any(|there| there == name)) };
     for own in OWN {
         let is_new = in_ready.iter().any(|name| name == own);
-        // What was put in place already is not set aside.
+        // Files that were put in place already are not set aside.
         if there(own)? && (is_new || away.iter().any(|away| away == own)) {
             if !there(&aside)? {
                 flash.create_dir(&aside)?;
@@ -124,12 +128,12 @@ pub async fn settle(flash: &dyn Flash) -> io::Result<Option<Option<String>>> {
 
 struct Plan {
     aside: String,
-    /// What is set aside though nothing comes in its place.
+    /// The files that are set aside although nothing replaces them.
     away: Vec<String>,
 }
 
 fn plan(flash: &dyn Flash) -> io::Result<Plan> {
-    /// Octets of a plan at the most.
+    /// Octets of a plan, at most.
     const LARGEST: u64 = 4096;
     let file = flash.open(&format!("{READY}/{PLAN}"), Mode::Read)?;
     let mut text = vec![0; usize::try_from(file.len()?.min(LARGEST)).unwrap_or_default()];

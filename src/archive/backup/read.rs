@@ -1,4 +1,4 @@
-//! The reading of a backup, into a folder where nobody looks for mail yet.
+//! Reads a backup into a folder where nothing looks for mail yet.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -11,29 +11,29 @@ use crate::failure::Failure;
 use crate::flash::{Flash, Mode};
 use crate::pace::Pace;
 
-/// Octets of the first and the last member at the most.
+/// Octets of the first and the last member, at most.
 const LARGEST_NOTE: u64 = 4096;
-/// No file of mail is larger: segments and messages are counted in 32 bits.
+/// Octets of a file of mail, at most: segments and messages are counted in 32 bits.
 const LARGEST_MAIL: u64 = u32::MAX as u64;
 
-/// What was in a backup.
+/// What a backup held.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// Files.
+    /// Number of files.
     pub files: u64,
-    /// Octets of them.
+    /// Octets of the files.
     pub octets: u64,
-    /// Accounts.
+    /// Number of accounts.
     pub accounts: u64,
-    /// Whether settings are among them.
+    /// Whether it held settings.
     pub settings: bool,
 }
 
-/// Puts what `source` holds into the empty folder `flash`, durable. `heard` is told how many octets were read.
+/// Puts the files in `source` into the empty folder `flash`, durably. `heard` is given the number of octets read.
 ///
 /// # Errors
-/// [`Failure::Input`] where it is no backup, not a whole one, or one that was changed: then what is in the folder is not to be
-/// used. [`Failure::System`] where the flash refuses. Words do not name the source.
+/// [`Failure::Input`] if it is not a backup, is incomplete, or was changed: the files in the folder must not be used
+/// then. [`Failure::System`] if the flash refuses. The texts do not name the source.
 pub async fn read(
     flash: &dyn Flash,
     source: &mut dyn Read,
@@ -60,7 +60,7 @@ fn wrong(why: impl std::fmt::Display) -> Failure {
     Failure::Input(format!("{why}; nothing was restored"))
 }
 
-/// The octets as they come, and their checksum.
+/// The stream, and the checksum of what was read.
 struct Source<'a> {
     source: &'a mut dyn Read,
     hash: Context,
@@ -68,7 +68,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Fills `buffer`; they do not count for the checksum yet.
+    /// Fills `buffer`. The octets are not added to the checksum yet.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
         self.source.read_exact(buffer).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => wrong("the backup is not whole: it breaks off"),
@@ -81,7 +81,7 @@ impl Source<'_> {
         self.octets += octets.len() as u64;
     }
 
-    /// Only zeros may follow.
+    /// Checks that only zeros follow.
     fn nothing_follows(&mut self) -> Result<(), Failure> {
         let mut piece = [0; BLOCK];
         loop {
@@ -99,7 +99,7 @@ impl Source<'_> {
 struct Unpacking<'a> {
     flash: &'a dyn Flash,
     source: Source<'a>,
-    /// Those that were made.
+    /// The folders that were made.
     folders: BTreeSet<String>,
     contents: Contents,
     pace: Pace,
@@ -107,7 +107,7 @@ struct Unpacking<'a> {
 }
 
 impl Unpacking<'_> {
-    /// The member that says that this is a backup.
+    /// Reads the member that tells that this is a backup.
     async fn first(&mut self) -> Result<(), Failure> {
         const NONE: &str = "this is no backup of Pillarbox: `pillarbox backup` makes one";
         let mut block = [0; BLOCK];
@@ -125,7 +125,7 @@ impl Unpacking<'_> {
         }
     }
 
-    /// Takes the next member; `false` when it was the last one.
+    /// Takes the next member. `false` if it was the last one.
     async fn member(&mut self) -> Result<bool, Failure> {
         let mut block = [0; BLOCK];
         self.source.fill(&mut block)?;
@@ -149,7 +149,7 @@ impl Unpacking<'_> {
         Ok(true)
     }
 
-    /// Makes a folder and those above it.
+    /// Makes a folder and its parent folders.
     fn folder(&mut self, path: &str) -> Result<(), Failure> {
         if self.folders.contains(path) {
             return Ok(());
@@ -199,7 +199,7 @@ impl Unpacking<'_> {
         Ok(())
     }
 
-    /// What a small member holds.
+    /// The content of a small member.
     async fn note(&mut self, octets: u64) -> Result<String, Failure> {
         let mut note = vec![0; usize::try_from(octets.min(LARGEST_NOTE)).unwrap_or_default()];
         self.source.fill(&mut note)?;
@@ -222,7 +222,7 @@ impl Unpacking<'_> {
         Ok(())
     }
 
-    /// What the last member says must be what was read.
+    /// Checks what the last member says against what was read.
     async fn last(&mut self, octets: u64) -> Result<(), Failure> {
         if octets > LARGEST_NOTE {
             return Err(damaged());
@@ -249,7 +249,7 @@ fn no_room(path: &str) -> String {
     )
 }
 
-/// Whether this version reads what begins so; `None` where it begins otherwise.
+/// Whether this version can read a text that begins with `words` and a version number; `None` if it does not.
 fn version(text: &str, words: &str) -> Option<Result<(), Failure>> {
     let number: u32 = text.lines().next()?.strip_prefix(words)?.parse().ok()?;
     Some(match number {

@@ -1,16 +1,16 @@
-//! The headers of a tar stream, as far as a backup has them: files and folders.
+//! The headers of a tar stream, as far as a backup needs them: files and folders.
 
 use std::io;
 
 use tar::{EntryType, Header};
 
-/// Octets of a header, and what contents are filled up to.
+/// Octets of a header. Contents are padded to a multiple of this.
 pub const BLOCK: usize = 512;
 
-/// What a header says.
+/// The member that a header describes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Member {
-    /// A file of so many octets.
+    /// A file.
     File {
         #[allow(missing_docs, reason = "the line before tells")]
         path: String,
@@ -19,20 +19,20 @@ pub enum Member {
     },
     /// A folder.
     Folder(String),
-    /// Zeros: the end.
+    /// A block of zeros, which ends the stream.
     End,
 }
 
-/// Why a header cannot be taken.
+/// Why a header is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Its checksum, or the form of a number.
+    /// The checksum or the form of a number is wrong.
     #[error("no header of a tar file, or a damaged one")]
     NoHeader,
-    /// A link, a device, an extension.
+    /// It is a link, a device or an extension.
     #[error("{0}: neither a file nor a folder")]
     Kind(String),
-    /// It leads out of the folder, or is no name of ours.
+    /// The path leads out of the folder, or is not one of a backup.
     #[error("{0:?}: such a name is in no backup")]
     Name(String),
 }
@@ -48,7 +48,7 @@ pub fn header(path: &str, octets: Option<u64>, time: i64) -> io::Result<[u8; BLO
     header.set_mode(if octets.is_some() { 0o600 } else { 0o700 });
     header.set_size(octets.unwrap_or(0));
     header.set_mtime(u64::try_from(time).unwrap_or(0));
-    // Whose it is does not travel: `restore` makes files of whoever runs it.
+    // Owners are not stored: `restore` makes files that belong to the user who runs it.
     header.set_uid(0);
     header.set_gid(0);
     header.set_cksum();
@@ -58,7 +58,7 @@ pub fn header(path: &str, octets: Option<u64>, time: i64) -> io::Result<[u8; BLO
 /// Reads a header.
 ///
 /// # Errors
-/// Why it is none that a backup has.
+/// The header is not one of a backup.
 pub fn parse(block: &[u8; BLOCK]) -> Result<Member, Refused> {
     if block.iter().all(|octet| *octet == 0) {
         return Ok(Member::End);
@@ -78,14 +78,14 @@ pub fn parse(block: &[u8; BLOCK]) -> Result<Member, Refused> {
     }
 }
 
-/// The sum of a header's octets, those of the checksum counted as blanks.
+/// The sum of a header's octets, in which those of the checksum count as blanks.
 fn sum(block: &[u8; BLOCK]) -> u32 {
     const CHECKSUM: std::ops::Range<usize> = 148..156;
     let octets = block.iter().enumerate();
     octets.map(|(at, octet)| if CHECKSUM.contains(&at) { u32::from(b' ') } else { (*octet).into() }).sum()
 }
 
-/// The path, where it is one that a backup has.
+/// The path, if it is one of a backup.
 fn own(path: &str) -> Result<String, Refused> {
     let parts: Vec<&str> = path.split('/').collect();
     let is_name = |part: &&str| {
@@ -105,7 +105,7 @@ fn own(path: &str) -> Result<String, Refused> {
     }
 }
 
-/// Whether this is what lies in the folder of an account.
+/// Whether this is a file in the folder of an account.
 fn is_account(parts: &[&str]) -> bool {
     match parts {
         [] => true,
@@ -131,8 +131,8 @@ mod tests {
         *header.as_bytes()
     }
 
-    /// Catches a member that would be written outside of the folder, in the place of something that is no mail or settings,
-    /// or that is a link.
+    /// Catches: a member that would be written outside of the folder, or over a file that is neither mail nor
+    /// settings; a link.
     #[test]
     fn what_no_backup_has_is_refused() {
         for path in [
@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    /// Catches a header of another kind of tar, a size that is no number, and a flipped bit anywhere.
+    /// Catches: a header of another kind of tar, a size that is not a number, and a flipped bit anywhere.
     #[test]
     fn a_header_is_whole_or_none() {
         let good = header("accounts/office/body/0000002a", Some(70_000), 7).unwrap();
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(parse(&nonsense), Err(Refused::NoHeader));
     }
 
-    /// The longest name that an account can have fits a header.
+    /// Catches: an account name so long that its paths do not fit a header.
     #[test]
     fn the_longest_path_fits() {
         let path = format!("accounts/{}/log/00000001", "a".repeat(120));

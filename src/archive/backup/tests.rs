@@ -13,7 +13,8 @@ use crate::flash::sim::SimFlash;
 use crate::flash::{Flash, Mode, ReadAt};
 use crate::store::{Account, Flags, INBOX, Store};
 
-/// What each mailbox of an account holds: UIDVALIDITY, and of each message UID, flags and the CRC of its octets.
+/// The contents of each mailbox of an account: UIDVALIDITY, and for each message UID, flags and the CRC of its
+/// octets.
 type Held = BTreeMap<String, (u32, Vec<(u32, u64, u32)>)>;
 
 fn held(account: &Account) -> Held {
@@ -50,7 +51,7 @@ async fn expunge_every(account: &Rc<Account>, nth: u32) {
     transaction.commit().await.unwrap();
 }
 
-/// Gathers the stream.
+/// A sink that keeps the stream.
 #[derive(Default)]
 struct Gathered {
     octets: Vec<u8>,
@@ -77,11 +78,11 @@ async fn gathered(store: &Store) -> Gathered {
 async fn unpacked(stream: &[u8]) -> Result<(SimFlash, Contents), Failure> {
     let flash = SimFlash::default();
     let contents = read(&flash, &mut &*stream, &|_| {}).await?;
-    // What is not durable is not there.
+    // Only durable octets count.
     Ok((flash.restart(7), contents))
 }
 
-/// Settings, keys, an account with short and long messages, and another one.
+/// A data folder with settings, keys, an account with short and long messages, and another account.
 async fn filled() -> (SimFlash, Store) {
     let flash = SimFlash::default();
     let mut config = Config::default();
@@ -104,7 +105,7 @@ async fn filled() -> (SimFlash, Store) {
     (flash, store)
 }
 
-/// Catches what is left out of a backup, and what is in it that belongs to this machine or can be made anew.
+/// Catches: a file that is missing in a backup, and one in it that belongs to this machine or can be made anew.
 #[test]
 fn what_was_backed_up_is_restored() {
     smol::block_on(async {
@@ -137,7 +138,7 @@ fn what_was_backed_up_is_restored() {
     });
 }
 
-/// While the stream is taken, mail comes and goes, checkpoints are written and segments compacted.
+/// A sink that delivers and removes mail, writes checkpoints and compacts segments while the stream is taken.
 struct Busy {
     gathered: Gathered,
     store: Rc<Store>,
@@ -157,7 +158,7 @@ impl Busy {
             expunge_every(&self.account, 2 + round % 3).await;
             note();
         }
-        // Not before its turn: there is to be something to be compacted then.
+        // Not before the account's turn, so that there is something to be compacted then.
         if memchr::memmem::find(&self.gathered.octets, b"accounts/office/log/").is_some() {
             self.store.maintain().await;
         }
@@ -177,15 +178,15 @@ impl Sink for Busy {
     }
 }
 
-/// Catches a segment, a checkpoint or the file of a message that goes away beneath the backup, a commit of which half is in
-/// it, and files that stay when it is done.
+/// Catches: a segment, a checkpoint or the file of a message that is removed during the backup; a commit of which
+/// half is in the backup; files that are kept after it.
 #[test]
 fn a_backup_is_one_moment_while_mail_comes_and_goes() {
     smol::block_on(async {
         let flash = SimFlash::default();
         flash.limit(Some(24 << 20));
         let store = Rc::new(Store::new(Rc::new(flash.clone())));
-        // It is read before, so that there has been a commit when the account's turn comes.
+        // This account is read first, so that the other one has had a commit when its turn comes.
         deliver(&store.account("before").await.unwrap(), 400_000, 0).await;
         let account = store.account("office").await.unwrap();
         for n in 0..240 {
@@ -221,7 +222,7 @@ fn a_backup_is_one_moment_while_mail_comes_and_goes() {
         let at = busy.history.borrow().iter().position(|held| *held == found);
         assert!(at.is_some_and(|at| at > 0), "a state that there was while it was made: {at:?}");
 
-        // What was kept for it goes away now; there was enough to be compacted all the time.
+        // What was kept for the backup is removed now; there was enough to be compacted all the time.
         for _ in 0..8 {
             busy.work().await;
         }
@@ -241,7 +242,7 @@ fn a_backup_is_one_moment_while_mail_comes_and_goes() {
     });
 }
 
-/// Catches a backup that is believed though it is cut short, changed, or followed by something.
+/// Catches: a backup that is accepted though it is cut short, changed, or followed by something.
 #[test]
 fn what_is_not_what_was_written_is_refused() {
     smol::block_on(async {
@@ -253,7 +254,7 @@ fn what_is_not_what_was_written_is_refused() {
             Err(Failure::Input(words)) => assert!(words.ends_with("nothing was restored"), "{what}: {words}"),
             other => panic!("{what}: {other:?}", other = other.map(|(_, contents)| contents)),
         };
-        // Without the zeros at the end it is whole.
+        // It is complete without the zeros at the end.
         let whole = stream.len() - 2 * BLOCK;
         for end in (0..whole).step_by(211).chain([whole - 1]) {
             refused(&stream[..end], format!("{end} of {whole} octets")).await;
@@ -270,7 +271,7 @@ fn what_is_not_what_was_written_is_refused() {
     });
 }
 
-/// A member with what it holds.
+/// A member with its content.
 fn member(path: &str, octets: &[u8]) -> Vec<u8> {
     let mut member = header(path, Some(octets.len() as u64), 7).unwrap().to_vec();
     member.extend_from_slice(octets);
@@ -278,8 +279,8 @@ fn member(path: &str, octets: &[u8]) -> Vec<u8> {
     member
 }
 
-/// Catches files that are no backup, a member that is written where it should not be or that is there twice, sizes that are
-/// believed, and a version that is not looked at.
+/// Catches: files that are not a backup, a member in a wrong place or twice, sizes that are trusted, and a version
+/// that is not checked.
 #[test]
 fn foreign_files_are_refused_with_words() {
     smol::block_on(async {
@@ -331,7 +332,7 @@ fn foreign_files_are_refused_with_words() {
                 other => panic!("{name}: {:?}", other.map(|(_, contents)| contents)),
             }
         }
-        // More than there is room for is refused before any of it is written.
+        // A member that is too large for the free room is refused before any of it is written.
         let flash = SimFlash::default();
         flash.limit(Some(64 << 20));
         let stream = [&first[..], &huge(63 << 20)].concat();
@@ -344,13 +345,13 @@ fn foreign_files_are_refused_with_words() {
     });
 }
 
-/// Catches a backup that a card which cannot be read everywhere does not give, and one that says nothing of it.
+/// Catches: a backup that fails on a card that is partly unreadable, or that does not report it.
 #[test]
 fn what_cannot_be_read_is_told_and_the_rest_is_there() {
     smol::block_on(async {
         let (flash, store) = filled().await;
         let before = held(&store.account("office").await.unwrap());
-        // An account whose beginning is lost, and settings that are damaged.
+        // An account whose beginning is lost, and damaged settings.
         flash.create_dir("accounts/lost/log").unwrap();
         flash.open("accounts/lost/log/00000002", Mode::Create).unwrap().write_at(0, b"remains").unwrap();
         flash.flip("config.postcard", 300);
@@ -369,11 +370,11 @@ fn what_cannot_be_read_is_told_and_the_rest_is_there() {
             let (restored, contents) = unpacked(&stream.octets).await.unwrap();
             assert_eq!(contents.accounts, 3);
             failing += usize::from(stream.told.len() > 2);
-            // One read that fails is tried again in smaller pieces: nothing is missing of mail.
+            // A read that fails once is repeated in smaller pieces: no mail is missing.
             let again = Store::new(Rc::new(restored));
             assert_eq!(held(&again.account("office").await.unwrap()), before);
         }
-        // Settings and keys are read as a whole.
+        // Settings and keys are read as a whole, so one failure loses the file.
         assert!((1..8).contains(&failing), "{failing}");
     });
 }

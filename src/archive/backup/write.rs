@@ -1,4 +1,4 @@
-//! The making of a backup.
+//! Writes a backup.
 
 use std::fmt;
 use std::io;
@@ -15,27 +15,27 @@ use crate::message::date::rfc5322;
 use crate::pace::Pace;
 use crate::store::Store;
 
-/// Where a file cannot be read, so many octets of it are taken for lost at a time.
+/// Octets that count as lost together when a file cannot be read.
 const LEAST: usize = 4096;
 
-/// Where the stream goes.
+/// The destination of the stream.
 pub trait Sink {
     /// Takes the next octets.
     fn put(&mut self, octets: &[u8]) -> impl Future<Output = io::Result<()>>;
-    /// Hears that something could not be read: one line.
+    /// Takes a line about something that could not be read.
     fn tell(&mut self, line: String) -> impl Future<Output = io::Result<()>>;
 }
 
-/// What was made.
+/// What was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Made {
-    /// Accounts, those that nobody claims among them.
+    /// The number of accounts, unclaimed ones included.
     pub accounts: u64,
-    /// Files.
+    /// The number of files.
     pub files: u64,
     /// Octets of the stream.
     pub octets: u64,
-    /// Lines told of what could not be read.
+    /// The number of lines about what could not be read.
     pub problems: u64,
 }
 
@@ -47,11 +47,11 @@ impl fmt::Display for Made {
     }
 }
 
-/// Writes a backup of the data folder that `store` has to `sink`. What cannot be read is told, and stands in it as
-/// zeros: the last backup of a card that dies is worth having all the same.
+/// Writes a backup of the data folder of `store` to `sink`. Octets that cannot be read are reported, and are zeros in
+/// the backup: the last backup of a dying card is worth having all the same.
 ///
 /// # Errors
-/// The sink takes no more, or the flash failed in a way that leaves no account to be relied on.
+/// The sink takes no more, or the flash failed in a way after which no account can be relied on.
 pub async fn write<S: Sink>(store: &Store, sink: &mut S) -> Result<Made, Failure> {
     let time = unix_now();
     let mut stream = Stream::new(sink, time);
@@ -64,13 +64,13 @@ pub async fn write<S: Sink>(store: &Store, sink: &mut S) -> Result<Made, Failure
     stream.made.files = 0;
     settings(store.flash(), &mut stream).await?;
     let mut folders = store.folders().map_err(|error| Failure::System(error.to_string()))?;
-    // What the queue delivers meanwhile is to be in both, not in neither.
+    // A message that the queue delivers meanwhile is to be in both, not in neither.
     folders.sort_by_key(|dir| dir != QUEUE);
     stream.folder(ACCOUNTS).await?;
     for dir in folders {
         mail(store, &dir, &mut stream).await?;
         stream.made.accounts += u64::from(dir != QUEUE);
-        // One that was used since the call before stays: it takes two for the one that was just opened.
+        // An account that was used since the last call stays open: for the one just read it takes two calls.
         store.close_unused();
         store.close_unused();
     }
@@ -122,12 +122,12 @@ async fn mail<S: Sink>(store: &Store, dir: &str, stream: &mut Stream<'_, S>) -> 
     Ok(())
 }
 
-/// The stream as it is written.
+/// The stream while it is written.
 struct Stream<'a, S> {
     sink: &'a mut S,
     time: i64,
     hash: Context,
-    /// What waits to be written.
+    /// Octets that wait to be written.
     piece: Vec<u8>,
     pace: Pace,
     made: Made,
@@ -186,7 +186,7 @@ impl<S: Sink> Stream<'_, S> {
         }
     }
 
-    /// The last member, and the end of the stream.
+    /// Writes the last member and the end of the stream.
     async fn end(mut self) -> Result<Made, Failure> {
         self.flush().await?;
         let digest = data_encoding::HEXLOWER.encode(self.hash.clone().finish().as_ref());
@@ -196,7 +196,7 @@ impl<S: Sink> Stream<'_, S> {
         self.small(LAST, last.as_bytes()).await?;
         self.put(&[0; 2 * BLOCK]).await?;
         self.flush().await?;
-        // Its own member is none of those that were backed up.
+        // The last member does not count as a file.
         self.made.files = files;
         Ok(self.made)
     }
@@ -206,7 +206,7 @@ impl<S: Sink> Stream<'_, S> {
         self.sink.tell(line).await.map_err(refused)
     }
 
-    /// Fills up to a whole block.
+    /// Pads the stream to a whole block.
     async fn fill_up(&mut self) -> Result<(), Failure> {
         let over = usize::try_from((self.made.octets + self.piece.len() as u64) % BLOCK as u64).unwrap_or(0);
         match over {
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use crate::flash::{ReadAt, Sync};
 
-    /// A file of which some octets cannot be read, however often.
+    /// A file in which some octets can never be read.
     struct Bad {
         octets: Vec<u8>,
         bad: std::ops::Range<u64>,
@@ -290,8 +290,8 @@ mod tests {
         }
     }
 
-    /// Catches a file that ends a backup because a part of it is gone, one whose other octets are lost with it, and octets of
-    /// another place in the place of what is gone.
+    /// Catches: a file that ends the backup because a part of it is unreadable, a file that loses its other octets,
+    /// and octets from another place instead of the unreadable ones.
     #[test]
     fn what_is_gone_of_a_file_is_zeros() {
         smol::block_on(async {

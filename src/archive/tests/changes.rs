@@ -1,4 +1,4 @@
-//! Exports into folders that hold something, imports into accounts that do.
+//! Exports into folders that are not empty, and imports into accounts that are not.
 
 use super::*;
 
@@ -55,7 +55,7 @@ fn into_an_account_with_mail_messages_come_as_new_ones() {
             assert_eq!(inbox.keywords, ["own", "work"]);
             assert_eq!({ inbox.messages[1].flags }, Flags::SEEN.with(Flags::keyword(1)));
         });
-        // What was deleted since comes back, once, under a UID of its own.
+        // A message that was deleted since comes back, once, under a UID of its own.
         let mut transaction = other.begin();
         transaction.expunge(INBOX, &[3]);
         transaction.commit().await.unwrap();
@@ -67,7 +67,7 @@ fn into_an_account_with_mail_messages_come_as_new_ones() {
     });
 }
 
-/// Gives an INBOX that never held a message a UIDVALIDITY.
+/// Gives the INBOX of an unused account a UIDVALIDITY.
 async fn restore_validity(account: &Rc<store::Account>, uid_validity: u32) {
     let mut transaction = account.begin();
     transaction.restore(INBOX, store::MailboxNumbers { uid_validity, uid_next: 1, highest_modseq: 1 });
@@ -79,7 +79,7 @@ fn mail_that_comes_in_meanwhile_is_never_taken_for_another() {
     smol::block_on(async {
         let (folder, before, after, ear) = (Folder::new(), three().await, account(), Ear::default());
         export_to(&before, &folder.join("a"), Format::Maildir);
-        // An import was interrupted after its first commit, and a message takes UID 1.
+        // An import was interrupted after its first commit, and another message takes UID 1.
         let validity = before.view(INBOX, |inbox| inbox.uid_validity).unwrap();
         restore_validity(&after, validity).await;
         deliver(&after, INBOX, b"in between", Flags::NONE, &[], 7).await;

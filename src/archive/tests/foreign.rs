@@ -1,4 +1,4 @@
-//! What other programs have written.
+//! Files of other programs.
 
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn an_mbox_file_of_another_program_is_understood() {
     assert_eq!(rest(lines[2])[4], r"\r\nno header");
 }
 
-/// Catches: a line that is read to its end before others have their turn.
+/// Catches: a line that is read to its end without a turn for other tasks.
 #[test]
 fn a_file_of_one_line_is_read_in_pieces() {
     let folder = Folder::new();

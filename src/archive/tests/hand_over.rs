@@ -6,7 +6,7 @@ async fn hand(from: &Rc<store::Account>, to: &Rc<store::Account>, below: Option<
     hand_over(from, to, below, &Ear::default()).await.unwrap()
 }
 
-/// Catches: mail that comes to a new account otherwise than it was, or twice.
+/// Catches: mail that changes or comes twice when a new account takes it over.
 #[test]
 fn an_account_that_was_never_used_becomes_the_same() {
     smol::block_on(async {
@@ -20,7 +20,8 @@ fn an_account_that_was_never_used_becomes_the_same() {
     });
 }
 
-/// Catches: a mailbox that is mixed with another of its name, flags that are lost, mail that is there already and comes again.
+/// Catches: a mailbox that is mixed with another of its name, flags that are lost, and mail that is there already and
+/// comes again.
 #[test]
 fn below_another_mailbox_nothing_is_mixed() {
     smol::block_on(async {
@@ -49,7 +50,7 @@ fn below_another_mailbox_nothing_is_mixed() {
     });
 }
 
-/// Catches: a claim that was broken off anywhere, and after which messages are missing or there twice.
+/// Catches: a takeover that is interrupted anywhere, after which messages are missing or there twice.
 #[test]
 fn it_may_be_broken_off_anywhere() {
     smol::block_on(async {
@@ -83,7 +84,7 @@ fn it_may_be_broken_off_anywhere() {
     });
 }
 
-/// Catches: a quota that is passed over, and mail that is lost by it.
+/// Catches: a quota that is ignored, and mail that is lost because of it.
 #[test]
 fn a_quota_holds_and_says_what_to_do() {
     smol::block_on(async {

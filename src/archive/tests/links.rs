@@ -1,4 +1,4 @@
-//! Symbolic links, and other things that are neither files nor folders, where mail comes from and goes to.
+//! Symbolic links, and other things that are neither files nor folders, in the folders of imports and exports.
 
 use std::os::unix::fs::symlink;
 
@@ -7,7 +7,7 @@ use super::*;
 const SECRET: &str =
     "From a Sat Jan  1 00:00:00 2000\nSubject: SECRET\n\nkeyword SECRET\n0 SECRET\nINBOX.SECRET\n";
 
-/// Mail beside what the appliance can read and whoever gave the mail cannot.
+/// A folder with mail, beside files that the appliance can read and the person who named the folder cannot.
 fn given() -> Folder {
     let folder = Folder::new();
     for dir in ["mail/cur", "mail/new", "secret/cur", "secret/new"] {
@@ -20,7 +20,7 @@ fn given() -> Folder {
     folder
 }
 
-/// Imports `mail`: how many messages came, and what was told.
+/// Imports `mail`. Returns how many messages came, and what was reported.
 fn imported(folder: &Folder, mail: &str) -> (u64, String) {
     let (account, ear) = (account(), Ear::default());
     let outcome = smol::block_on(import(&account, &folder.join(mail), &ear));
@@ -35,8 +35,8 @@ fn imported(folder: &Folder, mail: &str) -> (u64, String) {
     }
 }
 
-/// Catches: the CA's key in somebody's INBOX, by a link in any place where the import reads, and one that is passed over in
-/// silence.
+/// Catches: the CA's key in an INBOX, through a link anywhere the import reads, and a link that is skipped without a
+/// report.
 #[test]
 fn an_import_follows_no_link() {
     for (link, to, name) in [
@@ -62,7 +62,7 @@ fn an_import_follows_no_link() {
             assert!(told.contains(&format!("mail/{name}: ")) && told.contains("none is followed"), "{told}");
         }
     }
-    // Where the link is all that there is, or is what was named.
+    // The link is all there is, or is what was named.
     let folder = given();
     for dir in ["boxes", "half/new"] {
         fs::create_dir_all(folder.join(dir)).unwrap();
@@ -74,7 +74,7 @@ fn an_import_follows_no_link() {
         let (written, told) = imported(&folder, mail);
         assert!(written == 0 && told.contains("none is followed"), "{mail}: {told}");
     }
-    // What lies beside a single file is not looked at.
+    // Other files beside a single mbox file are not looked at.
     symlink(folder.join("secret/ca.key"), folder.join("boxes/subscriptions")).unwrap();
     // A manifest beside an mbox file is.
     fs::write(folder.join("boxes/a.mbox"), "From a Sat Jan  1 00:00:00 2000\nSubject: harmless\n\n").unwrap();
@@ -83,7 +83,7 @@ fn an_import_follows_no_link() {
     assert!(written == 1 && told.contains("a.pillarbox: not used") && !told.contains('\n'), "{told}");
 }
 
-/// Catches: an appliance that waits for ever, with everybody's mail, for the other end of a pipe.
+/// Catches: an appliance that waits for the other end of a pipe for ever, with everybody's mail.
 #[test]
 fn an_import_waits_for_no_pipe() {
     for name in
@@ -96,7 +96,7 @@ fn an_import_waits_for_no_pipe() {
     }
 }
 
-/// Catches: an export that writes through a link, over what the appliance may write and whoever gave the folder may not.
+/// Catches: an export that writes through a link, over a file that the person who named the folder may not write.
 #[test]
 fn an_export_writes_through_no_link() {
     let account = smol::block_on(three());
@@ -123,7 +123,7 @@ fn an_export_writes_through_no_link() {
                 let _ = fs::remove_file(&at);
             }
             symlink(folder.join(to), &at).unwrap();
-            // Something is to be written again.
+            // A message must be written again.
             smol::block_on(deliver(&account, INBOX, b"Subject: new\r\n\r\n", Flags::NONE, &[], 7));
             let outcome = smol::block_on(export(&account, &folder.join("out"), format, &Ear::default()));
             assert_eq!(tree(&folder.join("secret")), before, "{link}: {outcome:?}");
@@ -137,7 +137,7 @@ fn an_export_writes_through_no_link() {
     assert_eq!(tree(&folder.join("secret")), before);
 }
 
-/// Catches: a line without end, and text without end, that fill the memory.
+/// Catches: a line or a text without end that fills the memory.
 #[test]
 fn what_has_no_end_is_not_read_into_memory() {
     for (name, begin) in [

@@ -22,7 +22,7 @@ use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
 use crate::store::{self, FlagChange, Flags, INBOX, MailboxId, Store};
 
-/// Counts what it is told.
+/// Counts the progress and keeps the lines that it is given.
 #[derive(Default)]
 struct Ear {
     lines: RefCell<Vec<String>>,
@@ -38,7 +38,7 @@ impl Watch for Ear {
     }
 }
 
-/// A folder of the test's own, removed with the value.
+/// A folder of the test, which is removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -86,7 +86,7 @@ async fn deliver(
     transaction.commit().await.unwrap();
 }
 
-/// All that must be the same in two accounts.
+/// Everything that must be the same in two accounts.
 fn dump(account: &store::Account) -> String {
     let mut text = format!("{:?}\n", account.subscriptions());
     for (id, name) in account.mailboxes() {
@@ -105,7 +105,7 @@ fn dump(account: &store::Account) -> String {
     text
 }
 
-/// Every file below a folder: its time of change and its octets.
+/// Every file below a folder: its modification time and its octets.
 fn tree(root: &Path) -> BTreeMap<PathBuf, (i64, Vec<u8>)> {
     fn walk(root: &Path, at: &Path, files: &mut BTreeMap<PathBuf, (i64, Vec<u8>)>) {
         for entry in fs::read_dir(at).unwrap() {
@@ -116,7 +116,7 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, (i64, Vec<u8>)> {
                 continue;
             }
             let changed = source::modified(&fs::metadata(&path).unwrap());
-            // Only messages keep a time of their own.
+            // Only messages have a meaningful modification time.
             let changed = if path.parent().unwrap().ends_with("cur") { changed } else { 0 };
             let octets = fs::read(&path).unwrap();
             files.insert(path.strip_prefix(root).unwrap().to_owned(), (changed, octets));
@@ -140,7 +140,7 @@ fn import_from(account: &Rc<store::Account>, src: &Path) -> Summary {
     summary
 }
 
-/// Polls a future so many times, and gives it up then.
+/// Polls a future `steps` times, and gives it up then.
 fn for_a_while<T>(steps: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

@@ -1,10 +1,10 @@
-//! What goes out comes back the same, also when it was interrupted.
+//! An export and an import that give the same mail back, also after interruptions.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Which mailbox, octets, how often repeated, flags, keywords, date.
+/// A planned message: its mailbox, octets, repetitions, flags, keywords and date.
 type Planned = (usize, Vec<u8>, usize, u64, Vec<usize>, i64);
 
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ proptest! {
             export_to(&after, &folder.join("b"), format);
             prop_assert_eq!(tree(&folder.join("b")), tree(&folder.join("a")));
 
-            // Again: nothing changes.
+            // A second import changes nothing.
             let again = import_from(&after, &folder.join("a"));
             prop_assert_eq!(again.written, 0);
             prop_assert_eq!(dump(&after), dump(&before));

@@ -12,7 +12,7 @@ fn a_damaged_message_costs_itself_alone() {
             smol::block_on(deliver(&account, INBOX, octets.as_bytes(), Flags::NONE, &[], n));
         }
         let place = account.view(INBOX, |inbox| inbox.messages[1].offset as usize).unwrap();
-        // Behind the frame's head and the summary.
+        // After the head of the frame and the summary.
         flash.flip("accounts/office/log/00000001", (place + 60) * 8);
         for _ in 0..2 {
             let ear = Ear::default();

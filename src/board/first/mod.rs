@@ -9,6 +9,7 @@
 //!
 //! Later edits of the file are imported in the same way; stars stand for what is stored.
 
+mod comments;
 mod note;
 mod words;
 
@@ -23,7 +24,7 @@ use ring::digest;
 
 use crate::certificate;
 use crate::config::encoding::Encoding;
-use crate::config::problem::Problem;
+use crate::config::problem::{At, Problem};
 use crate::config::text::{self, Ways};
 use crate::config::{Config, file, secrets};
 use crate::data_folder::DataFolder;
@@ -31,6 +32,41 @@ use crate::flash::disk::Disk;
 use crate::net::mdns::local_name;
 use crate::sandbox::owner::give_to_owner;
 use note::Note;
+
+/// What is wrong with the file, in one line for the status: where, but not what, as that may name persons.
+pub fn refusal(problems: &[Problem]) -> String {
+    /// Lines that are named.
+    const NAMED: usize = 8;
+    let errors = problems.iter().filter(|problem| problem.is_error());
+    let mut lines: Vec<usize> = Vec::new();
+    let mut elsewhere = false;
+    for problem in errors {
+        match &problem.at {
+            At::Line(line) => lines.push(*line),
+            At::Path(_) => elsewhere = true,
+        }
+    }
+    lines.sort_unstable();
+    lines.dedup();
+    let more = lines.len().saturating_sub(NAMED);
+    let numbers: Vec<String> = lines.iter().take(NAMED).map(usize::to_string).collect();
+    let mut places = match &numbers[..] {
+        [] => String::new(),
+        [line] => format!("line {line}"),
+        _ => format!("lines {}", numbers.join(", ")),
+    };
+    if more > 0 {
+        places += &format!(" and {more} more");
+    }
+    if elsewhere || places.is_empty() {
+        places += if places.is_empty() { "the file as a whole" } else { ", and in the file as a whole" };
+    }
+    format!(
+        "{} on the card was refused, and nothing was changed: mistakes in {places}; {} beside it says which",
+        NAMES[0],
+        words::RESULT
+    )
+}
 
 /// What the file is called; the second name is what comes of the first where Windows hides endings.
 const NAMES: [&str; 2] = ["pillarbox.toml", "pillarbox.toml.txt"];
@@ -44,12 +80,16 @@ pub enum Outcome {
     Known,
     /// The same, but the power went before its secrets were unreadable. Now they are.
     Blanked,
+    /// The same, and an earlier version has left secrets in its comments readable. Now they are not: the lines.
+    CommentsBlanked(Vec<usize>),
     /// It is stored, and its secrets are unreadable.
     Imported {
         /// What is stored.
         config: Box<Config>,
         /// What is probably not as meant.
         warnings: Vec<Problem>,
+        /// The lines whose comments held secrets.
+        comments: Vec<usize>,
     },
     /// It has mistakes, and nothing was changed.
     Refused(Vec<Problem>),
@@ -106,8 +146,9 @@ pub fn import(card: &Path, data: &Path) -> Result<Outcome, Error> {
             None => return outcome,
         },
         Ok(Outcome::Blanked) => words::blanked(name),
-        Ok(Outcome::Imported { config, warnings }) => {
-            words::imported(name, config, warnings, &Reached::now(config, data)?)
+        Ok(Outcome::CommentsBlanked(lines)) => words::comments_blanked(name, lines),
+        Ok(Outcome::Imported { config, warnings, comments }) => {
+            words::imported(name, config, warnings, comments, &Reached::now(config, data)?)
         }
         Ok(Outcome::Refused(problems)) => words::refused(name, problems),
         Err(error) => words::given_up(name, &error.to_string()),
@@ -178,14 +219,22 @@ fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
                 note.pending = false;
                 write(&note, &flash, data)?;
             }
-            return Ok(if was_whole { Outcome::Known } else { Outcome::Blanked });
+            if !was_whole {
+                return Ok(Outcome::Blanked);
+            }
+            let secrets = Secrets::of(octets);
+            if secrets.in_comments.is_empty() {
+                return Ok(Outcome::Known);
+            }
+            return secrets.make_unreadable(path, octets, &flash, data).map(Outcome::CommentsBlanked);
         }
     }
     let folder = DataFolder::hold(data, flash.clone()).map_err(|failure| Error::Store(failure.words()))?;
-    let stored = match folder.load() {
-        Ok(loaded) => loaded.map(|loaded| loaded.config),
+    // Not more than a look, as long as the file may be refused. What cannot be read is replaced by what is imported; but
+    // what the system does not give now is there still.
+    let stored = match file::find(&*flash) {
+        Ok(found) => found.map(|found| found.config),
         Err(error @ file::Error::Io { .. }) => return Err(Error::Store(error.to_string())),
-        // What cannot be read is replaced by what is imported.
         Err(_) => None,
     };
     let encoding = Encoding::of(octets);
@@ -195,16 +244,61 @@ fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
         Ok(parsed) => parsed,
         Err(problems) => return Ok(Outcome::Refused(problems)),
     };
+    // What is in the way of the new ones goes where it is kept.
+    if let Err(error @ file::Error::Io { .. }) = folder.load() {
+        return Err(Error::Store(error.to_string()));
+    }
     async_io::block_on(folder.replace(stored.as_ref(), &mut parsed.config)).map_err(Error::Store)?;
+    let comments = Secrets::of(octets).make_unreadable(path, octets, &flash, data)?;
+    Ok(Outcome::Imported { config: Box::new(parsed.config), warnings: parsed.warnings, comments })
+}
 
-    let text = String::from_utf8_lossy(&text);
-    let places = encoding.in_file(&text, &secrets::places(&text));
-    let mut note = Note::new(octets, encoding, places);
-    write(&note, &flash, data)?;
-    overwrite(path, octets, encoding, &note.places).map_err(at(path))?;
-    note.pending = false;
-    write(&note, &flash, data)?;
-    Ok(Outcome::Imported { config: Box::new(parsed.config), warnings: parsed.warnings })
+/// Where a file holds what nobody is to read.
+struct Secrets {
+    encoding: Encoding,
+    /// In octets of the file, ascending: those in force and those in comments.
+    places: Vec<Range<usize>>,
+    /// The lines whose comments hold some that have no stars yet.
+    in_comments: Vec<usize>,
+}
+
+impl Secrets {
+    fn of(octets: &[u8]) -> Secrets {
+        let encoding = Encoding::of(octets);
+        let text = encoding.decoded(octets);
+        let text = String::from_utf8_lossy(&text);
+        let comments = comments::places(&text);
+        let (mut in_comments, mut line, mut counted) = (Vec::new(), 1, 0);
+        for place in &comments {
+            line += text.get(counted..place.start).unwrap_or_default().matches('\n').count();
+            counted = place.start;
+            let is_new = in_comments.last() != Some(&line);
+            if is_new && text.get(place.clone()).is_some_and(|value| value.contains(|c| c != '*')) {
+                in_comments.push(line);
+            }
+        }
+        let mut places = secrets::places(&text);
+        places.extend(comments);
+        places.sort_by_key(|place| place.start);
+        Secrets { encoding, places: encoding.in_file(&text, &places), in_comments }
+    }
+
+    /// Puts stars in their place, and notes that the file is the one that was imported; durable on return. The lines of the
+    /// comments.
+    fn make_unreadable(
+        self,
+        path: &Path,
+        octets: &[u8],
+        flash: &Disk,
+        data: &Path,
+    ) -> Result<Vec<usize>, Error> {
+        let mut note = Note::new(octets, self.encoding, self.places);
+        write(&note, flash, data)?;
+        overwrite(path, octets, self.encoding, &note.places).map_err(at(path))?;
+        note.pending = false;
+        write(&note, flash, data)?;
+        Ok(self.in_comments)
+    }
 }
 
 /// Durable on return.

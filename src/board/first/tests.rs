@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::export::to_toml;
+use crate::config::problem::Severity;
 
 const FILE: &str = "\u{feff}[server]\r\ndomains = [\"home.example\"]\r\noperator_password = \"s3cret-o\"\r\n\
     [smarthost]\r\nhost = \"smtp.provider.example\"\r\nusername = \"home\"\r\npassword = \"s3cret-\\\"s\\\"\"\r\n\
@@ -246,4 +247,135 @@ fn a_power_cut_leaves_no_secret_readable_and_no_half_of_one_imported() {
     let shown = |config: &Config| to_toml(config, false);
     assert_eq!(shown(&again), shown(&config));
     assert!(again.accounts[0].verifier.verify("s3cret-ä".as_bytes()));
+}
+
+/// A file with passwords that are no longer, or not yet, in force.
+const COMMENTED: &str = "\u{feff}# operator_password = \"s3cret-1\"\r\n[server]\r\ndomains = [\"home.example\"]\r\n\
+    [[account]]\r\nname = \"office\" # Password: s3cret-2 ä\r\naddress = \"office@home.example\"\r\n\
+    \t## password : 's3cret-3'\r\npassword = \"s3cret # password = x\"\r\n# [[account.source]]\r\n\
+    #password = \"\"\"\r\n#   s3cret-4\r\n# \"\"\"\r\n# the office is open on Monday\r\n";
+
+/// Catches: a password that stays readable since it is in a comment, in each encoding; one in force that is taken for a comment; a
+/// file that is imported again and again; an owner who is not told.
+#[test]
+fn a_secret_in_a_comment_is_as_unreadable_as_the_others() {
+    let device = Device::new("comments");
+    let utf16 =
+        |octets: fn(u16) -> [u8; 2]| -> Vec<u8> { COMMENTED.encode_utf16().flat_map(octets).collect() };
+    let unix = COMMENTED.replace("\r\n", "\n").into_bytes();
+    for octets in [COMMENTED.as_bytes().to_vec(), utf16(u16::to_le_bytes), utf16(u16::to_be_bytes), unix] {
+        device.put(&octets);
+        assert!(device.imports().accounts[0].verifier.verify(b"s3cret # password = x"));
+        let after = device.file();
+        let text = String::from_utf8(Encoding::of(&after).decoded(&after).into_owned()).unwrap();
+        assert!(!text.contains("s3cret") && text.contains("# the office is open on Monday"), "{text}");
+        assert!(
+            text.contains("# operator_password = \"********\"") && text.contains("## password : '********'"),
+            "{text}"
+        );
+        assert_eq!(after.len(), octets.len());
+        let result = device.result();
+        assert!(
+            result.contains("keeps nothing: line 1, 5, 7, 11.\r\n") && !result.contains("s3cret"),
+            "{result}"
+        );
+        assert!(matches!(device.boot(), Outcome::Known));
+        assert_eq!(device.file(), after);
+    }
+    // An edit, with stars where they were: nothing is new in the comments, and nothing is said of them.
+    let text = String::from_utf8(device.file()).unwrap();
+    device.put(text.replace("Monday", "Sunday"));
+    device.imports();
+    assert!(!device.result().contains("keeps nothing"), "{}", device.result());
+    // Refused: all is readable still, and that is said.
+    device.put(COMMENTED.replace("domains =", "domain ="));
+    assert!(matches!(device.boot(), Outcome::Refused(_)));
+    assert!(device.result().contains("also those in comments, are still readable"), "{}", device.result());
+}
+
+/// Catches: cards of an earlier version, whose comments stay readable for ever, and a cut while that is made good.
+#[test]
+fn comments_that_an_earlier_version_has_left_get_their_stars_at_the_next_start() {
+    let device = Device::new("left");
+    device.put(COMMENTED);
+    device.imports();
+    let generation = device.stored().1;
+    // As that version has left it: stars in what is in force, and a note of that.
+    let starred = COMMENTED.replace("\"s3cret # password = x\"", "\"*********************\"");
+    let flash = Disk::new(device.data()).unwrap();
+    let in_force = secrets::places(&starred);
+    let mut note = Note::new(starred.as_bytes(), Encoding::Utf8, in_force);
+    note.pending = false;
+    write(&note, &flash, &device.data()).unwrap();
+    device.put(&starred);
+    let Outcome::CommentsBlanked(lines) = device.boot() else { panic!() };
+    assert_eq!(lines, [1, 5, 7, 11]);
+    let after = device.file();
+    assert!(!String::from_utf8_lossy(&after).contains("s3cret"));
+    assert!(
+        device.result().contains("imported at an earlier start")
+            && device.result().contains("line 1, 5, 7, 11")
+    );
+    assert!(matches!(device.boot(), Outcome::Known));
+    assert_eq!(device.stored().1, generation, "nothing was imported");
+
+    for cut in (0..after.len()).step_by(5) {
+        device.pending();
+        device.put([&after[..cut], &starred.as_bytes()[cut..]].concat());
+        assert!(matches!(device.boot(), Outcome::Blanked | Outcome::Known));
+        assert_eq!(device.file(), after);
+    }
+    assert_eq!(device.stored().1, generation);
+}
+
+/// Catches: a refused file that has moved the settings about, and accounts that get another identity, so that their mail is nobody's,
+/// when the settings of the moment are damaged.
+#[test]
+fn a_refused_file_is_a_look_and_changes_nothing_in_the_data_folder() {
+    let device = Device::new("look");
+    device.put(FILE);
+    let first = device.imports();
+    let text = String::from_utf8(device.file()).unwrap();
+    device.put(text.replace("home.example\"]", "home.example\", \"b.example\"]"));
+    device.imports();
+    std::fs::write(device.data().join("config.postcard"), "damaged").unwrap();
+    let names = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(device.data()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    device.put(text.replace("domains =", "domain ="));
+    assert!(matches!(device.boot(), Outcome::Refused(_)));
+    assert_eq!(names(), before);
+    assert_eq!(std::fs::read(device.data().join("config.postcard")).unwrap(), b"damaged");
+    // One that is taken: the identity stays, and what is damaged is kept for inspection.
+    device.put(text.replace("home.example\"]", "home.example\", \"c.example\"]"));
+    let config = device.imports();
+    assert_eq!(config.accounts[0].id, first.accounts[0].id);
+    assert!(device.data().join("config.postcard.damaged").exists());
+}
+
+/// Catches: a status that names persons or shows a secret, and one that says nothing.
+#[test]
+fn the_status_says_where_the_mistakes_are_and_not_what_they_are() {
+    let problem = |at, severity| Problem { at, severity, text: "office: s3cret".to_owned() };
+    let line = |line| problem(At::Line(line), Severity::Error);
+    let path = || problem(At::Path("account.office.password".to_owned()), Severity::Error);
+    for (problems, words) in [
+        (vec![line(7)], "mistakes in line 7;"),
+        (
+            vec![line(11), line(2), line(2), problem(At::Line(5), Severity::Warning)],
+            "mistakes in lines 2, 11;",
+        ),
+        (vec![line(3), path()], "mistakes in line 3, and in the file as a whole;"),
+        (vec![path()], "mistakes in the file as a whole;"),
+        ((1..=30).map(line).collect(), "mistakes in lines 1, 2, 3, 4, 5, 6, 7, 8 and 22 more;"),
+    ] {
+        let told = refusal(&problems);
+        assert!(told.contains(words), "{told}");
+        assert!(!told.contains("office") && !told.contains("s3cret"), "{told}");
+        assert!(told.len() < 300, "a remark has no more room");
+    }
 }

@@ -19,7 +19,13 @@ const MAX: usize = 64 << 10;
 const TITLE: &str = "Pillarbox: what became of your settings";
 
 /// It went well.
-pub fn imported(name: &str, config: &Config, warnings: &[Problem], reached: &Reached) -> String {
+pub fn imported(
+    name: &str,
+    config: &Config,
+    warnings: &[Problem],
+    comments: &[usize],
+    reached: &Reached,
+) -> String {
     let mut text = format!("{TITLE}\n\nYour settings in {name} were imported and are in force.\n");
     if !warnings.is_empty() {
         text += "\nPlease look at this, it may not be as you meant it:\n";
@@ -39,7 +45,33 @@ pub fn imported(name: &str, config: &Config, warnings: &[Problem], reached: &Rea
          is to stay as it is, and write the new one over them where it is not.\n",
         how(reached)
     );
-    text
+    text + &in_comments(comments)
+}
+
+/// What became of comments that held secrets.
+fn in_comments(lines: &[usize]) -> String {
+    /// Lines that are named.
+    const NAMED: usize = 20;
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut named: Vec<String> = lines.iter().take(NAMED).map(usize::to_string).collect();
+    if lines.len() > NAMED {
+        named.push(format!("and {} more", lines.len() - NAMED));
+    }
+    format!(
+        "\nComments that looked like a password got stars, too; of these the device keeps nothing: line {}.\n\
+         What else stands in comments is readable for everyone who has the card: please write no password there.\n",
+        named.join(", ")
+    )
+}
+
+/// It was imported by a version that did not look at comments.
+pub fn comments_blanked(name: &str, lines: &[usize]) -> String {
+    format!(
+        "{TITLE}\n\nYour settings in {name} were imported at an earlier start, and are unchanged.\n{}",
+        in_comments(lines)
+    )
 }
 
 /// It was imported before, and something that stands here is no longer so.
@@ -94,7 +126,7 @@ pub fn refused(name: &str, problems: &[Problem]) -> String {
         text += "\nBesides:\n";
         listed(&mut text, warnings);
     }
-    text += "\nThe passwords in the file are still readable: they are needed for the next try.\n";
+    text += "\nThe passwords in the file, also those in comments, are still readable: they are needed for the next try.\n";
     text
 }
 

@@ -1,9 +1,9 @@
-//! Who gets a place, who gives it up, and whose session ends with which right.
+//! Which connections get a place, which lose it, and which right ends whose session.
 
 use super::*;
 use crate::config::{Account, AppPassword, Service};
 
-/// A LAN of 192.168.0.0/16 and this many places.
+/// Settings with a LAN of 192.168.0.0/16 and this many places.
 fn config(max_connections: u32) -> Config {
     let mut config = Config::default();
     config.server.max_connections = max_connections;
@@ -15,14 +15,14 @@ fn open(places: &Places, peer: &str, config: &Config) -> Result<Place, NoRoom> {
     places.open("pop3", Some(Service::Pop3), peer.parse().unwrap(), config)
 }
 
-/// As after a login.
+/// A place that is kept, as after a login.
 fn kept(places: &Places, peer: &str, config: &Config) -> Place {
     let place = open(places, peer, config).unwrap();
     place.keep();
     place
 }
 
-/// Catches: one address that keeps the others outside; IPv4-mapped addresses that count as others.
+/// Catches: one address that locks the others out, and IPv4-mapped addresses that count as different ones.
 #[test]
 fn one_address_takes_nine_tenths_of_its_places_at_the_most() {
     let (places, config) = (Places::default(), config(20));
@@ -41,7 +41,7 @@ fn one_address_takes_nine_tenths_of_its_places_at_the_most() {
     kept(&places, "192.168.7.2", &config);
 }
 
-/// Catches: a host with a network of IPv6 addresses that takes all places with them.
+/// Catches: a host that takes all places with the many addresses of its IPv6 network.
 #[test]
 fn of_ipv6_the_network_counts() {
     let (places, config) = (Places::default(), config(2));
@@ -50,7 +50,7 @@ fn of_ipv6_the_network_counts() {
     kept(&places, "2001:db8:0:1::1", &config);
 }
 
-/// Catches: sessions from outside that lock the LAN out, and a LAN that may not have all places.
+/// Catches: sessions from outside that lock the LAN out, and a LAN that cannot have all places.
 #[test]
 fn a_quarter_of_the_places_is_for_the_lan() {
     let (places, config) = (Places::default(), config(8));
@@ -61,13 +61,13 @@ fn a_quarter_of_the_places_is_for_the_lan() {
     all.clear();
     all.extend((0..8).map(|host| kept(&places, &format!("192.168.7.{host}"), &config)));
     assert_eq!(open(&places, "203.0.113.99", &config).err(), Some(NoRoom::Server));
-    // Few places are no reason for none.
+    // With few places there is still one for outside.
     let one = self::config(1);
     kept(&Places::default(), "203.0.113.1", &one);
 }
 
-/// Catches: connections without a login that keep others out, one that has logged in and is given up, and one of
-/// the LAN that is given up for one from outside.
+/// Catches: connections without a login that lock others out, one that is ended although it has logged in, and one of
+/// the LAN that is ended for one from outside.
 #[test]
 fn the_oldest_connection_without_a_login_makes_room() {
     let (places, config) = (Places::default(), config(4));
@@ -83,17 +83,18 @@ fn the_oldest_connection_without_a_login_makes_room() {
     drop(older);
     assert_eq!(places.count(Service::Pop3), 4, "and not twice");
     last.keep();
-    // One at home comes in the place of one from outside, then of one at home.
+    // A connection from the LAN takes the place of one from outside, then of another one from the LAN.
     let second = open(&places, "192.168.7.2", &config).unwrap();
     assert_eq!([newer.end(), home.end()], [Some(End::Room), None]);
     let third = open(&places, "192.168.7.3", &config).unwrap();
     assert_eq!([home.end(), second.end(), third.end()], [Some(End::Room), None, None]);
-    // And one from outside in the place of none at home.
+    // A connection from outside does not take the place of one from the LAN.
     assert_eq!(outside(5).err(), Some(NoRoom::Server));
     assert_eq!([known.end(), last.end(), second.end(), third.end()], [None; 4]);
 }
 
-/// Catches: a device of the LAN that keeps its place by connecting alone, and one that loses it though it sends mail.
+/// Catches: a device in the LAN that keeps its place just by connecting, and one that loses it although it sends
+/// mail.
 #[test]
 fn a_device_makes_room_until_it_sends_mail() {
     let (places, config) = (Places::default(), config(3));
@@ -110,7 +111,7 @@ fn a_device_makes_room_until_it_sends_mail() {
     assert_eq!(ends(), [Some(End::Room), None, Some(End::Room)]);
 }
 
-/// Catches: an address that gets more and more places, and a limit that was lowered and never reached.
+/// Catches: an address that gets more and more places, and a lowered limit that is never reached.
 #[test]
 fn who_has_too_much_gets_no_more() {
     let (places, mut config) = (Places::default(), config(8));
@@ -127,7 +128,8 @@ fn verifier(password: &str) -> Box<Verifier> {
     Box::new(Verifier::with(password, 1, [7; 16]))
 }
 
-/// Account `office` with the password `own`, one for the phone, for everything, and one for the desk, for IMAP.
+/// Account `office` with the password `own`, an app password for the phone for all services, and one for the desk for
+/// IMAP.
 fn with_app_passwords() -> Config {
     let mut config = config(8);
     let app = |name: &str, services| AppPassword {
@@ -144,8 +146,8 @@ fn with_app_passwords() -> Config {
     config
 }
 
-/// Catches: a session that outlives its password, its app password or the app password's right to the service, and
-/// one that ends with another one's.
+/// Catches: a session that goes on after its password, its app password or that one's right to the service has ended;
+/// a session that ends with another one's.
 #[test]
 fn a_session_ends_with_the_password_that_it_came_by() {
     type Change = fn(&mut Account);
@@ -180,7 +182,7 @@ fn a_session_ends_with_the_password_that_it_came_by() {
     }
 }
 
-/// Catches: a right that ended between the verdict on a login and the welcome.
+/// Catches: a right that ended between the verdict on a login and its acceptance.
 #[test]
 fn a_login_that_comes_too_late_is_none() {
     let (places, config) = (Places::default(), with_app_passwords());
@@ -189,7 +191,7 @@ fn a_login_that_comes_too_late_is_none() {
     assert_eq!(place.end(), Some(End::Right));
 }
 
-/// Catches: a list that shows the wrong password, and a number that ends another session.
+/// Catches: a list with the wrong password, and a number that ends another session.
 #[test]
 fn the_operator_sees_who_is_there_and_ends_one() {
     let (places, config) = (Places::default(), with_app_passwords());

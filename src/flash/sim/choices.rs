@@ -1,4 +1,4 @@
-//! Choices that a seed makes, the same ones each time.
+//! Choices that follow from a seed, the same each time.
 
 /// A small reproducible source of choices (xorshift64*).
 #[derive(Debug, Clone)]
@@ -9,7 +9,7 @@ impl Choices {
     pub fn new(seed: u64) -> Choices {
         Choices(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
-    /// Any number.
+    /// The next random number.
     #[allow(clippy::should_implement_trait, reason = "it never ends")]
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
@@ -21,7 +21,7 @@ impl Choices {
     pub fn below(&mut self, n: usize) -> usize {
         (self.next() >> 16) as usize % n.max(1)
     }
-    /// True in so many of a hundred cases.
+    /// True in `percent` of a hundred cases.
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

@@ -1,7 +1,8 @@
-//! The names on the simulated flash: what is seen of them, and what of that would outlast a cut.
+//! The names on the simulated flash: those that are visible, and those of them that would survive a cut.
 //!
-//! A name belongs to the folder that it stands in, that of a folder too: it is durable when that folder was
-//! synced since. A folder whose own name is lost takes along all that is in it, however well that was synced.
+//! A name belongs to the folder that it is in, also the name of a folder: it is durable when that folder was synced
+//! after the name was made. When the name of a folder is lost, everything in the folder is lost, even if it was
+//! synced.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +12,11 @@ use super::Choices;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
     Folder,
-    /// The file of this number.
+    /// The file with this number.
     File(usize),
 }
 
-/// A change of names.
+/// A change of a name.
 #[derive(Clone)]
 pub enum Naming {
     Set(String, Entry),
@@ -23,7 +24,7 @@ pub enum Naming {
     Rename(String, String),
 }
 
-/// Entries by their whole paths.
+/// Entries by their full paths.
 type Tree = BTreeMap<String, Entry>;
 
 /// All names of a flash.
@@ -31,22 +32,22 @@ type Tree = BTreeMap<String, Entry>;
 pub struct Names {
     live: Tree,
     durable: Tree,
-    /// What was changed since, in order, each with the step that it was.
+    /// The changes since the last sync, in order, each with its step.
     unsynced: Vec<(u64, Naming)>,
 }
 
-/// The folder that `path` stands in.
+/// The folder that `path` is in.
 pub fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 impl Names {
-    /// What bears this name.
+    /// The entry at this path.
     pub fn get(&self, path: &str) -> Option<Entry> {
         self.live.get(path).copied()
     }
 
-    /// Whether there is such a folder; the topmost always is.
+    /// Whether there is such a folder. The topmost folder always exists.
     pub fn is_folder(&self, dir: &str) -> bool {
         dir.is_empty() || self.get(dir) == Some(Entry::Folder)
     }
@@ -59,25 +60,25 @@ impl Names {
         })
     }
 
-    /// The names that stand in a folder.
+    /// The names in a folder.
     pub fn within(&self, dir: &str) -> Vec<String> {
         let here = self.live.keys().filter(|path| parent(path) == dir);
         here.filter_map(|path| path.rsplit('/').next()).map(str::to_owned).collect()
     }
 
-    /// The paths below a folder, those further below first.
+    /// The paths below a folder, the deeper ones first.
     pub fn below(&self, dir: &str) -> Vec<String> {
         let below = format!("{dir}/");
         self.live.keys().rev().filter(|path| path.starts_with(&below)).cloned().collect()
     }
 
-    /// Changes a name, in this step.
+    /// Changes a name at this step.
     pub fn change(&mut self, step: u64, naming: Naming) {
         naming.apply(&mut self.live);
         self.unsynced.push((step, naming));
     }
 
-    /// Makes durable what was changed in a folder up to this step.
+    /// Makes the changes in a folder up to this step durable.
     pub fn sync(&mut self, dir: &str, step: u64) {
         self.unsynced.retain(|(changed, naming)| {
             let synced = *changed <= step && naming.folder() == dir;
@@ -93,16 +94,16 @@ impl Names {
         Names { live: self.live.clone(), durable: self.live.clone(), unsynced: Vec::new() }
     }
 
-    /// The names that a cut leaves: of what was not synced, a part that `choices` decide.
+    /// The names after a cut: of the changes that were not synced, `choices` decide which survive.
     pub fn survivors(&self, choices: &mut Choices) -> Names {
         let mut tree = self.durable.clone();
-        // A journal keeps the order of names; how much of it reached the medium is open.
+        // A journal keeps the order of changes; how many of them reached the medium is open.
         let kept = choices.below(self.unsynced.len() + 1);
         for (_, naming) in &self.unsynced[..kept] {
             naming.apply(&mut tree);
         }
         let mut found = Tree::new();
-        // A folder comes before what is in it.
+        // The path of a folder comes before the paths in it.
         for (path, entry) in tree {
             let folder = parent(&path);
             if folder.is_empty() || found.get(folder) == Some(&Entry::Folder) {
@@ -132,7 +133,7 @@ impl Naming {
     }
 }
 
-/// Takes a name out of the tree, and all below it.
+/// Takes a name and everything below it out of the tree.
 fn take(tree: &mut Tree, path: &str) -> Tree {
     let Some(entry) = tree.remove(path) else { return Tree::new() };
     let mut taken = Tree::from([(path.to_owned(), entry)]);

@@ -1,4 +1,4 @@
-//! That the simulated flash is no kinder than a real one.
+//! Tests that the simulated flash is no kinder than a real one.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn sync(flash: &SimFlash, dirs: &[&str]) {
     dirs.iter().for_each(|dir| smol::block_on(flash.sync_dir(dir)).unwrap());
 }
 
-/// What may be found after a cut, in all that many cuts show.
+/// The different sets of files that are found after 50 cuts.
 fn outcomes(flash: &SimFlash) -> Vec<Vec<String>> {
     let mut outcomes: Vec<Vec<String>> =
         (0..50).map(|seed| flash.restart(seed).files().into_iter().map(|(path, _)| path).collect()).collect();
@@ -67,7 +67,7 @@ fn a_folder_that_was_removed_may_come_back_until_that_is_synced() {
     flash.remove_dir("a").unwrap();
     assert!(flash.files().is_empty() && flash.list("").unwrap().is_empty());
     assert_eq!(outcomes(&flash), [&[][..], &["a/1"], &["a/1", "a/b/2"]]);
-    // Another folder of the same name has nothing of the first.
+    // A new folder of the same name has nothing of the first one.
     flash.create_dir("a").unwrap();
     sync(&flash, &[""]);
     assert_eq!(outcomes(&flash), [[""; 0]]);
@@ -83,7 +83,7 @@ fn a_write_that_the_flash_has_no_room_for_is_written_in_part() {
     assert_eq!(file.write_at(4, b"efgh").unwrap_err().kind(), io::ErrorKind::StorageFull);
     assert_eq!(flash.files(), [("first".to_owned(), 4), ("second".to_owned(), 6)]);
     assert_eq!(flash.space().unwrap().free, 0);
-    // What is there already is written anew.
+    // Octets that are already in the file can be overwritten.
     file.write_at(0, b"ABCD").unwrap();
 }
 
@@ -96,7 +96,7 @@ fn what_a_killed_process_has_written_can_be_read_and_may_still_be_lost() {
     assert_eq!(killed.files(), [("file".to_owned(), 4)]);
     let lost = |flash: &SimFlash| (0..50).any(|seed| flash.restart(seed).files() != killed.files());
     assert!(lost(&killed));
-    // Who comes next makes it durable: name and content.
+    // The next process makes both name and content durable.
     sync(&killed, &[""]);
     assert!(lost(&killed));
     smol::block_on(killed.open("file", Mode::Write).unwrap().sync()).unwrap();

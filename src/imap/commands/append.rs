@@ -1,8 +1,8 @@
-//! APPEND (RFC 3501 section 6.3.11), with as many messages as the client has (RFC 3502), made of parts that are here already
-//! (CATENATE, RFC 4469), with UTF-8 in headers or not (RFC 6855), and REPLACE (RFC 8508).
+//! APPEND (RFC 3501 section 6.3.11) of one or several messages (RFC 3502), which may be composed of parts of stored
+//! messages (CATENATE, RFC 4469) and may have UTF-8 in their headers (RFC 6855), and REPLACE (RFC 8508).
 //!
-//! All of a command's messages are one commit. From the first refusal on what still comes is thrown away: no literal
-//! that a client announces is ever taken for commands.
+//! All messages of a command are one commit. After the first refusal everything that still comes is discarded: a
+//! literal that a client announces is never taken for commands.
 
 use std::borrow::Cow;
 use std::io;
@@ -28,58 +28,60 @@ use crate::pace::Pace;
 use crate::serving::Protocol;
 use crate::store::{self, Account, Committed, Incoming, MailboxId, Transaction, Uid, Usage};
 
-/// Octets in memory of the messages that one command may bring: they wait for its commit, long ones but for their first 64 KiB in
-/// files.
+/// Octets of memory for the messages of one command, which wait for its commit. Of a long message only the first 64
+/// KiB are in memory, the rest is in a file.
 const IN_MEMORY: u64 = 4 << 20;
-/// What a message takes in memory besides its octets.
+/// Octets of memory that a message takes besides its own octets.
 const OVERHEAD: u64 = 512;
-/// RFC 6855 section 4.
+/// The refusal of UTF8 before ENABLE UTF8=ACCEPT (RFC 6855 section 4).
 const NOT_UTF8: &str = "NO [CANNOT] Say ENABLE UTF8=ACCEPT before you append with UTF8";
-/// Octets of a URL.
+/// Octets of a URL at most.
 const URL_MAX: u64 = 8 * 1024;
 
-/// A tagged response that refuses.
+/// The text of a tagged response that refuses.
 pub(super) type Refusal = Cow<'static, str>;
 
-/// An APPEND under way.
+/// An APPEND that is under way.
 pub struct Appending {
     tag: String,
     parts: Parts,
-    /// Of the parts that are here already: very many small ones are work, too.
+    /// The pace of copying parts of stored messages: very many small parts are work, too.
     pace: Pace,
-    /// What was announced and not read yet.
+    /// The literal that was announced and not read yet.
     literal: Option<Literal>,
     target: Result<Target, Refusal>,
 }
 
-/// Where messages are to go.
+/// The mailbox that messages are appended to, and what was appended so far.
 pub struct Target {
     pub(super) account: Rc<Account>,
     mailbox: MailboxId,
-    /// What REPLACE removes, and from where.
+    /// The message that REPLACE removes.
     replaced: Option<Replaced>,
     transaction: Transaction,
-    /// Messages in the transaction, their octets, and how many of these are in memory.
+    /// Number of messages in the transaction.
+    /// Octets of these messages.
     messages: usize,
+    /// Octets of memory that these messages take.
     octets: u64,
     in_memory: u64,
     draft: Option<Draft>,
-    /// Octets that a message may have.
+    /// Octets of a message at most.
     limit: u64,
-    /// The client may say that a message has UTF-8 in its header.
+    /// Whether the client may say that a message has UTF-8 in its header.
     utf8: bool,
 }
 
-/// The message that goes.
+/// The message that REPLACE removes.
 #[derive(Clone, Copy)]
 struct Replaced {
     mailbox: MailboxId,
     uid: Uid,
-    /// Its octets, which the new one may have in a full account (RFC 8508 section 3.4).
+    /// Its octets, which the new message may take even in a full account (RFC 8508 section 3.4).
     size: u32,
 }
 
-/// The message that comes.
+/// The message that is being received.
 struct Draft {
     incoming: Incoming,
     flags: FlagList,
@@ -115,8 +117,8 @@ impl Target {
         self.draft = Some(Draft { incoming, flags, date });
     }
 
-    /// Whether the message may become longer by so many octets. The commit would find out, too, after all of them have
-    /// come.
+    /// Checks whether the message may become longer by so many octets. The commit would check that, too, but only
+    /// after all of them have come.
     pub(super) fn expect(&mut self, more: u64) -> Result<(), Refusal> {
         let Some(draft) = &mut self.draft else { return Ok(()) };
         let length = draft.incoming.len().saturating_add(more);
@@ -129,13 +131,13 @@ impl Target {
         wanted.and_then(|()| draft.incoming.expect(length)).map_err(|error| words::refusal(&error).into())
     }
 
-    /// Takes octets of the message.
+    /// Appends octets to the message.
     pub(super) fn write(&mut self, piece: &[u8]) -> Result<(), Refusal> {
         let Some(draft) = &mut self.draft else { return Ok(()) };
         draft.incoming.write(piece).map_err(|error| words::refusal(&error).into())
     }
 
-    /// The message is whole.
+    /// Ends the message, and adds it to the transaction.
     fn end(&mut self) -> Result<(), Refusal> {
         let Some(Draft { incoming, flags, date }) = self.draft.take() else { return Ok(()) };
         if incoming.is_empty() {
@@ -153,7 +155,7 @@ impl Target {
         Ok(())
     }
 
-    /// The command is whole.
+    /// Ends the command: commits its messages.
     fn commit(mut self, tag: String) -> Outcome {
         if let Some(Replaced { mailbox, uid, .. }) = self.replaced {
             self.transaction.expunge(mailbox, &[uid]);
@@ -164,7 +166,7 @@ impl Target {
     }
 }
 
-/// RFC 8508 section 3.2: the message that is replaced, and where it is.
+/// The message that REPLACE removes, and its mailbox (RFC 8508 section 3.2).
 fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<Replaced, Refusal> {
     let selected = selected.ok_or("BAD Select a mailbox first")?;
     if let Some(read_only) = selected.read_only {
@@ -182,7 +184,7 @@ fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<Replaced
 }
 
 impl Appending {
-    /// Reads what stands in the present line, and does what needs no waiting; the next part that does.
+    /// Reads the current line and handles what needs no waiting. Returns the next part that does.
     fn read(&mut self) -> Option<Part> {
         let target = self.target.as_mut().ok()?;
         let read = loop {
@@ -202,14 +204,14 @@ impl Appending {
         read.map_err(|refusal| self.refuse(refusal)).ok()
     }
 
-    /// Nothing of it is kept.
+    /// Refuses the whole command: none of its messages is kept.
     fn refuse(&mut self, refusal: Refusal) {
         if self.target.is_ok() {
             self.target = Err(refusal);
         }
     }
 
-    /// Hands what has come to the target, until that refuses.
+    /// Changes the target with `act`; when that refuses, the whole command is refused.
     fn change(&mut self, act: impl FnOnce(&mut Target) -> Result<(), Refusal>) {
         if let Ok(target) = &mut self.target
             && let Err(refusal) = act(target)
@@ -226,8 +228,8 @@ impl Appending {
     }
 }
 
-/// RFC 4315 section 3, RFC 3502: where the messages are now. REPLACE says so before the old message is expunged (RFC 8508
-/// section 4.3).
+/// The reply that says where the messages are (RFC 4315 section 3, RFC 3502). REPLACE says so before the old message
+/// is expunged (RFC 8508 section 4.3).
 pub fn appended(
     account: &Account,
     tag: String,
@@ -247,14 +249,14 @@ pub fn appended(
     if *replaces {
         out.push_str(&format!("* OK {code}The new message is there\r\n"));
         let news = News { removes: true, ..News::default() };
-        // Section 4.5: as after a UID EXPUNGE.
+        // Section 4.5: as after UID EXPUNGE.
         return Reply { news, modseq: true, ..Reply::new(tag, "OK REPLACE completed") };
     }
     Reply::new(tag, format!("OK {code}APPEND completed"))
 }
 
 impl Session {
-    /// Whether messages are wanted.
+    /// Begins an APPEND. Its target says whether the messages are accepted.
     pub fn append(&self, config: &Config, tag: String, command: Append) -> Appending {
         let target = Target::new(config, self, &command);
         let Append { replaces, text, literal, .. } = command;
@@ -264,7 +266,7 @@ impl Session {
 }
 
 impl Connection {
-    /// Takes the messages, or throws them away where they come although they are refused; then what follows.
+    /// Receives the messages, or discards them when they are refused and come nevertheless. Returns what follows.
     pub async fn append(&mut self, mut appending: Appending) -> io::Result<Outcome> {
         loop {
             let mut part = appending.read();
@@ -281,7 +283,7 @@ impl Connection {
                 appending.change(|target| target.expect(literal.length));
             }
             match &mut appending.target {
-                // The client hears this instead of the go-ahead.
+                // The client gets the refusal instead of the go-ahead.
                 Err(_) if literal.synchronizing => return Ok(appending.finish()),
                 Err(_) => self.skip(literal.length).await?,
                 Ok(_) if is_url => {
@@ -315,7 +317,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Makes what a URL names the next part of the message (RFC 4469).
+    /// Appends what a URL names to the message (RFC 4469).
     async fn catenate(&mut self, appending: &mut Appending, url: &[u8]) {
         let Appending { target: Ok(target), pace, .. } = appending else { return };
         let part = catenate::Part { url, config: &self.context.config(), session: &self.session };

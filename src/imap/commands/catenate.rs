@@ -1,4 +1,4 @@
-//! CATENATE (RFC 4469): parts of messages that are here already become parts of one that is appended.
+//! CATENATE (RFC 4469): parts of stored messages become parts of a message that is appended.
 
 use super::append::{Refusal, Target};
 use super::fetch::section::{self, Octets, PIECE};
@@ -19,7 +19,7 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Appends its octets to the message; others get their turn.
+    /// Appends the part's octets to the message. Other sessions get turns in between.
     pub async fn append_to(
         &self,
         target: &mut Target,
@@ -67,7 +67,7 @@ impl Part<'_> {
         Ok(())
     }
 
-    /// The message that the URL names, if it is the account's own.
+    /// The message that the URL names, when it is the account's own.
     fn find(&self, url: &MessageUrl) -> Option<Message> {
         let account = self.session.account()?;
         if let Some((user, host)) = &url.server {
@@ -92,8 +92,9 @@ impl Part<'_> {
         found.flatten()
     }
 
-    /// The URL behind `BADURL` (RFC 4469 section 4.1), without what would end the response code or the line, and with what is
-    /// not ASCII as a URL has it; nothing where nothing is left, for the grammar wants some.
+    /// The refusal with the URL after `BADURL` (RFC 4469 section 4.1). Octets that would end the response code or
+    /// the line are left out, and octets that are not ASCII are percent-encoded. When nothing is left there is no
+    /// URL, since the grammar does not allow an empty one.
     fn bad(&self) -> Refusal {
         let mut code = String::new();
         for &octet in self.url.iter().filter(|octet| !octet.is_ascii_control() && **octet != b']') {

@@ -1,7 +1,7 @@
-//! What Connector clients find: the folders of groupware, marked with their kind.
+//! What Connector clients find: groupware folders, marked with their kind.
 //!
-//! The marks are those of other groupware servers: the annotation [`FOLDER_TYPE`] (RFC 5464). Mail programs do
-//! not see such folders in LIST unless they have subscribed to them: they would show appointments as mail.
+//! The mark is the one that other groupware servers use: the annotation [`FOLDER_TYPE`] (RFC 5464). LIST does not
+//! show such folders to mail programs unless they are subscribed: mail programs would show appointments as mail.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use crate::store::{Account, MailboxId, Transaction};
 
 /// The annotation that says what a folder holds.
 const FOLDER_TYPE: &str = "/shared/vendor/kolab/folder-type";
-/// The folders that an account has, and their kinds.
+/// The groupware folders of an account, and their kinds.
 const FOLDERS: [(&str, &str); 5] = [
     ("Calendar", "event.default"),
     ("Contacts", "contact.default"),
@@ -17,18 +17,18 @@ const FOLDERS: [(&str, &str); 5] = [
     ("Notes", "note.default"),
     ("Journal", "journal.default"),
 ];
-/// Kinds of what is no mail, each alone or with a dot and more behind it.
+/// Kinds of folders that hold no mail. A dot and more text may follow.
 const KINDS: [&str; 5] = ["event", "contact", "task", "note", "journal"];
 
-/// Whether an ID name (RFC 2971) is a Connector client's.
+/// Whether a name in ID (RFC 2971) is that of a Connector client.
 pub fn is_connector(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["mdaemon connector", "outlook connector"].iter().any(|connector| name.contains(connector))
 }
 
-/// What makes the folders that are missing; `None` when none is. A folder that bears the mark under another name, as
-/// after a rename, is not missing. One that has the name without the mark gets it, and is subscribed to, so that
-/// mail programs which show it go on doing so.
+/// The transaction that creates the missing folders; `None` when none is missing. A folder that has the mark under
+/// another name, for example after a rename, is not missing. A folder that has the name without the mark gets the
+/// mark and is subscribed, so that mail programs which show it continue to do so.
 pub fn missing_folders(account: &Rc<Account>) -> Option<Transaction> {
     let mailboxes = account.mailboxes();
     let kinds: Vec<_> = mailboxes.iter().map(|(id, _)| account.annotation(*id, FOLDER_TYPE)).collect();
@@ -49,8 +49,8 @@ pub fn missing_folders(account: &Rc<Account>) -> Option<Transaction> {
     any.then_some(transaction)
 }
 
-/// Whether a client, a `connector` or a mail program, sees this mailbox: all but groupware folders that are not subscribed are for
-/// mail programs, too.
+/// Whether a client sees this mailbox. A Connector client (`connector`) sees all mailboxes; a mail program sees all
+/// but groupware folders that are not subscribed.
 pub fn sees(connector: bool, account: &Account, id: MailboxId, name: &str) -> bool {
     connector
         || account.is_subscribed(name)

@@ -6,11 +6,11 @@ use crate::imap::wire::command::{MailboxName, Messages};
 use crate::imap::wire::sequence::write_uid_set;
 use crate::store::{Account, Committed, Transaction};
 
-/// Ranges of UIDs in a response code.
+/// Ranges of UIDs in a response code at most.
 const MAX_RANGES: usize = 4096;
 
 impl Selected {
-    /// RFC 3501 section 6.4.7: all of them, or none.
+    /// COPY (RFC 3501 section 6.4.7): copies all of the messages, or none.
     pub fn copy(&self, tag: String, messages: &Messages, to: &MailboxName) -> Outcome {
         match self.copying(messages, to) {
             Ok((transaction, copied)) => {
@@ -20,7 +20,8 @@ impl Selected {
         }
     }
 
-    /// RFC 6851: copied and removed in one commit. Where they went is told before they are expunged.
+    /// MOVE (RFC 6851): messages are copied and removed in one commit. The response says where they went before they
+    /// are expunged.
     pub fn r#move(&self, tag: String, messages: &Messages, to: &MailboxName) -> Outcome {
         if let Some(read_only) = self.read_only {
             return Outcome::reply(tag, read_only.refusal());
@@ -34,7 +35,7 @@ impl Selected {
         }
     }
 
-    /// The copies that COPY and MOVE make, or the refusal.
+    /// The copies that COPY and MOVE make, or the text of the refusal.
     fn copying(&self, messages: &Messages, to: &MailboxName) -> Result<(Transaction, Copied), &'static str> {
         let numbers = self.choose(messages).ok_or(NO_SUCH_NUMBER)?;
         let to = self.account.find(&to.0).ok_or("NO [TRYCREATE] There is no such mailbox")?;
@@ -48,14 +49,14 @@ impl Selected {
     }
 }
 
-/// The messages are copied.
+/// The reply after the messages were copied.
 pub fn copied(account: &Account, tag: String, copied: &Copied, committed: &Committed) -> Reply {
     let code = copy_uid(account, copied, committed).unwrap_or_default();
     let news = News { uid: copied.uid, ..News::default() };
     Reply { news, ..Reply::new(tag, format!("OK {code}COPY completed")) }
 }
 
-/// The messages are there and no longer here.
+/// The reply after the messages were moved.
 pub fn moved(
     account: &Account,
     tag: String,
@@ -70,9 +71,9 @@ pub fn moved(
     Reply { news, modseq: true, ..Reply::new(tag, "OK MOVE completed") }
 }
 
-/// `[COPYUID …] ` of RFC 4315 section 3. `None` when some messages were removed at the last moment, so
-/// that which went where cannot be told, or when it would be a line of more than some ten thousand octets, which no client
-/// can be trusted to read: those who miss the code look for themselves.
+/// The response code `[COPYUID …] ` (RFC 4315 section 3). `None` when other sessions removed some of the messages at
+/// the last moment, so that it is not known which message went where; and when the line would have more than some ten
+/// thousand octets, which not every client can read. A client that gets no code has to look for itself.
 fn copy_uid(account: &Account, copied: &Copied, committed: &Committed) -> Option<String> {
     let Copied { uids, to, .. } = copied;
     let scattered = uids.ranges().len() > MAX_RANGES || committed.placed.ranges().nth(MAX_RANGES).is_some();

@@ -6,7 +6,7 @@ use crate::imap::wire::command::{MessageSet, Messages};
 use crate::store::{Flags, Transaction, Uids};
 
 impl Selected {
-    /// RFC 3501 section 6.4.3, RFC 4315 section 2.1.
+    /// EXPUNGE (RFC 3501 section 6.4.3) and UID EXPUNGE (RFC 4315 section 2.1).
     pub fn expunge(&self, tag: String, set: Option<&MessageSet>) -> Outcome {
         if let Some(read_only) = self.read_only {
             return Outcome::reply(tag, read_only.refusal());
@@ -23,7 +23,7 @@ impl Selected {
         Outcome::commit(transaction, reply)
     }
 
-    /// UIDs of messages that the client knows and that are `\Deleted`, within `set` where there is one.
+    /// UIDs of messages that the client knows and that are `\Deleted`; only those in `set`, when that is given.
     fn deleted(&self, set: Option<&MessageSet>) -> Uids {
         let messages = match set {
             Some(set) => self.choose(&Messages { uid: true, set: set.clone() }).unwrap_or_default(),
@@ -32,7 +32,7 @@ impl Selected {
         self.uids(&messages, |message| message.flags.contains(Flags::DELETED))
     }
 
-    /// What CLOSE removes, if anything.
+    /// The transaction that removes what CLOSE removes; `None` when that is nothing.
     pub fn removal(&self) -> Option<Transaction> {
         let uids = if self.read_only.is_some() { Uids::default() } else { self.deleted(None) };
         if uids.is_empty() {

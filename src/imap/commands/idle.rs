@@ -1,4 +1,4 @@
-//! IDLE (RFC 2177): news reach the client when they happen.
+//! IDLE (RFC 2177): the client is told of changes when they happen.
 
 use std::io;
 use std::time::Duration;
@@ -11,41 +11,42 @@ use crate::imap::state::outcome::{News, Reply};
 use crate::net::line::LineEnd;
 use crate::serving::within;
 
-/// How often an idling client hears that the connection lives, so that no router between forgets it.
+/// How often an idling client is told that the connection lives, so that no router on the way forgets the connection.
 const STILL_HERE: Duration = Duration::from_secs(4 * 60);
-/// Octets of DONE, and some for what is not.
+/// Octets of the line that ends IDLE: DONE, and some room for other text.
 const DONE_LIMIT: usize = 1024;
 
-/// What ended a wait.
+/// What has ended a wait.
 enum Woken {
-    /// The client said something.
+    /// The client has sent something.
     Octets,
     /// The client closed the connection.
     Closed,
-    /// The account's mail changed.
+    /// The account's mail has changed.
     News,
-    /// The time is over.
+    /// The time limit has passed.
     Late,
 }
 
 impl Connection {
-    /// Waits for news and tells them until the client says DONE.
+    /// Waits for changes and tells the client of them until it sends DONE.
     pub async fn idle(&mut self, tag: String) -> io::Result<()> {
         Box::pin(self.say("+ Idling\r\n")).await?;
         if self.attend(true).await? { Box::pin(self.done(tag)).await } else { Ok(()) }
     }
 
-    /// RFC 5465: tells the news that the client has asked for until it says something.
+    /// Tells the client what it has asked for with NOTIFY (RFC 5465) until it sends something.
     pub async fn between_commands(&mut self) -> io::Result<()> {
         let expunge = self.session.notify.as_ref().is_some_and(|notify| !notify.selected.delayed);
         self.attend(expunge).await.map(drop)
     }
 
-    /// Tells news, EXPUNGE where that may be, until the client has said something; `false`: it never will.
+    /// Tells the client of changes until it sends something; `false` when it never will. EXPUNGE is told only when
+    /// `expunge` allows it.
     async fn attend(&mut self, expunge: bool) -> io::Result<bool> {
         let until = self.context.time.now() + self.context.deadlines.imap;
         loop {
-            // Listen first, then look.
+            // Listen first and then look, so that no change is missed.
             let Some(account) = self.session.account().filter(|account| !account.has_failed()) else {
                 return Ok(false);
             };
@@ -62,7 +63,7 @@ impl Connection {
         }
     }
 
-    /// Waits for the client, for `news`, or until `limit` is over.
+    /// Waits for the client, for `news`, or until `limit` has passed.
     async fn wait(&mut self, limit: Duration, news: EventListener) -> io::Result<Woken> {
         let stream = &mut self.stream;
         let octets = async {
@@ -79,7 +80,7 @@ impl Connection {
         }
     }
 
-    /// Tells all that there is to hear now.
+    /// Tells the client everything that has changed by now.
     async fn tell_news(&mut self, expunge: bool) -> io::Result<()> {
         self.tell_selected(&News { expunge, ..News::default() }).await?;
         if self.session.notify.is_some() {

@@ -1,5 +1,5 @@
-//! A message of which only what is asked for is read: its summary where that is there and enough, else its body,
-//! and the structure of that.
+//! A message of which only what is needed is read: its summary when there is one and it is enough, otherwise its body
+//! and the structure of the body.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -17,28 +17,28 @@ use crate::store::{Account, Body, Error, HeldSummary, Message, Summaries};
 /// Octets that are read to find a record on flash.
 const RECORD: u64 = 1024;
 
-/// Parts of a structure that is remembered: an idle connection must not keep a hostile one.
+/// A structure with more parts than this is not remembered: an idle connection must not keep a hostile one.
 const MAX_REMEMBERED: usize = 50;
 
-/// The structure of the message that was looked at last, under the number of its body: clients fetch a
-/// large message in many small pieces, each of which would be a scan of the whole.
+/// The structure of the last message that was looked at, with the number of its body: clients fetch a large message
+/// in many small pieces, and without this each piece would need a scan of the whole message.
 #[derive(Default)]
 pub struct LastStructure(Option<(u32, Rc<Structure>)>);
 
-/// The summaries that the messages of one command are looked up in.
+/// The summaries in which the messages of one command are looked up.
 pub type SharedSummaries = RefCell<Summaries>;
 
-/// Those of an account's messages.
+/// The summaries of an account's messages.
 pub fn summaries(account: &Rc<Account>) -> SharedSummaries {
     RefCell::new(account.summaries(summary::VERSION))
 }
 
-/// A message and what was read of it.
+/// A message, and what was read of it so far.
 pub struct LazyMessage<'a> {
     account: &'a Account,
     message: Message,
     summaries: &'a SharedSummaries,
-    /// `None` inside where there is none, and outside where nobody has looked yet.
+    /// The summary: `None` until it was looked up, `Some(None)` when there is none.
     summary: Option<Option<HeldSummary>>,
     body: Option<Body>,
     structure: Option<Rc<Structure>>,
@@ -46,12 +46,12 @@ pub struct LazyMessage<'a> {
 }
 
 impl<'a> LazyMessage<'a> {
-    /// Nothing is read yet. What is read of `summaries` serves the next messages, too.
+    /// A message of which nothing is read yet. What is read of `summaries` serves the following messages, too.
     pub fn new(account: &'a Account, message: Message, summaries: &'a SharedSummaries) -> LazyMessage<'a> {
         LazyMessage { account, message, summaries, summary: None, body: None, structure: None, passed: 0 }
     }
 
-    /// RFC822.SIZE.
+    /// The message's size in octets (RFC822.SIZE).
     pub fn size(&self) -> u32 {
         self.message.size
     }
@@ -59,7 +59,7 @@ impl<'a> LazyMessage<'a> {
     /// The whole message.
     ///
     /// # Errors
-    /// Those of [`Account::body`].
+    /// As [`Account::body`].
     pub fn body(&mut self) -> Result<&Body, Error> {
         let body = match self.body.take() {
             Some(body) => body,
@@ -72,10 +72,10 @@ impl<'a> LazyMessage<'a> {
         Ok(self.body.insert(body))
     }
 
-    /// What `ask` finds in the whole message.
+    /// What `ask` returns for the whole message.
     ///
     /// # Errors
-    /// Those of [`Account::body`], and of `ask`.
+    /// As [`Account::body`]; errors of `ask`.
     pub fn ask_body<T>(&mut self, ask: impl FnOnce(&dyn ReadAt) -> io::Result<T>) -> Result<T, Error> {
         let body = self.body()?;
         let counted = Counted { source: body, read: Cell::new(0) };
@@ -85,13 +85,13 @@ impl<'a> LazyMessage<'a> {
         answer.map_err(|error| self.unreadable(error))
     }
 
-    /// The header fields in the summary, if they are there.
+    /// The header fields in the summary; `None` when they are not there.
     pub fn fields(&mut self) -> Option<&[u8]> {
         let fields = self.summary().fields;
         (!fields.is_empty()).then_some(fields)
     }
 
-    /// What follows the word BODYSTRUCTURE, if that is in the summary.
+    /// The text that follows the word BODYSTRUCTURE, from the summary; `None` when it is not there.
     pub fn described(&mut self) -> Option<&[u8]> {
         let structure = self.summary().structure;
         (!structure.is_empty()).then_some(structure)
@@ -108,10 +108,10 @@ impl<'a> LazyMessage<'a> {
         summary.as_ref().map(|summary| Summary::decode(summary)).unwrap_or_default()
     }
 
-    /// What `make` makes of the values of the first header fields of these names.
+    /// What `make` returns for the values of the first header field of each of these names.
     ///
     /// # Errors
-    /// Those of [`Account::body`].
+    /// As [`Account::body`].
     pub fn ask_values<T, const N: usize>(
         &mut self,
         names: [&str; N],
@@ -120,10 +120,11 @@ impl<'a> LazyMessage<'a> {
         self.ask_header(&names, |header| header::values(header, 0..u64::MAX, names).map(make))
     }
 
-    /// What `ask` finds in the header fields of these names: in the summary if it has them, else in the message.
+    /// What `ask` returns for the header fields of these names. They are taken from the summary when it has them,
+    /// otherwise from the message.
     ///
     /// # Errors
-    /// Those of [`Account::body`], and of `ask`.
+    /// As [`Account::body`]; errors of `ask`.
     pub fn ask_header<T>(
         &mut self,
         names: &[&str],
@@ -138,22 +139,22 @@ impl<'a> LazyMessage<'a> {
         }
     }
 
-    /// Octets that were looked at since the last call, for the pace.
+    /// Octets that were read since the last call, to be counted by the caller's [`Pace`].
     pub fn take_passed(&mut self) -> u64 {
         std::mem::take(&mut self.passed)
     }
 
-    /// Appends ENVELOPE, whose fields the summary has all or none of.
+    /// Appends the ENVELOPE. The summary has either all of its fields or none.
     ///
     /// # Errors
-    /// As [`LazyMessage::ask_header`]; nothing is appended then.
+    /// As [`LazyMessage::ask_header`]; then nothing is appended.
     pub fn envelope(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         self.ask_header(&["From"], |header| {
             Envelope::of(header, 0..u64::MAX).map(|envelope| envelope.write(out))
         })
     }
 
-    /// The structure; other sessions get their turn while the message is scanned.
+    /// The structure of the message. Other sessions get turns while the message is scanned.
     ///
     /// # Errors
     /// As [`LazyMessage::ask_body`].
@@ -169,13 +170,13 @@ impl<'a> LazyMessage<'a> {
         Ok(self.structure.insert(structure).clone())
     }
 
-    /// That reading the message failed.
+    /// The error that says that reading the message failed.
     pub fn unreadable(&self, source: io::Error) -> Error {
         Error::Io { path: format!("{}, UID {}", self.account.name(), { self.message.uid }), source }
     }
 }
 
-/// Counts what is read.
+/// Counts the octets that are read.
 struct Counted<'a> {
     source: &'a dyn ReadAt,
     read: Cell<u64>,

@@ -22,7 +22,7 @@ use crate::store::Account;
 const MAX_REFUSED: u8 = 3;
 
 impl Session {
-    /// RFC 3501 section 6.2.
+    /// Commands in the Not Authenticated state (RFC 3501 section 6.2).
     pub fn not_authenticated(&mut self, config: &Config, tag: String, command: Command) -> Outcome {
         const PRIVACY: &str =
             "NO [PRIVACYREQUIRED] A password may not travel in the clear; use STARTTLS first";
@@ -46,7 +46,7 @@ impl Session {
         }
     }
 
-    /// A login went well.
+    /// Goes on after a successful login.
     pub fn logged_in(
         &mut self,
         config: &Config,
@@ -62,7 +62,7 @@ impl Session {
         self.furnish(Reply::new(tag, text))
     }
 
-    /// A Connector client finds the folders that it looks for, from its first login on.
+    /// Creates the folders that a Connector client looks for, from its first login on.
     fn furnish(&self, reply: Reply) -> Outcome {
         let account = self.account().filter(|_| self.connector);
         match account.and_then(connector::missing_folders) {
@@ -73,7 +73,7 @@ impl Session {
         }
     }
 
-    /// A login was refused; whatever the reason, it sounds like this.
+    /// Refuses a login. The reply is the same whatever the reason.
     pub fn login_refused(&mut self, tag: String) -> Outcome {
         self.refused += 1;
         let mut reply = Reply::new(tag, "NO [AUTHENTICATIONFAILED] Login refused");
@@ -84,7 +84,8 @@ impl Session {
         Outcome::Reply(reply)
     }
 
-    /// Too many logins from this address wait already (RFC 5530 section 3: a temporary failure): it was not looked at.
+    /// Refuses a login unchecked, because too many logins from this address are waiting (RFC 5530 section 3: a
+    /// temporary failure).
     pub fn login_turned_away(&mut self, tag: String) -> Outcome {
         self.state = State::Logout;
         let mut reply = Reply::new(tag, "NO [UNAVAILABLE] Too many logins from your address wait");
@@ -92,7 +93,7 @@ impl Session {
         Outcome::Reply(reply)
     }
 
-    /// RFC 2971. Connector clients name themselves here, before or after the login.
+    /// ID (RFC 2971). Connector clients give their name here, before or after the login.
     pub fn id(
         &mut self,
         config: &Config,
@@ -139,7 +140,8 @@ impl Connection {
         }
     }
 
-    /// RFC 3501 section 6.2.2: the exchange ends when the mechanism has enough, or the client says `*`.
+    /// AUTHENTICATE (RFC 3501 section 6.2.2): the exchange ends when the mechanism has what it needs, or when the
+    /// client sends `*`.
     pub async fn authenticate(
         &mut self,
         tag: String,

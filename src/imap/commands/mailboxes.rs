@@ -1,5 +1,4 @@
-//! Commands about mailboxes as a whole (RFC 3501 section 6.3): what they ask of the store, and what is
-//! said about it.
+//! Commands about whole mailboxes (RFC 3501 section 6.3): the changes that they ask the store for, and their replies.
 
 use std::rc::Rc;
 
@@ -13,7 +12,7 @@ use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
 use crate::store::{Account, Error, Flags, INBOX, Mailbox, MailboxId, Transaction, Usage};
 
-/// RFC 3501 section 6.3.3, and what the mailbox is for (RFC 6154 section 3).
+/// CREATE (RFC 3501 section 6.3.3), with the special use of the mailbox (RFC 6154 section 3).
 pub fn create(
     account: &Rc<Account>,
     tag: String,
@@ -35,14 +34,14 @@ pub fn create(
     Outcome::Commit { transaction, tag, then: AfterCommit::Create(name) }
 }
 
-/// RFC 6855 section 3: who speaks UTF-8 makes no name that is not Net-Unicode. Those that came in modified UTF-7 are kept as
-/// they are.
+/// Checks a new name. RFC 6855 section 3: a client that has enabled UTF-8 must not create a name that is not
+/// Net-Unicode. Names in modified UTF-7 are kept as they are.
 fn may_be_new(name: &MailboxName, enabled: Enabled) -> Result<(), String> {
     let checked = if enabled.utf8() { mailbox_name::net_unicode(&name.0) } else { Ok(()) };
     checked.map_err(|why| words::refusal(&Error::BadName(why)))
 }
 
-/// RFC 8474 section 4.1: the mailbox is there.
+/// The reply after the mailbox was created, with its MAILBOXID (RFC 8474 section 4.1).
 pub fn created(account: &Account, tag: String, name: &MailboxName) -> Reply {
     let id = account.find(&name.0).and_then(|id| account.view(id, words::mailbox_id));
     Reply::new(
@@ -51,14 +50,15 @@ pub fn created(account: &Account, tag: String, name: &MailboxName) -> Reply {
     )
 }
 
-/// RFC 3501 section 6.3.4. Sessions that have the mailbox selected see its messages expunged.
+/// DELETE (RFC 3501 section 6.3.4). Sessions that have the mailbox selected see its messages expunged.
 pub fn delete(account: &Rc<Account>, tag: String, name: &MailboxName) -> Outcome {
     let mut transaction = account.begin();
     transaction.delete_mailbox(&name.0);
     commit(transaction, tag, "OK DELETE completed")
 }
 
-/// RFC 3501 section 6.3.5. The INBOX stays, and its annotations are copied (RFC 5464 section 4.1); those of others move along.
+/// RENAME (RFC 3501 section 6.3.5). Renaming the INBOX keeps the INBOX and copies its annotations (RFC 5464 section
+/// 4.1); other mailboxes take their annotations along.
 pub fn rename(
     account: &Rc<Account>,
     tag: String,
@@ -79,7 +79,7 @@ pub fn rename(
     commit(transaction, tag, "OK RENAME completed")
 }
 
-/// RFC 3501 sections 6.3.6 and 6.3.7.
+/// SUBSCRIBE and UNSUBSCRIBE (RFC 3501 sections 6.3.6 and 6.3.7).
 pub fn subscribe(account: &Rc<Account>, tag: String, name: &MailboxName, subscribed: bool) -> Outcome {
     let mut transaction = account.begin();
     transaction.subscribe(&name.0, subscribed);
@@ -90,7 +90,7 @@ fn commit(transaction: Transaction, tag: String, done: &'static str) -> Outcome 
     Outcome::commit(transaction, Reply::new(tag, done))
 }
 
-/// RFC 3501 section 6.3.10.
+/// STATUS (RFC 3501 section 6.3.10).
 pub fn status(
     account: &Account,
     tag: String,
@@ -106,18 +106,18 @@ pub fn status(
     }
 }
 
-/// What STATUS tells besides what the store knows.
+/// What STATUS needs besides what the store knows.
 #[derive(Clone, Copy)]
 pub struct About<'a> {
-    /// The session's own mailbox, of which it knows itself what is `\Recent`.
+    /// The selected mailbox of the session, which itself knows which of its messages are `\Recent`.
     pub selected: Option<&'a Selected>,
-    /// Octets that a message may have.
+    /// Octets of a message at most.
     pub append_limit: u64,
     /// What the client has enabled.
     pub enabled: Enabled,
 }
 
-/// Writes the STATUS response; `false`: there is no such mailbox.
+/// Writes the STATUS response. Returns `false` when there is no such mailbox.
 pub fn write_status(
     account: &Account,
     name: &str,
@@ -128,7 +128,7 @@ pub fn write_status(
     account.find(name).is_some_and(|id| write_status_of(account, id, items, about, out))
 }
 
-/// The same of the mailbox of this number.
+/// Writes the STATUS response of the mailbox of this number. Returns `false` when there is no such mailbox.
 pub fn write_status_of(
     account: &Account,
     id: MailboxId,
@@ -174,7 +174,7 @@ fn status_item(
         StatusItem::DeletedStorage => {
             format!("DELETED-STORAGE {}", Usage::of_messages(deleted()).charged())
         }
-        // RFC 8438 section 3: as the quota counts it.
+        // RFC 8438 section 3: the size as the quota counts it.
         StatusItem::Size => format!("SIZE {}", mailbox.contents().charged()),
     }
 }

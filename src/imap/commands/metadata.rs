@@ -1,4 +1,4 @@
-//! METADATA (RFC 5464): what is said about annotations. The store keeps them.
+//! METADATA (RFC 5464): commands about annotations. The store keeps the annotations.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -11,15 +11,16 @@ use crate::imap::wire::words;
 use crate::message::nstring;
 use crate::store::{Account, Error, MailboxId, NO_MAILBOX, mailbox_name};
 
-/// Section 3.2.1.1: clients cannot change it.
+/// The entry of the server's administrator (section 3.2.1.1), which clients cannot change.
 const ADMIN: &str = "/shared/admin";
 
-/// The mailbox of this name, or what stands for the account where there is none (RFC 5464 section 3.1).
+/// The id of the mailbox of this name, or [`NO_MAILBOX`], which stands for the account, when the name is empty (RFC
+/// 5464 section 3.1).
 fn annotated(account: &Account, name: &MailboxName) -> Option<MailboxId> {
     if name.0.is_empty() { Some(NO_MAILBOX) } else { account.find(&name.0) }
 }
 
-/// RFC 5464 section 4.2.
+/// GETMETADATA (RFC 5464 section 4.2).
 pub fn get(account: &Account, tag: String, args: &GetMetadata, enabled: Enabled) -> Outcome {
     let Some(id) = annotated(account, &args.mailbox) else {
         return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
@@ -34,22 +35,22 @@ pub fn get(account: &Account, tag: String, args: &GetMetadata, enabled: Enabled)
     Outcome::Octets { octets, reply: Reply::new(tag, text) }
 }
 
-/// RFC 9590: writes the entries of a mailbox that LIST has told; one that is gone meanwhile has none.
+/// Writes the entries of a mailbox that LIST has reported (RFC 9590); nothing when the mailbox is gone by now.
 pub fn write_listed(account: &Account, name: &str, entries: &[String], enabled: Enabled, out: &mut Vec<u8>) {
     if let Some(id) = account.find(name) {
         write(account, id, Wanted { entries, depth: Depth::Zero, max_size: None }, enabled, out);
     }
 }
 
-/// What is told of a mailbox.
+/// The entries that are asked for.
 struct Wanted<'a> {
     entries: &'a [String],
     depth: Depth,
     max_size: Option<u32>,
 }
 
-/// Writes the METADATA response, where there is something to tell. Says how long the longest value is that was left out,
-/// since it is longer than `max_size` octets.
+/// Writes the METADATA response, when there is anything to report. Returns the length of the longest value that was
+/// left out because it has more than `max_size` octets.
 fn write(
     account: &Account,
     id: MailboxId,
@@ -74,7 +75,7 @@ fn write(
                 found.push((known.as_str(), Some(value.as_slice())));
             }
         }
-        // One that was asked for by its name is told to have no value.
+        // An entry that was asked for by its exact name is reported with no value.
         if found.len() == before && !all.iter().any(|(known, _)| known == entry) && depth == Depth::Zero {
             found.push((entry, None));
         }
@@ -94,7 +95,8 @@ fn write(
     longest
 }
 
-/// RFC 6154 section 4: what the mailbox is for, as LIST tells it, whether it was said or follows from the name.
+/// Puts the special use of the mailbox into `all`, as LIST reports it, whether it was set or follows from the name
+/// (RFC 6154 section 4).
 fn tie_special_use(account: &Account, name: &str, all: &mut Vec<(String, Vec<u8>)>) {
     if name.is_empty() {
         return;
@@ -116,7 +118,7 @@ fn is_within(known: &str, entry: &str, depth: Depth) -> bool {
     }
 }
 
-/// `value` of section 5: an `nstring`, or a `literal8` where there is a NUL in it.
+/// Writes a `value` (section 5): an `nstring`, or a `literal8` when the value contains a NUL.
 fn write_value(value: Option<&[u8]>, out: &mut Vec<u8>) {
     match value {
         Some(value) if value.contains(&0) => {
@@ -127,7 +129,7 @@ fn write_value(value: Option<&[u8]>, out: &mut Vec<u8>) {
     }
 }
 
-/// RFC 5464 section 4.3: all of it or nothing.
+/// SETMETADATA (RFC 5464 section 4.3): makes all changes, or none.
 pub fn set(
     account: &Rc<Account>,
     tag: String,
@@ -144,7 +146,7 @@ pub fn set(
                 Some(uses) if Uses::parse(uses).is_none() => {
                     return Outcome::reply(tag, special_use::UNKNOWN);
                 }
-                // What follows from the name is gone only where something is said.
+                // A use that follows from the name goes away only when an empty value is set.
                 None if has_use_by_name(mailbox) => value = Some(Vec::new()),
                 _ => {}
             }

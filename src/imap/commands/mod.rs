@@ -1,4 +1,4 @@
-//! What the commands do, one place a command: what it asks of the store, what is said about it, and what waits.
+//! The commands, one module for each: what a command asks of the store, its replies, and what has to wait.
 
 pub mod append;
 mod catenate;

@@ -1,4 +1,5 @@
-//! NOTIFY (RFC 5465): the client hears of changes in mailboxes that are not selected, of names and of annotations, at any time.
+//! NOTIFY (RFC 5465): at any time the client is told of changes in mailboxes that are not selected, of names and of
+//! annotations.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,13 +17,13 @@ use crate::imap::wire::words;
 use crate::pace::{ITEM, Pace, TURN};
 use crate::store::{Account, Event, MailboxId, NO_MAILBOX, Overflow, Placed, Transaction, Uid};
 
-/// Mailboxes that are compared with the filters before others have their turn.
+/// Mailboxes that are compared with the filters before other sessions get a turn.
 const MAILBOXES: usize = 32;
-/// Changed annotations of one mailbox that are told together.
+/// Changed annotations of one mailbox that are reported together.
 const ENTRIES: usize = 32;
-/// RFC 5465 section 5.8.
+/// The response when events were lost (RFC 5465 section 5.8).
 const OVERFLOW: &str = "* OK [NOTIFICATIONOVERFLOW] More has happened than is kept; say NOTIFY again\r\n";
-/// RFC 5465 section 3.1.
+/// The refusal of a NOTIFY that is too large (RFC 5465 section 3.1).
 const TOO_MUCH: &str = "NO [NOTIFICATIONOVERFLOW] That is more than can be watched";
 
 impl Session {
@@ -40,14 +41,14 @@ impl Session {
         }
     }
 
-    /// What this transaction does is the client's own doing, of which it hears no events.
+    /// Marks a transaction as the client's own, so that the client is not told of its events.
     pub fn makes(&self, transaction: &mut Transaction) {
         if let Some(others) = self.notify.as_ref().and_then(|notify| notify.others.as_ref()) {
             others.watcher.makes(transaction);
         }
     }
 
-    /// Looks through some more mailboxes for those that are watched. `false`: those were the last.
+    /// Looks through some more mailboxes for those that are watched. Returns `false` when those were the last.
     fn look_through(&mut self, knows: Knows) -> Result<bool, TooMany> {
         let Some(account) = self.account().cloned() else { return Ok(false) };
         let connector = self.connector;
@@ -57,8 +58,9 @@ impl Session {
         Ok(others.stale.is_some())
     }
 
-    /// The first of the new messages of the selected mailbox, once, by its number, and which of them the client itself has
-    /// brought; `None` where it wants to hear nothing of them.
+    /// The sequence number of the first new message of the selected mailbox, and which of the new messages the client
+    /// itself has appended or copied. Each is returned once. `None` when there are none, or when the client wants to
+    /// know nothing of them.
     fn new_messages(&mut self) -> Option<(u32, Vec<(Uid, Uid)>)> {
         let State::Selected(selected) = &mut self.state else { return None };
         let (from, own) = (selected.new_from.take(), std::mem::take(&mut selected.own_new));
@@ -68,7 +70,7 @@ impl Session {
         Some((*new.start(), own))
     }
 
-    /// The client itself has brought these messages: it knows them.
+    /// Notes that the client itself has appended or copied these messages, and so knows them.
     pub fn came(&mut self, account: &Account, placed: &Placed) {
         match &mut self.state {
             State::Selected(selected)
@@ -88,7 +90,8 @@ impl Session {
         self.notify.as_mut()?.others.as_mut()
     }
 
-    /// Writes the next of what there is to hear of mailboxes that are not selected. `false`: there is no more.
+    /// Writes the next piece of what the client is told of mailboxes that are not selected. Returns `false` when
+    /// there is no more.
     fn tell_piece(&mut self, config: &Config, out: &mut String) -> bool {
         let told = match self.tell_event(out) {
             Ok(false) => self.look_through(Knows::Empty).map_err(drop),
@@ -105,7 +108,7 @@ impl Session {
         }
     }
 
-    /// RFC 5465 sections 5.1 to 5.3. `false`: there was nothing to tell.
+    /// Writes the next STATUS response (RFC 5465 sections 5.1 to 5.3). Returns `false` when there was none to write.
     fn tell_status(&mut self, config: &Config, out: &mut String) -> bool {
         let Some(account) = self.account().cloned() else { return false };
         let selected = self.selected().map(|selected| selected.numbers().mailbox());
@@ -116,14 +119,14 @@ impl Session {
         })
     }
 
-    /// Tells the next event, if the client is to hear of it. `false`: there is none.
+    /// Handles the next event, and tells the client if it wants to know. Returns `false` when there is no event.
     fn tell_event(&mut self, out: &mut String) -> Result<bool, Overflow> {
         let Some(account) = self.account().cloned() else { return Ok(false) };
         let (connector, enabled) = (self.connector, self.enabled);
         let Some(others) = self.others() else { return Ok(false) };
         let Some((own, event)) = others.watcher.next()? else { return Ok(false) };
         others.watcher.pass();
-        // Other mailboxes may be watched by now.
+        // The event may have changed which mailboxes are watched.
         others.stale = Some(None);
         if own {
             return Ok(true);
@@ -131,7 +134,7 @@ impl Session {
         let teller = Teller { account: &account, connector, enabled };
         match event {
             Event::Created(name) | Event::Deleted(name) => {
-                // Section 5.4: the one above it is affected, too.
+                // Section 5.4: the mailbox above is affected, too.
                 let above = name.rsplit_once('/').map(|(above, _)| above.to_owned());
                 for name in [Some(name), above].into_iter().flatten() {
                     if teller.events(others, &name).has(Events::MAILBOX_NAME) {
@@ -146,7 +149,7 @@ impl Session {
                 }
             }
             Event::Subscription(name) => {
-                // Before or after, it is subscribed.
+                // The name was subscribed before the event or is after it.
                 let events = others.filters.events(&name, true).with(others.filters.events(&name, false));
                 if events.has(Events::SUBSCRIPTION_CHANGE) {
                     teller.list(&name, None, out);
@@ -158,7 +161,7 @@ impl Session {
     }
 }
 
-/// Puts events into words.
+/// Writes the responses for events.
 struct Teller<'a> {
     account: &'a Account,
     connector: bool,
@@ -166,7 +169,7 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// What the client hears of this name.
+    /// The events that the client wants to be told of for this name.
     fn events(&self, others: &Others, name: &str) -> Events {
         others.filters.events(name, self.account.is_subscribed(name))
     }
@@ -176,7 +179,7 @@ impl Teller<'_> {
         !connector::sees(self.connector, self.account, id, name)
     }
 
-    /// The LIST response of a name as it is now, which it got in the place of `old`.
+    /// Writes the LIST response of a name as it is now. `old` is its former name, after a rename.
     fn list(&self, name: &str, old: Option<&str>, out: &mut String) {
         let id = self.account.find(name);
         if id.is_some_and(|id| self.hides(id, name)) {
@@ -185,8 +188,8 @@ impl Teller<'_> {
         list::write_name(self.account, name, old, self.connector, self.enabled, out);
     }
 
-    /// RFC 5465 sections 5.6 and 5.7: the METADATA response (RFC 5464 section 4.4.2) of a changed annotation, and of others of
-    /// the same mailbox that changed right behind it.
+    /// Writes the METADATA response (RFC 5464 section 4.4.2) of a changed annotation, and of other annotations of the
+    /// same mailbox that changed right after it (RFC 5465 sections 5.6 and 5.7).
     fn annotations(
         &self,
         others: &mut Others,
@@ -232,7 +235,7 @@ impl Connection {
         let Some(notify) = Notify::new(set, account.watch()) else {
             return Ok(Outcome::reply(tag, TOO_MUCH));
         };
-        // Section 3.1: what has accumulated is told whatever is told from then on.
+        // Section 3.1: changes that have accumulated are reported, whatever is reported from then on.
         let before = self.session.notify.take();
         self.tell_selected(&News { uid: true, ..News::default() }).await?;
         self.session.notify = Some(Box::new(notify));
@@ -252,7 +255,7 @@ impl Connection {
         Ok(Outcome::Reply(Reply::new(tag, "OK NOTIFY completed")))
     }
 
-    /// Tells what there is to hear of mailboxes that are not selected.
+    /// Tells the client what has changed in mailboxes that are not selected.
     pub async fn tell_others(&mut self) -> io::Result<()> {
         let pace = Pace::new();
         loop {
@@ -264,13 +267,13 @@ impl Connection {
             if !more {
                 return Ok(());
             }
-            // All names or messages were looked at.
+            // All names or messages were searched.
             pace.did(TURN).await;
         }
     }
 
-    /// Tells what is wanted of new messages of the selected mailbox (RFC 5465 sections 5.2 and 7), before the searches that they
-    /// come into.
+    /// Sends the items that are wanted of new messages in the selected mailbox (RFC 5465 sections 5.2 and 7), before
+    /// the updates of searches that they match.
     pub async fn tell_new(&mut self) -> io::Result<()> {
         let Some((from, own)) = self.session.new_messages() else { return Ok(()) };
         let pace = Pace::new();

@@ -1,7 +1,7 @@
-//! INPROGRESS (RFC 9585): a client that waits for long hears that its command goes on, and how far it is.
+//! INPROGRESS (RFC 9585): a client that waits for long is told that its command goes on, and how far it is.
 //!
-//! This is the one place that tells it: a command hands over the part of its work that writes nothing, so that no response is cut in two.
-//! FETCH has no such part: it answers message by message.
+//! Only this module sends the response. A command hands over the part of its work that writes nothing, so that no
+//! response is cut in two. FETCH has no such part: it answers message by message.
 
 use std::cell::Cell;
 use std::io;
@@ -10,10 +10,11 @@ use std::time::Duration;
 use crate::imap::server::Connection;
 use crate::imap::state::session::Session;
 
-/// RFC 9585 section 4: every 10 to 15 seconds. What is done before the first are over says nothing.
+/// How often progress is reported. RFC 9585 section 4: every 10 to 15 seconds. A command that ends before that
+/// reports nothing.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// How far a command is.
+/// How far a command has got.
 #[derive(Default)]
 pub struct Progress {
     done: Cell<u32>,
@@ -21,18 +22,19 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A piece of the work begins, of so many items; 0: nobody knows how many.
+    /// Begins a piece of the work with `goal` items; 0 when their number is not known.
     pub fn begin(&self, goal: usize) {
         self.done.set(0);
         self.goal.set(u32::try_from(goal).unwrap_or(u32::MAX));
     }
 
-    /// One more item is done.
+    /// Counts one more item as done.
     pub fn did_one(&self) {
         self.done.set(self.done.get().saturating_add(1));
     }
 
-    /// The response. What is done is less than the goal until the tagged one; `]` would end the response code.
+    /// The response. The number of items done stays below the goal until the tagged response. A tag that would end
+    /// the response code or its string is left out.
     fn response(&self, tag: &str) -> String {
         let tag = if tag.contains([']', '"', '\\']) { "NIL".to_owned() } else { format!("\"{tag}\"") };
         let state = match (self.done.get(), self.goal.get()) {
@@ -44,11 +46,11 @@ impl Progress {
 }
 
 impl Connection {
-    /// Does `work` for the command `tag`, and tells the client every now and then that it goes on. The work writes nothing; it stands
-    /// still while the client is told.
+    /// Does `work` for the command `tag`, and tells the client every now and then that it goes on. The work must
+    /// write nothing; it is paused while the client is told.
     ///
     /// # Errors
-    /// What the connection says, and that the dialog has to end.
+    /// Errors of the connection, and the error that ends the dialog.
     pub async fn telling<T>(
         &mut self,
         tag: &str,
@@ -63,7 +65,8 @@ impl Connection {
 mod tests {
     use super::*;
 
-    /// RFC 9585 sections 4 and 5. Catches: a tag that ends the response code, a goal of 0, and one that is reached.
+    /// RFC 9585 sections 4 and 5. Catches: a tag that ends the response code, a goal of 0, and a goal that is
+    /// reached.
     #[test]
     fn the_response_in_all_its_forms() {
         let progress = Progress::default();

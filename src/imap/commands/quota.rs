@@ -1,4 +1,4 @@
-//! QUOTA (RFC 9208): each account is one quota root, whose limits are the operator's, so that there is no SETQUOTA.
+//! QUOTA (RFC 9208). Each account is one quota root. The operator sets its limits, so there is no SETQUOTA.
 
 use crate::imap::state::outcome::Outcome;
 use crate::imap::wire::command::MailboxName;
@@ -9,7 +9,7 @@ use crate::store::{Account, MESSAGES_MAX, mailbox_name};
 /// The name of the quota root.
 const ROOT: &str = "";
 
-/// RFC 9208 section 4.1.1.
+/// GETQUOTA (RFC 9208 section 4.1.1).
 pub fn get(account: &Account, tag: String, root: &str, out: &mut String) -> Outcome {
     if root != ROOT {
         return Outcome::reply(tag, "NO [NONEXISTENT] There is no such quota root");
@@ -18,7 +18,7 @@ pub fn get(account: &Account, tag: String, root: &str, out: &mut String) -> Outc
     Outcome::reply(tag, "OK GETQUOTA completed")
 }
 
-/// RFC 9208 section 4.1.2: also of a mailbox that there is not yet, but can be.
+/// GETQUOTAROOT (RFC 9208 section 4.1.2), also for a mailbox that does not exist yet but could.
 pub fn get_root(
     account: &Account,
     tag: String,
@@ -37,7 +37,8 @@ pub fn get_root(
     Outcome::reply(tag, "OK GETQUOTAROOT completed")
 }
 
-/// The QUOTA response: STORAGE in units of 1,024 octets, begun ones counted, where the account has such a limit.
+/// Writes the QUOTA response: STORAGE in units of 1,024 octets, rounded up, when the account has such a limit, and
+/// MESSAGE.
 fn write(account: &Account, out: &mut String) {
     let usage = account.usage();
     out.push_str("* QUOTA \"\" (");

@@ -1,5 +1,5 @@
-//! What changed since a client was here last (RFC 7162): for FETCH with CHANGEDSINCE, SEARCH with MODSEQ, and SELECT with
-//! QRESYNC.
+//! What has changed since a client was connected last (RFC 7162): for FETCH with CHANGEDSINCE, SEARCH with MODSEQ,
+//! and SELECT with QRESYNC.
 
 use std::ops::RangeInclusive;
 
@@ -12,11 +12,12 @@ use crate::imap::wire::modseq::Resync;
 use crate::imap::wire::sequence::SequenceSet;
 use crate::store::Uid;
 
-/// RFC 7162 section 3.2.3: the answer to what only QRESYNC knows.
+/// The refusal of parameters that need QRESYNC (RFC 7162 section 3.2.3).
 pub const NOT_ENABLED: &str = "BAD Say ENABLE QRESYNC first";
 
 impl Selected {
-    /// RFC 7162 section 3.2.5: what a client that knows so much has missed; `None` where the mailbox is another one by now.
+    /// What a client with this knowledge has missed (RFC 7162 section 3.2.5); `None` when its UIDVALIDITY is no
+    /// longer that of the mailbox.
     pub fn missed(&self, client: &Resync) -> Option<Updates> {
         let uid_validity = self.account.view(self.numbers.mailbox(), |mailbox| mailbox.uid_validity)?;
         if uid_validity != client.uid_validity {
@@ -34,14 +35,14 @@ impl Selected {
         Some(missed)
     }
 
-    /// Those of the messages that have a larger MODSEQ.
+    /// The messages among `messages` that have a larger MODSEQ.
     pub fn changed_since(&self, messages: &[RangeInclusive<u32>], modseq: u64) -> Vec<RangeInclusive<u32>> {
         self.numbers_of(messages, |message| message.modseq > modseq)
     }
 
-    /// The UIDs of `set`, all where there is none, that were expunged since `modseq`, above `known`, up to which the client
-    /// knows of all. Where the store has forgotten some that were, they are all that are not there (RFC 7162 section 3.2.6).
-    /// `*` stands for the last UID that was given.
+    /// The UIDs that were expunged since `modseq`, of those in `set`, or of all when there is no set; only UIDs above
+    /// `known`, up to which the client knows everything. When the store no longer knows all expunged UIDs, these are
+    /// all UIDs that do not exist (RFC 7162 section 3.2.6). `*` stands for the last UID that was given out.
     pub fn vanished(&self, set: Option<&SequenceSet>, modseq: u64, known: Option<Uid>) -> Earlier {
         let given = self.numbers.uid_next() - 1;
         let wanted = set.map_or(vec![1..=given], |set| set.ranges(given));
@@ -57,8 +58,8 @@ impl Selected {
 }
 
 impl Session {
-    /// RFC 7162 section 3.1.5, RFC 4731 section 3.2: the largest MODSEQ of what a search tells of, sequence numbers, if it has
-    /// asked for MODSEQ and has found something.
+    /// The largest MODSEQ of the messages that a search reports (RFC 7162 section 3.1.5, RFC 4731 section 3.2), given
+    /// by their sequence numbers. `None` when the search did not ask for MODSEQ, or has found nothing.
     pub fn answers_modseq(&mut self, key: &SearchKey, told: impl Iterator<Item = u32>) -> Option<u64> {
         let selected = self.selected().filter(|_| key.names_modseq())?;
         let largest = selected.account.view(selected.numbers.mailbox(), |mailbox| {
@@ -71,7 +72,7 @@ impl Session {
     }
 }
 
-/// What is in both, which ascend.
+/// The intersection of two ascending sets.
 fn both(wanted: &[RangeInclusive<Uid>], expunged: &[(Uid, Uid)]) -> Vec<RangeInclusive<Uid>> {
     let (mut wanted, mut expunged) = (wanted.iter().peekable(), expunged.iter().peekable());
     let mut both = Vec::new();
@@ -93,7 +94,7 @@ fn both(wanted: &[RangeInclusive<Uid>], expunged: &[(Uid, Uid)]) -> Vec<RangeInc
 mod tests {
     use super::*;
 
-    /// Catches: a range that is passed over when the other one of its pair ends first.
+    /// Catches: a range that is skipped when the other range of its pair ends first.
     #[test]
     fn what_is_in_both() {
         let found = both(&[1..=5, 7..=9, 20..=30], &[(2, 3), (5, 7), (9, 21), (30, 40)]);

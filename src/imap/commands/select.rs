@@ -18,7 +18,7 @@ use crate::imap::wire::words;
 use crate::store::{self, Account, Flags, Mailbox, MailboxId, Message, Uid};
 
 impl Session {
-    /// RFC 3501 sections 6.3.1 and 6.3.2. A SELECT that fails leaves no mailbox selected.
+    /// SELECT and EXAMINE (RFC 3501 sections 6.3.1 and 6.3.2). A SELECT that fails leaves no mailbox selected.
     pub fn select(
         &mut self,
         account: &Rc<Account>,
@@ -39,7 +39,7 @@ impl Session {
             return Outcome::reply(tag, words::refusal(&store::Error::NoSuchMailbox));
         };
         if self.enabled.rev2() {
-            // RFC 9051 section 6.3.2.
+            // RFC 9051 section 6.3.2: the LIST response.
             list::write_selected(account, &name.0, self.connector, self.enabled, out);
         }
         let missed = params.qresync.and_then(|known| selected.missed(&known));
@@ -56,8 +56,8 @@ impl Session {
         }
     }
 
-    /// CLOSE (RFC 3501 section 6.4.2), which removes what is `\Deleted` without a word, and UNSELECT
-    /// (RFC 3691), which does not.
+    /// CLOSE (RFC 3501 section 6.4.2), which removes `\Deleted` messages without telling, and UNSELECT (RFC 3691),
+    /// which does not remove them.
     pub fn close(&mut self, tag: String, command: &Command) -> Outcome {
         let removal = match command {
             Command::Close => self.selected().and_then(Selected::removal),
@@ -70,7 +70,7 @@ impl Session {
         Outcome::Commit { transaction, tag, then: AfterCommit::Close }
     }
 
-    /// What is `\Deleted` is gone.
+    /// The reply of CLOSE after the `\Deleted` messages were removed.
     pub fn closed(&mut self, tag: String) -> Reply {
         self.deselect();
         Reply::new(tag, "OK The mailbox is closed")
@@ -87,8 +87,8 @@ impl Session {
 }
 
 impl Selected {
-    /// The mailbox of this name as it is now; writes what SELECT and EXAMINE say about it to a client that has enabled so
-    /// much.
+    /// Opens the mailbox of this name as it is now, and writes the responses of SELECT and EXAMINE for a client that
+    /// has enabled `enabled`.
     pub fn open(
         account: &Rc<Account>,
         name: &MailboxName,
@@ -124,20 +124,20 @@ impl Selected {
     }
 }
 
-/// From which UID on messages are `\Recent` to a session that looks now: SELECT claims them, EXAMINE
-/// leaves them to others (RFC 3501 section 6.3.2).
+/// The UID from which on messages are `\Recent` to a session that selects the mailbox now. SELECT claims them,
+/// EXAMINE leaves them to other sessions (RFC 3501 section 6.3.2).
 pub fn recent_from(account: &Account, mailbox: MailboxId, read_only: bool) -> Option<Uid> {
     let waiting = account.view(mailbox, |mailbox| mailbox.recent_from)?;
     Some(if read_only { waiting } else { account.claim_recent(mailbox) })
 }
 
-/// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1, RFC 9051 section 6.3.2, and RFC 7162 section
-/// 3.1.2.1).
+/// Writes the untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1, RFC 9051 section 6.3.2, RFC 7162
+/// section 3.1.2.1).
 fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, form: ResponseForm, out: &mut String) {
     updates::keywords(mailbox, form, out);
     updates::write_size(numbers.exists(), numbers.recent(), numbers.enabled, out);
     let unseen = |message: &Message| !message.flags.contains(Flags::SEEN);
-    // RFC 9051 appendix E has no more need of it.
+    // RFC 9051 appendix E has removed UNSEEN.
     if !numbers.enabled.rev2()
         && let Some(first) = mailbox.messages.iter().position(unseen)
     {

@@ -10,12 +10,12 @@ use crate::imap::wire::command::{Messages, StoreArgs};
 use crate::imap::wire::sequence::write_uid_set;
 use crate::store::{Committed, FlagChange, Flags, Mailbox, Uid, Uids};
 
-/// Ranges of messages that a MODIFIED response code names. Unlike COPYUID it cannot be left out.
+/// Ranges of messages in a MODIFIED response code at most. Unlike COPYUID it cannot be left out.
 const MAX_RANGES: usize = 4096;
 const TOO_MANY: &str = "NO [LIMIT] Too many scattered messages have changed; name fewer of them at a time";
 
 impl Selected {
-    /// RFC 3501 section 6.4.6.
+    /// STORE (RFC 3501 section 6.4.6).
     pub fn store(&self, tag: String, messages: &Messages, args: StoreArgs) -> Outcome {
         let answer = |text: Cow<'static, str>| {
             Outcome::Reply(Reply { news: News::of_messages(messages.uid), ..Reply::new(tag.clone(), text) })
@@ -45,7 +45,7 @@ impl Selected {
         Outcome::Commit { transaction, tag, then: AfterCommit::Store(stored) }
     }
 
-    /// The flags are changed.
+    /// The reply after the flags were changed.
     pub fn stored(&self, tag: String, stored: Stored, committed: &Committed) -> Reply {
         let Stored { messages, before, args, uid } = stored;
         let modified = &committed.modified;
@@ -79,7 +79,7 @@ impl Selected {
         set
     }
 
-    /// The flags that the client knows of these messages: not of those that another session changed.
+    /// The flags of these messages that the client knows. Messages that another session has changed are left out.
     fn known_flags(&self, messages: &[RangeInclusive<u32>]) -> Vec<(Uid, Flags)> {
         let look_at = |mailbox: &Mailbox| {
             let known = self.present(messages, mailbox).filter(|message| self.numbers.knows(message));
@@ -88,8 +88,8 @@ impl Selected {
         self.account.view(self.numbers.mailbox(), look_at).unwrap_or_default()
     }
 
-    /// Whether the mailbox took all keywords of a STORE. What it left out, the client is told even where it asked for
-    /// silence: its flags are not what it takes them for (RFC 3501 section 7.1).
+    /// Whether the mailbox has accepted all keywords of a STORE. When it has left some out, the client is told even
+    /// after `.SILENT`: the flags are not what the client takes them for (RFC 3501 section 7.1).
     fn knows_keywords(&self, args: &StoreArgs) -> bool {
         let known = |mailbox: &Mailbox| {
             let knows = |keyword: &String| mailbox.keywords.iter().any(|k| k.eq_ignore_ascii_case(keyword));
@@ -98,7 +98,7 @@ impl Selected {
         args.change == FlagChange::Remove || self.account.view(self.numbers.mailbox(), known).unwrap_or(true)
     }
 
-    /// What the flags are now for a client that knows of its own change only.
+    /// The flags that a client expects which knows only of its own change.
     fn expected(&self, mut before: Vec<(Uid, Flags)>, args: &StoreArgs) -> Vec<(Uid, Flags)> {
         let changed = self.account.view(self.numbers.mailbox(), |mailbox| {
             let bit =

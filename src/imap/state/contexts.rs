@@ -1,79 +1,79 @@
-//! Searches whose client hears what comes into their result and what leaves it (RFC 5267 section 4.3).
+//! Contexts: searches whose clients are told which messages enter or leave their results (RFC 5267 section 4.3).
 //!
-//! An idle connection keeps them, so they are small: a few, each with its key and a bit for each message.
+//! An idle connection keeps its contexts, so they are small: a few, each with its key and a bit for each message.
 
 use super::marks::Marks;
 use crate::imap::wire::command::{FetchItem, SearchKey};
 use crate::imap::wire::sequence::SetWriter;
 use crate::store::Uid;
 
-/// Searches of one session.
+/// Contexts of one session at most.
 const MAX_CONTEXTS: usize = 4;
-/// Octets of memory that a key may take.
+/// Octets of memory that a search key may take.
 const MAX_KEY: usize = 16 * 1024;
-/// Numbers in one response.
+/// Numbers in one response at most.
 const PIECE: usize = 512;
 
-/// A search that goes on.
+/// A search with UPDATE.
 #[derive(Debug)]
 pub struct Context {
-    /// Of the command that began it.
+    /// The tag of the command that began it.
     pub tag: String,
-    /// It was a UID SEARCH.
+    /// Whether it was a UID SEARCH.
     pub uid: bool,
-    /// What is looked for.
+    /// The search key.
     pub key: SearchKey,
-    /// What is told of new messages that come into the result (RFC 5465 section 7).
+    /// The items that are sent of new messages that enter the result (RFC 5465 section 7).
     pub fetch: Vec<FetchItem>,
-    /// What is in the result.
+    /// The messages in the result.
     pub found: Marks,
-    /// Messages that have not changed since this MODSEQ are known.
+    /// The MODSEQ up to which changes of messages were examined.
     pub modseq: u64,
 }
 
-/// The searches of a session that go on.
+/// The contexts of a session.
 #[derive(Debug, Default)]
 pub struct Contexts {
     live: Vec<Context>,
-    /// What the client has to hear before it hears EXPUNGE, so that sequence numbers are still valid (section 4.3.4).
+    /// Changes that must be reported before EXPUNGE, while their sequence numbers are still valid (section 4.3.4).
     gone: Vec<Change>,
 }
 
-/// What becomes of a result.
+/// A change of a result.
 #[derive(Debug)]
 pub struct Change {
-    /// The search's.
+    /// The tag of the search.
     pub tag: String,
-    /// `numbers` are UIDs.
+    /// Whether `numbers` are UIDs, and not sequence numbers.
     pub uid: bool,
-    /// They come into it, or leave it.
+    /// Whether the messages enter the result; otherwise they leave it.
     pub added: bool,
-    /// Which, ascending.
+    /// The messages, ascending.
     pub numbers: Vec<u32>,
 }
 
 impl Contexts {
-    /// Whether there are none.
+    /// Whether there is no context.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty()
     }
 
-    /// Those that go on.
+    /// The contexts.
     pub fn live(&self) -> &[Context] {
         &self.live
     }
 
-    /// One of them.
+    /// The context with this index.
     pub fn get_mut(&mut self, at: usize) -> Option<&mut Context> {
         self.live.get_mut(at)
     }
 
-    /// Whether a command of this tag has begun one.
+    /// Whether there is a context of the command with this tag.
     pub fn has(&self, tag: &str) -> bool {
         self.live.iter().any(|context| context.tag == tag)
     }
 
-    /// Why one more with this key cannot go on, for `NO [NOUPDATE …]` (section 4.3.1).
+    /// Why a context with this key cannot be added, for `NO [NOUPDATE …]` (section 4.3.1); `None` when it can.
     pub fn refusal(&self, key: &SearchKey, fetch: &[FetchItem]) -> Option<&'static str> {
         if self.live.len() >= MAX_CONTEXTS {
             Some("Too many searches tell changes already")
@@ -86,19 +86,20 @@ impl Contexts {
         }
     }
 
-    /// Begins one.
+    /// Adds a context.
     pub fn begin(&mut self, context: Context) {
         self.live.push(context);
     }
 
-    /// CANCELUPDATE (section 4.3.5): whether there was one of this tag.
+    /// CANCELUPDATE (section 4.3.5). Returns whether there was a context with this tag.
     pub fn cancel(&mut self, tag: &str) -> bool {
         let before = self.live.len();
         self.live.retain(|context| context.tag != tag);
         self.live.len() < before
     }
 
-    /// The messages with the sequence numbers `gone`, ascending, are no more; `before` are the UIDs of all until now.
+    /// Handles messages that are gone, given by their sequence numbers, ascending. `before` are the UIDs of all
+    /// messages until now.
     pub fn expunge(&mut self, before: &[Uid], gone: &[u32]) {
         for context in &mut self.live {
             let left = gone.iter().copied().filter(|&seq| context.found.has(seq));
@@ -111,7 +112,7 @@ impl Contexts {
         }
     }
 
-    /// Appends the next piece of what comes before EXPUNGE; whether there was any.
+    /// Appends the next response that must come before EXPUNGE. Returns whether there was one.
     pub fn write_gone(&mut self, out: &mut String) -> bool {
         let Some(change) = self.gone.last_mut() else { return false };
         change.write_piece(out);
@@ -123,8 +124,8 @@ impl Contexts {
 }
 
 impl Change {
-    /// Appends an ESEARCH response with the next of the numbers, in mailbox order at no certain place (sections 4.3.3 and
-    /// 4.3.4).
+    /// Appends an ESEARCH response with the next of the numbers. They are in mailbox order and reported without a
+    /// position (sections 4.3.3 and 4.3.4).
     pub fn write_piece(&mut self, out: &mut String) {
         let (uid, item) =
             (if self.uid { " UID" } else { "" }, if self.added { "ADDTO" } else { "REMOVEFROM" });
@@ -137,7 +138,7 @@ impl Change {
     }
 }
 
-/// Octets of memory that a key takes, about. Recurses as deep as the key, which the parser limits.
+/// Octets of memory that a key takes, approximately. Recurses as deep as the key, which the parser limits.
 fn size(key: &SearchKey) -> usize {
     let more = match key {
         SearchKey::And(keys) => keys.iter().map(size).sum(),
@@ -154,8 +155,8 @@ fn size(key: &SearchKey) -> usize {
     size_of::<SearchKey>() + more
 }
 
-/// Whether messages match another time although they have not changed: by their place, by what is the last one, by the
-/// time, or by what `$` is.
+/// Whether messages may match later although they have not changed: because of their sequence numbers, of which
+/// message is the last, of the time, or of what `$` stands for.
 fn is_unsteady(key: &SearchKey) -> bool {
     key.has(|key| match key {
         SearchKey::Uid(set) => set.has_star(),

@@ -1,4 +1,5 @@
-//! ENABLE (RFC 5161), and what else tells that a client knows of mod-sequences (RFC 7162 section 3.1).
+//! ENABLE (RFC 5161), and the other ways in which a client shows that it supports mod-sequences (RFC 7162 section
+//! 3.1).
 
 use super::outcome::{Outcome, Reply};
 use super::session::{Session, State};
@@ -6,8 +7,8 @@ use crate::imap::wire::command::Command;
 use crate::imap::wire::extension::Extension;
 
 impl Session {
-    /// RFC 5161 section 3.1: what is not known here was passed over by the parser. The response names what the client
-    /// did, whether or not it was in force before, so that nobody takes it for refused.
+    /// ENABLE (RFC 5161 section 3.1). The parser has skipped unknown extensions. The response names all extensions
+    /// that the client has named, also those that were in force already, so that no client thinks they were refused.
     pub fn enable(&mut self, tag: String, extensions: &[Extension], out: &mut String) -> Outcome {
         out.push_str("* ENABLED");
         for extension in extensions {
@@ -21,21 +22,24 @@ impl Session {
         Outcome::reply(tag, "OK ENABLE completed")
     }
 
-    /// RFC 7162 section 3.1: each of the "CONDSTORE enabling commands" does so before it is carried out.
+    /// Enables CONDSTORE when the command is one of the "CONDSTORE enabling commands", before it is carried out (RFC
+    /// 7162 section 3.1).
     pub fn hears_of_modseqs(&mut self, command: &Command, out: &mut String) {
         if self.account().is_none() || !command.enables_condstore() {
             return;
         }
         match command {
-            // It tells HIGHESTMODSEQ of the mailbox that it opens; that of the one it leaves is of no use.
+            // SELECT and EXAMINE report HIGHESTMODSEQ of the mailbox that they open; that of the old mailbox is of no
+            // use.
             Command::Select(..) | Command::Examine(..) => self.enabled.insert(Extension::Condstore),
             _ => self.puts_in_force(Extension::Condstore, out),
         }
     }
 
-    /// A tagged response, with what stands before it. A client takes the largest MODSEQ that it was told for its
-    /// HIGHESTMODSEQ. Where it was not told of everything up to there, which it would then never hear of, it is told what it
-    /// may take, and later that it may take more (RFC 7162 sections 3.2 and 6).
+    /// The tagged response, with the untagged responses that must come before it. A client takes the largest MODSEQ
+    /// that it was told for its HIGHESTMODSEQ. When it was not told of all changes up to there, it would never be
+    /// told of them later. So it is told which HIGHESTMODSEQ it may take, and later that it may take a larger one
+    /// (RFC 7162 sections 3.2 and 6).
     pub fn tagged(&mut self, reply: &Reply) -> String {
         let Reply { tag, text, .. } = reply;
         let State::Selected(selected) = &mut self.state else { return format!("{tag} {text}\r\n") };
@@ -55,7 +59,7 @@ impl Session {
         }
     }
 
-    /// The client hears this MODSEQ of a message.
+    /// Notes that the client is told this MODSEQ of a message.
     pub fn tells_modseq(&mut self, modseq: u64) {
         if let State::Selected(selected) = &mut self.state {
             selected.told = selected.told.max(modseq);

@@ -1,12 +1,12 @@
-//! Which events of which mailboxes a client wants to hear of (RFC 5465 section 6).
+//! Filters: which events of which mailboxes a client wants to be told of (RFC 5465 section 6).
 
 use crate::imap::wire::command::MailboxName;
 use crate::imap::wire::notify::{EventGroup, Events, MailboxFilter};
 use crate::store::mailbox_name::{canonical, superiors};
 
-/// Groups of one NOTIFY: each mailbox is compared with all of them.
+/// Groups of one NOTIFY at most: each mailbox is compared with all of them.
 const MAX_GROUPS: usize = 16;
-/// Octets of the names in them, which an idle connection keeps.
+/// Octets of the names in the groups at most. An idle connection keeps them.
 const MAX_NAMES: usize = 8 * 1024;
 
 /// The groups of one NOTIFY for mailboxes that are not selected.
@@ -19,7 +19,7 @@ struct Filter {
     events: Events,
 }
 
-/// Names are in order, as the store has them.
+/// The mailboxes of a group. Names are sorted, and written as the store writes them.
 #[derive(Debug)]
 enum Which {
     Personal,
@@ -30,13 +30,13 @@ enum Which {
 }
 
 impl Which {
-    /// How closely this names the mailbox, where it does.
+    /// How closely this names the mailbox: a larger number is closer. `None` when it does not.
     fn closeness(&self, name: &str, subscribed: bool) -> Option<usize> {
         let is_among =
             |names: &[String], name: &str| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
         match self {
             Which::Personal => Some(0),
-            // Where MultiPOP and the relay deliver to.
+            // The mailbox that MultiPOP and the relay deliver to.
             Which::Inboxes => (name == "INBOX").then_some(1),
             Which::Subscribed => subscribed.then_some(2),
             Which::Subtree(names) => {
@@ -49,7 +49,8 @@ impl Which {
 }
 
 impl Filters {
-    /// Those of `groups`; `None`: they are more than can be kept. Names that no mailbox can have are passed over.
+    /// The filters for `groups`; `None` when these are more than can be kept. Names that no mailbox can have are
+    /// skipped.
     pub fn new(groups: Vec<EventGroup>) -> Option<Filters> {
         let octets: usize = groups.iter().map(|group| names(&group.mailboxes).map(size).sum::<usize>()).sum();
         if groups.len() > MAX_GROUPS || octets > MAX_NAMES {
@@ -59,8 +60,8 @@ impl Filters {
         Some(Filters(groups.into_iter().map(filter).collect()))
     }
 
-    /// What is told of the mailbox of this name: all events of the groups that it is in (section 6). NONE takes it out of
-    /// those that name it less closely.
+    /// The events that are told of the mailbox of this name: those of all groups that name it (section 6). A group
+    /// with NONE cancels groups that name the mailbox less closely.
     pub fn events(&self, name: &str, subscribed: bool) -> Events {
         let named = |filter: &Filter| filter.mailboxes.closeness(name, subscribed);
         let not = self.0.iter().filter(|filter| filter.events.is_empty()).filter_map(named).max();
@@ -68,7 +69,7 @@ impl Filters {
         heard.fold(Events::NONE, |all, filter| all.with(filter.events))
     }
 
-    /// All that is asked for of any mailbox.
+    /// The events that any of the groups asks for.
     pub fn any(&self) -> Events {
         self.0.iter().fold(Events::NONE, |all, filter| all.with(filter.events))
     }
@@ -115,7 +116,8 @@ mod tests {
         names.iter().map(|name| MailboxName((*name).into())).collect()
     }
 
-    /// Catches: a filter that takes in too much or too little, and wildcards that are none (RFC 5465 section 6.6).
+    /// Catches: a filter that matches too much or too little, and characters that count as wildcards although they
+    /// are not (RFC 5465 section 6.6).
     #[test]
     fn filters_name_mailboxes() {
         use MailboxFilter::{Inboxes, Mailboxes, Personal, Subscribed, Subtree};
@@ -139,7 +141,7 @@ mod tests {
         }
     }
 
-    /// Catches: groups of which only one counts, and a NONE that takes away too much or nothing.
+    /// Catches: groups of which only one counts, and a NONE that cancels too much or nothing.
     #[test]
     fn groups_add_up_and_none_takes_away_what_is_wider() {
         use MailboxFilter::{Mailboxes, Personal, Subtree};

@@ -1,20 +1,20 @@
-//! A mark on some messages of the selected mailbox, as `$` of RFC 5182 is one: a bit for each message, so that 100,000 of
-//! them take 12 KiB however they lie.
+//! Marks on some messages of the selected mailbox, for example the saved result `$` (RFC 5182): a bit for each
+//! message, so that marks for 100,000 messages take 12 KiB however they are distributed.
 
 use std::ops::RangeInclusive;
 
-/// Messages by sequence number.
+/// A set of messages by their sequence numbers.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Marks(Vec<u64>);
 
-/// The word of a sequence number, and its bit in there.
+/// The index of the word for a sequence number, and the bit in that word.
 fn place(seq: u32) -> (usize, u64) {
     let at = seq.saturating_sub(1);
     (usize::try_from(at / 64).unwrap_or(usize::MAX), 1 << (at % 64))
 }
 
 impl Marks {
-    /// Marks on the messages of these numbers.
+    /// Marks on the messages with these numbers.
     pub fn on(numbers: impl IntoIterator<Item = u32>) -> Marks {
         let mut marks = Marks::default();
         numbers.into_iter().for_each(|seq| marks.set(seq, true));
@@ -27,7 +27,7 @@ impl Marks {
         self.0.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    /// Gives the message the mark, or takes it away.
+    /// Sets or removes the mark of the message.
     pub fn set(&mut self, seq: u32, mark: bool) {
         let (word, bit) = place(seq);
         if mark && word >= self.0.len() {
@@ -38,7 +38,7 @@ impl Marks {
         }
     }
 
-    /// The messages of these numbers, ascending, are gone: the others move up.
+    /// Removes the messages with these numbers, ascending. The numbers of the messages after them become smaller.
     pub fn expunge(&mut self, gone: &[u32]) {
         if gone.is_empty() || self.0.is_empty() {
             return;
@@ -70,7 +70,7 @@ impl Marks {
         ranges
     }
 
-    /// The largest number that has a bit here.
+    /// The largest sequence number that has a bit.
     fn room(&self) -> u32 {
         u32::try_from(self.0.len() * 64).unwrap_or(u32::MAX)
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     proptest! {
-        /// Catches: a mark that another message gets when some are removed, at the edges of words above all.
+        /// Catches: a mark that moves to another message when messages are removed, above all at the edges of words.
         #[test]
         fn marks_stay_with_their_messages(
             marked in proptest::collection::btree_set(1..300_u32, 0..80),

@@ -1,5 +1,5 @@
-//! What a session knows: whether it has logged in, the selected mailbox with its sequence numbers, and what its client must
-//! hear.
+//! What a session knows: whether it has logged in, the selected mailbox with its sequence numbers, and what its
+//! client must be told.
 
 pub mod contexts;
 pub mod enabled;

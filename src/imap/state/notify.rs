@@ -1,8 +1,9 @@
-//! What a client that has said NOTIFY hears (RFC 5465), and what it has heard of mailboxes that are not selected.
+//! What a client that has sent NOTIFY is told (RFC 5465), and what it knows of mailboxes that are not selected.
 //!
-//! Of such a mailbox 32 octets are kept: what the client knows of it. What it must hear is the difference to what there is,
-//! so that nothing is lost however much happens, and nothing is kept of what happens. Names, subscriptions and annotations
-//! come from the journal of the store, which ends: that is NOTIFICATIONOVERFLOW.
+//! For each such mailbox 32 octets are kept: what the client knows of it. The client is told the difference to the
+//! present state, so nothing is lost however much happens, and no events are kept. Changes of names, subscriptions
+//! and annotations come from the store's journal, which keeps only the latest events; when some are lost, the client
+//! gets NOTIFICATIONOVERFLOW.
 
 use super::filters::Filters;
 use super::sequence_numbers::SequenceNumbers;
@@ -10,30 +11,30 @@ use crate::imap::wire::command::{FetchItem, StatusItem};
 use crate::imap::wire::notify::{Events, NotifySet, SelectedEvents};
 use crate::store::{Account, Mailbox, MailboxId, Placed, Uid, Watcher};
 
-/// Mailboxes of whose messages one client hears.
+/// Mailboxes that one client may watch for messages.
 pub const MAX_WATCHED: usize = 1024;
 /// Octets of memory that the attributes of new messages may take.
 const MAX_FETCH: usize = 4 * 1024;
 
-/// What is in force since the last NOTIFY.
+/// The settings of the last NOTIFY.
 pub struct Notify {
-    /// Of the selected mailbox.
+    /// The events of the selected mailbox.
     pub selected: SelectedEvents,
-    /// Of others; `None`: NOTIFY NONE, or what amounts to it.
+    /// The events of other mailboxes; `None` for NOTIFY NONE, or what amounts to it.
     pub others: Option<Others>,
 }
 
-/// What is heard of mailboxes that are not selected.
+/// What the client is told of mailboxes that are not selected.
 pub struct Others {
-    /// Names, subscriptions and annotations.
+    /// The source of changes of names, subscriptions and annotations.
     pub watcher: Watcher,
-    /// What of which.
+    /// The events that the client wants of each mailbox.
     pub filters: Filters,
-    /// Of whose messages, ascending.
+    /// The mailboxes that are watched for messages, ascending by id.
     watched: Vec<Watched>,
-    /// `watched` may not be what `filters` mean: looked through up to this mailbox.
+    /// Set while `watched` may differ from what `filters` ask for: the mailbox up to which it was compared.
     pub stale: Option<Option<MailboxId>>,
-    /// The next of `watched` to be looked at.
+    /// The index in `watched` of the mailbox that is looked at next.
     next: usize,
 }
 
@@ -43,20 +44,20 @@ struct Watched {
     id: MailboxId,
     events: Events,
     uid_validity: u32,
-    /// 0: not even that there is this mailbox.
+    /// UIDNEXT that the client knows; 0 when it does not know that the mailbox exists.
     uid_next: Uid,
     messages: u32,
     modseq: u64,
 }
 
-/// What the client knows of mailboxes that it begins to hear of.
+/// What the client knows of mailboxes when it begins to watch them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Knows {
-    /// All.
+    /// The client knows their present state.
     All,
-    /// That they are empty.
+    /// The client takes them for empty.
     Empty,
-    /// Nothing: it is told.
+    /// The client knows nothing of them, and is told their state.
     Nothing,
 }
 
@@ -84,7 +85,8 @@ impl Watched {
             && (self.uid_validity, self.uid_next) == (mailbox.uid_validity, mailbox.uid_next)
     }
 
-    /// What of the mailbox must be told; `modseqs`: the client knows of these (RFC 5465 sections 5.1 to 5.3).
+    /// The STATUS items that the client must be told. `modseqs` says whether the client supports mod-sequences (RFC
+    /// 5465 sections 5.1 to 5.3).
     fn due(&self, mailbox: &Mailbox, modseqs: bool) -> Vec<StatusItem> {
         if self.is_current(mailbox) {
             return Vec::new();
@@ -110,7 +112,7 @@ impl Watched {
         items
     }
 
-    /// Whether all that happened since is that these messages came.
+    /// Whether nothing has happened since but that these messages came.
     fn only_came(&self, mailbox: &Mailbox, placed: &Placed) -> bool {
         let is_placed = |uid: Uid| placed.ranges().any(|(first, last)| (first..=last).contains(&uid));
         let mut changed = mailbox.messages.iter().filter(|message| message.modseq > self.modseq);
@@ -127,12 +129,12 @@ fn count(n: usize) -> u32 {
 }
 
 impl Notify {
-    /// NOTIFY NONE: nothing at all is told.
+    /// NOTIFY NONE: the client is told nothing at all.
     pub fn none() -> Notify {
         Notify { selected: SelectedEvents::default(), others: None }
     }
 
-    /// NOTIFY SET; `None`: it asks for more than can be kept. Then [`Others::look`] finds the mailboxes.
+    /// NOTIFY SET; `None` when it asks for more than can be kept. [`Others::look`] finds the mailboxes afterwards.
     pub fn new(set: NotifySet, watcher: Watcher) -> Option<Notify> {
         if set.selected.fetch.iter().map(FetchItem::size).sum::<usize>() > MAX_FETCH {
             return None;
@@ -142,7 +144,8 @@ impl Notify {
         Some(Notify { selected: set.selected, others: Some(others) })
     }
 
-    /// The client itself has put messages into a mailbox: where nothing else has happened there, it knows how it is now.
+    /// Notes that the client itself has put messages into a mailbox. When nothing else has happened there, the client
+    /// knows its present state.
     pub fn came(&mut self, account: &Account, placed: &Placed) {
         let Some((to, _)) = placed.first() else { return };
         let watched = self.others.iter_mut().flat_map(|others| &mut others.watched);
@@ -155,7 +158,8 @@ impl Notify {
         }
     }
 
-    /// The mailbox that these are the numbers of is selected no longer: it is heard of like others, and known as it was shown.
+    /// Notes that the mailbox with these sequence numbers is no longer selected. It is watched like others now, and
+    /// the client knows it as it was shown.
     pub fn leaves(&mut self, numbers: &SequenceNumbers) {
         let watched = self.others.iter_mut().flat_map(|others| &mut others.watched);
         if let Some(watched) = watched.into_iter().find(|watched| watched.id == numbers.mailbox()) {
@@ -165,16 +169,17 @@ impl Notify {
     }
 }
 
-/// More mailboxes than [`MAX_WATCHED`].
+/// There are more mailboxes to watch than [`MAX_WATCHED`].
 #[derive(Debug)]
 pub struct TooMany;
 
 impl Others {
-    /// Looks through the next `n` mailboxes for those whose messages are heard of. `hidden` are not shown to this client, `knows`
-    /// is what it knows of those that come in.
+    /// Looks through the next `n` mailboxes for those that are to be watched for messages. Mailboxes for which
+    /// `is_hidden` is true are not shown to this client. `knows` is what the client knows of mailboxes that are
+    /// added.
     ///
     /// # Errors
-    /// [`TooMany`].
+    /// [`TooMany`], when more than [`MAX_WATCHED`] would be watched.
     pub fn look(
         &mut self,
         account: &Account,
@@ -185,7 +190,7 @@ impl Others {
         let Some(after) = self.stale else { return Ok(()) };
         let mut names = Vec::new();
         let last = account.each_mailbox(after, n, |mailbox| names.push((mailbox.id, mailbox.name.clone())));
-        // Mailboxes that are gone, and those that are looked at anew.
+        // The range of the mailboxes that are compared now. Mailboxes in it that are gone are dropped.
         let from = self.watched.partition_point(|watched| after.is_some_and(|after| watched.id <= after));
         let to = self.watched.partition_point(|watched| last.is_none_or(|last| watched.id <= last));
         let mut now = Vec::new();
@@ -203,8 +208,8 @@ impl Others {
         if self.watched.len() > MAX_WATCHED { Err(TooMany) } else { Ok(()) }
     }
 
-    /// The next of the watched mailboxes of which something must be told, and what, which is taken for told; `None`: none from
-    /// here to the last. The `selected` one is passed over.
+    /// The next watched mailbox of which the client must be told something, and the items; these count as told.
+    /// `None` when there is none from here to the last one. The `selected` mailbox is skipped.
     pub fn due(
         &mut self,
         account: &Account,
@@ -239,7 +244,7 @@ mod tests {
     const MESSAGES: Events = Events::MESSAGE_NEW;
     const NONE: Flags = Flags::NONE;
 
-    /// Catches: a difference that is not told, or is told to who did not ask for it.
+    /// Catches: a difference that is not told, or that is told to a client that did not ask for it.
     #[test]
     fn what_differs_is_told() {
         use StatusItem::{HighestModseq, Messages, UidNext, UidValidity, Unseen};
@@ -279,7 +284,7 @@ mod tests {
         assert!(!Watched::new(&empty, all, Knows::Nothing).due(&empty, false).is_empty());
     }
 
-    /// Catches: a change of somebody else that is taken for the client's own, and an own one that is not.
+    /// Catches: another client's change that is taken for the client's own, and an own change that is not.
     #[test]
     fn own_messages_are_known_where_nothing_else_has_happened() {
         let known = Watched::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2)]), MESSAGES, Knows::All);
@@ -296,7 +301,7 @@ mod tests {
         }
     }
 
-    /// What an idle connection keeps of each watched mailbox, and else.
+    /// Catches: a watched mailbox, or the rest, that takes more memory of an idle connection.
     #[test]
     fn what_is_kept_is_small() {
         assert_eq!(size_of::<Watched>(), 32);

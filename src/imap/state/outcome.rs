@@ -14,171 +14,172 @@ use crate::imap::wire::sort::{SortArgs, ThreadAlgorithm};
 use crate::sasl::server::{Exchange, Password, Step};
 use crate::store::{Flags, MailboxId, Transaction, Uid, Uids};
 
-/// What comes after a command was looked at. Untagged responses that the session wrote go out first.
+/// What the server has to do after the session has handled a command. Untagged responses of the session are sent
+/// before.
 pub enum Outcome {
-    /// The tagged response ends the command.
+    /// Send the tagged response, which ends the command.
     Reply(Reply),
-    /// A goodbye was written, the connection ends.
+    /// End the connection; the goodbye is written.
     End,
-    /// RFC 3501 section 6.2.1: reply, then the TLS handshake.
+    /// Send the reply, then do the TLS handshake (RFC 3501 section 6.2.1).
     StartTls(Reply),
-    /// Find out whether this is so, then `Session::logged_in` or `Session::login_refused`.
+    /// Check the password, then call `Session::logged_in` or `Session::login_refused`.
     Login {
-        /// The command's.
+        /// The tag of the command.
         tag: String,
         /// The account's name or address.
         username: String,
-        /// Its password.
+        /// The password.
         password: Password,
     },
-    /// A SASL exchange, then as [`Outcome::Login`].
+    /// Do a SASL exchange, then continue as for [`Outcome::Login`].
     Authenticate {
-        /// The command's.
+        /// The tag of the command.
         tag: String,
-        /// Under way.
+        /// The exchange that has begun.
         exchange: Exchange,
-        /// What it does first.
+        /// The first step of the exchange.
         step: Step,
     },
-    /// Make the changes durable, then go on.
+    /// Make the changes durable, then do what `then` says.
     Commit {
         /// The changes.
         transaction: Transaction,
-        /// The command's.
+        /// The tag of the command.
         tag: String,
-        /// What follows when they are durable.
+        /// What follows when the changes are durable.
         then: AfterCommit,
     },
-    /// Untagged responses that need not be text, then the tagged one.
+    /// Send untagged responses that need not be text, then the tagged response.
     Octets {
         /// The untagged responses.
         octets: Vec<u8>,
-        /// The command's.
+        /// The tagged response.
         reply: Reply,
     },
-    /// Make changes that the client did not ask for, whether or not that goes well; then the tagged response.
+    /// Make changes that the client did not ask for, then send the tagged response even when they fail.
     Aside {
-        /// What they are, for the log.
+        /// What the changes are, for the log.
         what: &'static str,
         /// The changes.
         transaction: Transaction,
-        /// The command's.
+        /// The tagged response.
         reply: Reply,
     },
-    /// Take messages as they come, then commit them.
+    /// Receive messages, then commit them.
     Append(Box<Appending>),
-    /// Send messages, then `Session::fetched`.
+    /// Send messages, then call `Session::fetched`.
     Fetch(Fetch),
-    /// Tell what the client of a mailbox that is just selected has missed, then the tagged response.
+    /// Send what the client has missed of a mailbox that it has just selected, then the tagged response.
     Resync {
-        /// What that is.
+        /// What the client has missed.
         missed: Updates,
-        /// The command's.
+        /// The tagged response.
         reply: Reply,
     },
-    /// Look for messages, send the result, then the tagged response.
+    /// Search for messages, send the result, then the tagged response.
     Search {
-        /// The command's.
+        /// The tag of the command.
         tag: String,
-        /// What to look for, and what to answer.
+        /// The search key, and what the result must contain.
         args: SearchArgs,
     },
-    /// Look for messages, send them sorted, then the tagged response.
+    /// Search for messages, send them sorted, then the tagged response.
     Sort {
-        /// The command's.
+        /// The tag of the command.
         tag: String,
-        /// By what, which messages, and what to answer.
+        /// The sort criteria, the search key, and what the result must contain.
         args: Box<SortArgs>,
     },
-    /// Look for messages, send their threads, then the tagged response.
+    /// Search for messages, send their threads, then the tagged response.
     Thread {
-        /// The command's.
+        /// The tag of the command.
         tag: String,
-        /// The answer has UIDs.
+        /// Whether the response contains UIDs.
         uid: bool,
-        /// How.
+        /// The algorithm.
         algorithm: ThreadAlgorithm,
-        /// Which messages.
+        /// The search key.
         key: SearchKey,
     },
-    /// Tell names in pieces by `Session::list`, then the tagged response.
+    /// Send names in pieces with `Session::list`, then the tagged response.
     List {
-        /// What is listed, and how far.
+        /// What is listed, and how far the listing has come.
         listing: Listing,
-        /// The command's.
+        /// The tagged response.
         reply: Reply,
     },
-    /// RFC 5465: what is told from now on, and what of it at once.
+    /// Set what the client is told from now on, and send what it is told at once (RFC 5465).
     Notify {
-        /// The command's.
+        /// The tag of the command.
         tag: String,
-        /// What is asked for.
+        /// What the client asks for.
         set: Box<NotifySet>,
     },
-    /// RFC 2177: tell news as they come until the client says DONE.
+    /// Tell the client of changes as they happen until it sends DONE (RFC 2177).
     Idle {
-        /// The command's.
+        /// The tag of the command.
         tag: String,
     },
 }
 
 /// What follows when changes are durable.
 pub enum AfterCommit {
-    /// The tagged response, and nothing else.
+    /// Send the tagged response, and nothing else.
     Reply(Reply),
-    /// APPEND and REPLACE: where the messages are now.
+    /// APPEND and REPLACE: say where the messages are.
     Append(Appended),
-    /// CLOSE: the mailbox is not selected any more.
+    /// CLOSE: no mailbox is selected any more.
     Close,
-    /// CREATE: which identity the mailbox has.
+    /// CREATE: say which MAILBOXID the mailbox has.
     Create(MailboxName),
-    /// COPY: where the messages are now.
+    /// COPY: say where the copies are.
     Copy(Copied),
-    /// MOVE: the same, and that they are gone from here.
+    /// MOVE: say where the messages are, and that they are gone from the selected mailbox.
     Move(Copied),
-    /// STORE: what the flags are now.
+    /// STORE: say what the flags are.
     Store(Stored),
 }
 
-/// What APPEND or REPLACE brought.
+/// What APPEND or REPLACE has added.
 pub struct Appended {
-    /// They went there.
+    /// The mailbox with the new messages.
     pub mailbox: MailboxId,
-    /// So many.
+    /// The number of new messages.
     pub messages: usize,
-    /// REPLACE.
+    /// Whether the command was REPLACE.
     pub replaces: bool,
 }
 
-/// What was copied or moved.
+/// What COPY or MOVE has copied.
 pub struct Copied {
-    /// The messages.
+    /// The UIDs of the originals.
     pub uids: Uids,
-    /// Where they went.
+    /// The mailbox with the copies.
     pub to: MailboxId,
-    /// A UID command.
+    /// Whether it was a UID command.
     pub uid: bool,
 }
 
 /// What STORE has changed.
 pub struct Stored {
-    /// Sequence numbers, ascending.
+    /// The sequence numbers of the messages, ascending.
     pub messages: Vec<RangeInclusive<u32>>,
-    /// What the client knew of their flags; asked for only where it is to hear nothing.
+    /// The flags that the client knew before; filled only for `.SILENT`.
     pub before: Vec<(Uid, Flags)>,
-    /// The change.
+    /// The arguments of the command.
     pub args: StoreArgs,
-    /// A UID command.
+    /// Whether it was a UID command.
     pub uid: bool,
 }
 
 impl Outcome {
-    /// A commit and the tagged response that follows it.
+    /// A commit, and the tagged response that follows it.
     pub fn commit(transaction: Transaction, reply: Reply) -> Outcome {
         Outcome::Commit { transaction, tag: reply.tag.clone(), then: AfterCommit::Reply(reply) }
     }
 
-    /// A tagged response, before which all news are told.
+    /// A tagged response, before which the client is told of all changes.
     pub fn reply(tag: String, text: impl Into<Cow<'static, str>>) -> Outcome {
         Outcome::Reply(Reply::new(tag, text))
     }
@@ -187,84 +188,85 @@ impl Outcome {
 /// A tagged response.
 #[derive(Debug)]
 pub struct Reply {
-    /// The command's.
+    /// The tag of the command.
     pub tag: String,
-    /// From `OK`, `NO` or `BAD` on.
+    /// The text, beginning with `OK`, `NO` or `BAD`.
     pub text: Cow<'static, str>,
-    /// How the news of the mailbox are told before.
+    /// How the client is told of changes in the mailbox before the response.
     pub news: News,
-    /// OK has HIGHESTMODSEQ, where QRESYNC is enabled (RFC 7162 section 3.2.7).
+    /// Whether an OK contains HIGHESTMODSEQ when QRESYNC is enabled (RFC 7162 section 3.2.7).
     pub modseq: bool,
-    /// Said after it; the connection ends.
+    /// The text that is sent after the response, before the connection ends; `None` when it does not end.
     pub goodbye: Option<&'static str>,
 }
 
 impl Reply {
-    /// A response before which all news are told.
+    /// A response before which the client is told of all changes.
     pub fn new(tag: String, text: impl Into<Cow<'static, str>>) -> Reply {
         Reply { tag, text: text.into(), news: News::default(), modseq: false, goodbye: None }
     }
 }
 
-/// How the news of the selected mailbox are told.
+/// How the client is told of changes in the selected mailbox.
 #[derive(Debug)]
 pub struct News {
-    /// EXPUNGE may be told: not in FETCH, STORE and SEARCH (RFC 3501 section 7.4.1).
+    /// Whether EXPUNGE may be sent: not during FETCH, STORE and SEARCH (RFC 3501 section 7.4.1).
     pub expunge: bool,
-    /// FETCH responses have the UID, because the command was a UID command (section 6.4.8).
+    /// Whether FETCH responses have the UID, because the command was a UID command (section 6.4.8).
     pub uid: bool,
-    /// The command has removed messages: that is told also to who wants to hear of no such thing (RFC 5465).
+    /// Whether the command itself has removed messages, which is told also to a client that does not want EXPUNGE
+    /// (RFC 5465).
     pub removes: bool,
-    /// What is news and what the client's own doing.
+    /// Which changes are the client's own.
     pub own: OwnChange,
 }
 
 impl Default for News {
-    /// All of them.
+    /// All changes are told.
     fn default() -> News {
         News { expunge: true, uid: false, removes: false, own: OwnChange::Nothing }
     }
 }
 
 impl News {
-    /// For FETCH, STORE and SEARCH. Their UID variants are other commands, during which EXPUNGE may be
-    /// told.
+    /// How changes are told during FETCH, STORE and SEARCH. Their UID variants are other commands, during which
+    /// EXPUNGE may be sent.
     pub fn of_messages(uid: bool) -> News {
         News { expunge: uid, uid, removes: false, own: OwnChange::Nothing }
     }
 
-    /// For SEARCH and its like.
+    /// How changes are told during SEARCH, SORT and THREAD.
     pub fn of_search(uid: bool, key: &SearchKey) -> News {
         News { expunge: uid && !key.names_numbers(), ..News::of_messages(uid) }
     }
 }
 
-/// A FETCH under way.
+/// A FETCH that is under way.
 #[derive(Debug)]
 pub struct Fetch {
-    /// The command's.
+    /// The tag of the command.
     pub tag: String,
-    /// A UID command.
+    /// Whether it was a UID command.
     pub uid: bool,
-    /// Sequence numbers, ascending.
+    /// The sequence numbers of the messages, ascending.
     pub messages: Vec<RangeInclusive<u32>>,
-    /// Told before them (RFC 7162 section 3.2.6).
+    /// Updates that are sent before the messages (RFC 7162 section 3.2.6).
     pub earlier: Updates,
-    /// What of each.
+    /// The items to be sent of each message.
     pub items: Vec<FetchItem>,
-    /// `\Seen` is to be set.
+    /// Whether `\Seen` is set.
     pub sets_seen: bool,
 }
 
-/// How a [`Fetch`] went.
+/// The result of a [`Fetch`].
 #[derive(Debug, Default)]
 pub struct FetchResult {
-    /// Messages that get `\Seen`.
+    /// The messages that get `\Seen`.
     pub unseen: Vec<Uid>,
-    /// Some were removed by another session.
+    /// Whether another session has removed some of the messages.
     pub gone: bool,
-    /// Some could not be read.
+    /// Whether some messages could not be read.
     pub damaged: bool,
-    /// Some parts are in an encoding that is not known.
+    /// Whether some parts are in an unknown encoding.
     pub undecodable: bool,
 }

@@ -1,16 +1,17 @@
-//! What a client knows already of the changes that its own STORE has made, and what it must hear of a message.
+//! What a client already knows of the changes that its own STORE has made, and what it must be told of a message.
 
 use std::ops::RangeInclusive;
 
 use crate::store::{Flags, Message, Uid, Uids};
 
-/// What the client knows already, or wants to know, of the change that its own command made.
+/// What the client already knows, or must be told, of the change that its own command has made.
 #[derive(Debug, Default)]
 pub enum OwnChange {
-    /// It made none.
+    /// The command has made no change.
     #[default]
     Nothing,
-    /// STORE: the flags of these are its answer, changed or not. Sequence numbers, ascending.
+    /// STORE: the flags of these messages are its response, whether or not they have changed. Sequence numbers,
+    /// ascending.
     Report(Vec<RangeInclusive<u32>>),
     /// STORE with `.SILENT`.
     Silent(Silent),
@@ -19,29 +20,30 @@ pub enum OwnChange {
 /// What the client expects of a STORE with `.SILENT`.
 #[derive(Debug, Default)]
 pub struct Silent {
-    /// It is about these: sequence numbers, ascending.
+    /// The sequence numbers of the command's messages, ascending.
     pub messages: Vec<RangeInclusive<u32>>,
-    /// It takes the messages, in ascending order of UID, to have these flags now, and need not hear so.
+    /// The flags that the client takes messages to have now, and need not be told; ascending by UID.
     pub expected: Vec<(Uid, Flags)>,
-    /// These were not changed, since somebody else had changed them: it hears what flags they have.
+    /// Messages that were not changed, since another session had changed them: the client is told their flags.
     pub modified: Uids,
-    /// It had UNCHANGEDSINCE: the MODSEQ of all others is its answer, changed or not (RFC 7162 section 3.1.3).
+    /// Whether the command had UNCHANGEDSINCE: the MODSEQ of all other messages is its response, changed or not (RFC
+    /// 7162 section 3.1.3).
     pub conditional: bool,
 }
 
-/// What a client hears of a message.
+/// What a client is told of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tell {
     /// Nothing.
     Nothing,
-    /// Its MODSEQ, if the client has asked for such.
+    /// Its MODSEQ, if the client supports mod-sequences.
     Modseq,
     /// Its flags.
     Flags,
 }
 
 impl OwnChange {
-    /// Whether the command was about the message of this number.
+    /// Whether the message with this number is one of the command's.
     pub(super) fn is_about(&self, seq: u32) -> bool {
         match self {
             OwnChange::Nothing => false,
@@ -51,7 +53,7 @@ impl OwnChange {
         }
     }
 
-    /// What is told of `message` to a client that has heard of all changes of flags up to the MODSEQ `known`.
+    /// What is told of `message` to a client that was told of all changes of flags up to the MODSEQ `known`.
     pub(super) fn tell(&self, message: &Message, seq: u32, known: u64) -> Tell {
         let changed = message.modseq > known;
         match self {
@@ -64,7 +66,7 @@ impl OwnChange {
     }
 }
 
-/// Whether the number is in one of the ranges, which ascend.
+/// Whether the number is in one of the ascending ranges.
 fn has(ranges: &[RangeInclusive<u32>], seq: u32) -> bool {
     let at = ranges.partition_point(|range| *range.end() < seq);
     ranges.get(at).is_some_and(|range| range.contains(&seq))

@@ -16,13 +16,13 @@ use crate::imap::wire::words;
 use crate::store::{Account, Error, Mailbox, Message, Uid, Uids};
 
 pub const NO_SUCH_NUMBER: &str = "BAD There is no message of that number";
-/// RFC 5530.
+/// The refusal of a command about messages that are all gone (RFC 5530).
 const GONE: &str = "NO [EXPUNGEISSUED] Another session has removed these messages";
 
 /// Why nothing can be changed in a selected mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOnly {
-    /// The client wanted it so.
+    /// The client has opened it with EXAMINE.
     Examined,
     /// The flash takes no changes.
     Flash,
@@ -38,8 +38,9 @@ impl ReadOnly {
     }
 }
 
-/// How a command about `messages`, which have these `numbers`, ends where none of them is left; `nothing` is how it does where
-/// there was none. UIDs that are not there are passed over (RFC 3501 section 6.4.8): nothing has gone wrong.
+/// The tagged response to a command about `messages`, with these sequence `numbers`, none of which exists any more.
+/// `nothing` is the response when there were none in the first place. UIDs that do not exist are not an error (RFC
+/// 3501 section 6.4.8).
 pub fn none_left(
     messages: &Messages,
     numbers: &[RangeInclusive<u32>],
@@ -53,35 +54,35 @@ pub struct Selected {
     pub(in crate::imap) account: Rc<Account>,
     pub(in crate::imap) numbers: SequenceNumbers,
     pub(in crate::imap) read_only: Option<ReadOnly>,
-    /// The largest MODSEQ that was told since the last tagged response.
+    /// The largest MODSEQ that the client was told since the last tagged response.
     pub(in crate::imap) told: u64,
-    /// The client was told to take a lower HIGHESTMODSEQ than it was told MODSEQs, this one.
+    /// The HIGHESTMODSEQ that the client was told to take, when it is lower than a MODSEQ that it was told.
     pub(in crate::imap) lowered: Option<u64>,
     pub(in crate::imap) saved: Marks,
     pub(in crate::imap) contexts: Contexts,
-    /// From this UID on messages are new, and nothing but that was told of them.
+    /// The UID from which on messages are new: the client was told that they exist, and nothing else of them.
     pub(in crate::imap) new_from: Option<Uid>,
-    /// Those of them that this client itself has brought, and knows.
+    /// UIDs of the new messages that the client itself has appended or copied, and so knows.
     pub(in crate::imap) own_new: Vec<(Uid, Uid)>,
 }
 
 impl Selected {
-    /// Whose it is.
+    /// The account that the mailbox belongs to.
     pub fn account(&self) -> &Rc<Account> {
         &self.account
     }
 
-    /// What the client knows of it.
+    /// What the client knows of the mailbox.
     pub fn numbers(&self) -> &SequenceNumbers {
         &self.numbers
     }
 
-    /// What `$` stands for (RFC 5182).
+    /// The messages that `$` stands for (RFC 5182).
     pub fn saved(&self) -> &Marks {
         &self.saved
     }
 
-    /// The sequence numbers of `messages`, as ascending ranges; `None` is one that does not exist, as
+    /// The sequence numbers of `messages`, as ascending ranges; `None` when one does not exist, as
     /// [`SequenceNumbers::select`] says.
     pub fn choose(&self, messages: &Messages) -> Option<Vec<RangeInclusive<u32>>> {
         match &messages.set {
@@ -90,10 +91,10 @@ impl Selected {
         }
     }
 
-    /// Carries out a command of the selected state; gives back any other.
+    /// Carries out a command of the selected state.
     ///
     /// # Errors
-    /// The command.
+    /// Any other command is given back.
     pub fn command(&self, tag: String, command: Command) -> Result<Outcome, (String, Command)> {
         Ok(match command {
             // RFC 3501 section 6.4.1: everything is on flash already.
@@ -112,11 +113,11 @@ impl Selected {
         })
     }
 
-    /// Takes over what happened in the mailbox, as far as it is `wanted`.
+    /// Takes over what has happened in the mailbox, as far as it is `wanted`. Returns what the client must be told.
     pub fn news(&mut self, news: &News, wanted: Wanted) -> Updates {
         let id = self.numbers.mailbox();
         let current = self.account.view(id, |mailbox| self.numbers.is_current(mailbox, wanted));
-        // Where there is more to tell than what is new.
+        // Whether there is something to tell even when nothing has happened.
         let own = match &news.own {
             OwnChange::Nothing => false,
             OwnChange::Report(_) => true,
@@ -143,7 +144,7 @@ impl Selected {
         updates
     }
 
-    /// Puts the next piece of the updates into words.
+    /// Writes the next piece of the updates.
     pub fn write_updates(&mut self, updates: &mut Updates, uid: bool, out: &mut String) {
         if self.contexts.write_gone(out) {
             return;
@@ -157,7 +158,7 @@ impl Selected {
         self.told = self.told.max(modseq);
     }
 
-    /// The numbers of those of these messages that still exist and are `wanted`.
+    /// The sequence numbers of those of these messages that still exist and are `wanted`.
     pub fn numbers_of(
         &self,
         messages: &[RangeInclusive<u32>],
@@ -168,7 +169,7 @@ impl Selected {
         uids.ranges().iter().filter_map(set).collect()
     }
 
-    /// The messages of these numbers that still exist, those that are `wanted`.
+    /// The UIDs of the messages with these sequence numbers that still exist and are `wanted`.
     pub fn uids(&self, messages: &[RangeInclusive<u32>], wanted: impl Fn(&Message) -> bool) -> Uids {
         let look_at = |mailbox: &Mailbox| {
             let present = self.present(messages, mailbox).filter(|message| wanted(message));
@@ -177,7 +178,7 @@ impl Selected {
         self.account.view(self.numbers.mailbox(), look_at).unwrap_or_default()
     }
 
-    /// The messages of these numbers that still exist.
+    /// The messages with these sequence numbers that still exist.
     pub fn present<'a>(
         &'a self,
         messages: &'a [RangeInclusive<u32>],
@@ -186,7 +187,7 @@ impl Selected {
         let uids = messages.iter().cloned().flatten().filter_map(|seq| self.numbers.uid(seq));
         let mut next = 0;
         uids.filter_map(move |uid| {
-            // Nearly always it is the one behind the last.
+            // Nearly always it is the message after the last one.
             let there = mailbox.messages.get(next).filter(|message| message.uid == uid);
             let at = match there {
                 Some(_) => next,

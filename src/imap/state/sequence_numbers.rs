@@ -1,8 +1,8 @@
 //! What a session knows of its selected mailbox: which message has which sequence number.
 //!
-//! A message keeps its number until the client was told otherwise (RFC 3501 section 7.4.1), whatever
-//! other sessions do meanwhile; so there is a list of UIDs of its own, four bytes a message.
-//! [`SequenceNumbers::sync`] compares it with the mailbox and tells what the client must hear.
+//! A message keeps its sequence number until the client was told otherwise (RFC 3501 section 7.4.1), whatever other
+//! sessions do meanwhile. So each session has its own list of UIDs, four octets a message. [`SequenceNumbers::sync`]
+//! compares the list with the mailbox and returns what the client must be told.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
@@ -18,21 +18,21 @@ use crate::store::{Mailbox, MailboxId, Message, Uid};
 pub struct SequenceNumbers {
     mailbox: MailboxId,
     uids: Vec<Uid>,
-    /// The largest UID ever seen here: what is above it is new.
+    /// The largest UID ever seen in this mailbox: messages with larger UIDs are new.
     seen_up_to: Uid,
-    /// UIDNEXT as of the last sync: what is below it and not here is gone.
+    /// UIDNEXT at the last sync: a UID below it that is not in the list is gone.
     uid_next: Uid,
-    /// Flags are known as of this MODSEQ.
+    /// The client knows the flags up to this MODSEQ.
     modseq: u64,
-    /// All but flags that the client does not want to hear of is as of this one.
+    /// The MODSEQ of the last sync, including changes of flags that the client does not want to be told of.
     synced: u64,
-    /// As of this one the client was told of all changes, also of what was removed.
+    /// The client was told of all changes up to this MODSEQ, also of removed messages.
     told_through: u64,
     /// What the session has enabled.
     pub enabled: Enabled,
     /// First and last UID of runs of messages that are `\Recent` to this session, ascending.
     recent: Vec<(Uid, Uid)>,
-    /// A hash of the mailbox's keywords as the client was told of them.
+    /// A hash of the mailbox's keywords as the client was told them.
     keywords: u64,
 }
 
@@ -59,7 +59,7 @@ impl SequenceNumbers {
     pub fn mailbox(&self) -> MailboxId {
         self.mailbox
     }
-    /// The UIDs in ascending order: the message at place `i` has the sequence number `i + 1`.
+    /// The UIDs in ascending order: the message at index `i` has the sequence number `i + 1`.
     pub fn uids(&self) -> &[Uid] {
         &self.uids
     }
@@ -67,7 +67,7 @@ impl SequenceNumbers {
     pub fn uid(&self, seq: u32) -> Option<Uid> {
         self.uids.get(usize::try_from(seq).ok()?.checked_sub(1)?).copied()
     }
-    /// The largest UID, 0 when there are no messages.
+    /// The largest UID; 0 when there are no messages.
     pub fn largest_uid(&self) -> Uid {
         self.uids.last().copied().unwrap_or(0)
     }
@@ -75,7 +75,7 @@ impl SequenceNumbers {
     pub fn exists(&self) -> u32 {
         seq(self.uids.len())
     }
-    /// How many of them are `\Recent`.
+    /// How many of the messages are `\Recent`.
     pub fn recent(&self) -> u32 {
         let below = |uid: Uid| self.uids.partition_point(|&u| u < uid);
         let through = |uid: Uid| self.uids.partition_point(|&u| u <= uid);
@@ -92,12 +92,12 @@ impl SequenceNumbers {
         !self.enabled.rev2() && self.is_recent(uid)
     }
 
-    /// The sequence numbers of a set of UIDs or sequence numbers, as ascending ranges. UIDs that do not exist are ignored
-    /// (RFC 3501 section 6.4.8); `None` is a sequence number that does not.
+    /// The sequence numbers for a set of UIDs or of sequence numbers, as ascending ranges. UIDs that do not exist are
+    /// ignored (RFC 3501 section 6.4.8); the result is `None` when a sequence number does not exist.
     pub fn select(&self, uid: bool, set: &SequenceSet) -> Option<Vec<RangeInclusive<u32>>> {
         if !uid {
             let ranges = set.ranges(self.exists());
-            // `1:*` is what clients say before they know that a mailbox is empty.
+            // Clients send `1:*` before they know that a mailbox is empty.
             let inside = ranges.iter().all(|range| *range.end() <= self.exists());
             let only_star = self.uids.is_empty() && set.contains(0, 0);
             return if only_star { Some(Vec::new()) } else { inside.then_some(ranges) };
@@ -121,7 +121,7 @@ impl SequenceNumbers {
         self.uid_next
     }
 
-    /// As of this MODSEQ the client was told of all changes: what it may take for its HIGHESTMODSEQ.
+    /// The MODSEQ up to which the client was told of all changes, which it may take for its HIGHESTMODSEQ.
     pub fn told_through(&self) -> u64 {
         self.told_through
     }
@@ -131,22 +131,23 @@ impl SequenceNumbers {
         message.modseq <= self.modseq
     }
 
-    /// Up to which change of messages the client has heard.
+    /// The MODSEQ up to which the client was told of changes of flags.
     pub fn modseq(&self) -> u64 {
         self.modseq
     }
 
-    /// The same, and of those that it does not want to hear of.
+    /// The MODSEQ of the last sync, including changes that the client does not want to be told of.
     pub fn synced(&self) -> u64 {
         self.synced
     }
 
-    /// The largest UID that was ever a message's here.
+    /// The largest UID that a message of this mailbox ever had.
     pub fn seen_up_to(&self) -> Uid {
         self.seen_up_to
     }
 
-    /// Takes the client to hear of the mailbox's keywords now; whether it has not yet.
+    /// Notes that the client is told the mailbox's keywords now. Returns whether they have changed since it was told
+    /// last.
     pub fn hear_of_keywords(&mut self, mailbox: &Mailbox) -> bool {
         let now = hash(&mailbox.keywords);
         std::mem::replace(&mut self.keywords, now) != now
@@ -158,16 +159,16 @@ impl SequenceNumbers {
         modseq == mailbox.highest_modseq && self.uids.len() == mailbox.messages.len()
     }
 
-    /// Updates that tell nothing yet.
+    /// Updates that contain nothing yet.
     pub fn nothing_new(&self) -> Updates {
         let mut updates = Updates::default();
         updates.named = self.keywords;
         updates
     }
 
-    /// Takes over what happened in the mailbox (`None`: it is gone, and all its messages with it).
-    /// Of what is not `wanted` nothing is told and nothing changes here, but what is the client's own doing. Messages that are
-    /// new are `\Recent` from `recent_from` on.
+    /// Takes over what has happened in the mailbox; `None` when the mailbox is gone with all its messages. What is
+    /// not `wanted` is neither told nor taken over, except the client's own changes. New messages are `\Recent` from
+    /// the UID `recent_from` on.
     pub fn sync(
         &mut self,
         mailbox: Option<&Mailbox>,
@@ -220,7 +221,7 @@ impl SequenceNumbers {
         }
         if let Some(mailbox) = mailbox.filter(|_| wanted.new && wanted.flags) {
             self.modseq = mailbox.highest_modseq;
-            // What was removed and is not told yet may be anything since then.
+            // Messages that were removed and not yet told may have been removed at any time since.
             if self.uids.len() == mailbox.messages.len() {
                 self.told_through = self.modseq;
             }
@@ -239,25 +240,26 @@ impl SequenceNumbers {
     }
 }
 
-/// What the client may and wants to hear of its mailbox.
+/// What the client may and wants to be told of its mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// Messages that are gone.
     pub expunged: bool,
-    /// Messages that have come.
+    /// New messages.
     pub new: bool,
-    /// Changes of flags that are not its own.
+    /// Changes of flags by other sessions.
     pub flags: bool,
 }
 
 impl Wanted {
-    /// All, where EXPUNGE may be told.
+    /// Everything; `expunged` says whether EXPUNGE may be sent.
     pub fn all(expunged: bool) -> Wanted {
         Wanted { expunged, new: true, flags: true }
     }
 }
 
-/// Names are not kept for every session; a place that is named anew must be told as well as one more.
+/// A hash of the keywords, since keeping their names for every session would take too much memory. It changes also
+/// when a place gets a new name.
 pub(super) fn hash(keywords: &[String]) -> u64 {
     let mut hasher = DefaultHasher::new();
     keywords.hash(&mut hasher);

@@ -1,6 +1,5 @@
-//! An IMAP session as a state machine (RFC 3501 section 3). It takes commands, writes untagged
-//! responses and says what is left to do; it never waits. Looking at mailboxes is not waiting: their
-//! index is in memory.
+//! An IMAP session as a state machine (RFC 3501 section 3). It takes commands, writes untagged responses, and returns
+//! what is left to do; it never waits. It may look at mailboxes, since their index is in memory.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -24,7 +23,7 @@ use crate::sasl::server::Mechanism;
 use crate::serving::Channel;
 use crate::store::{self, Account};
 
-/// What the greeting and CAPABILITY announce whatever the state.
+/// The capabilities that are announced in every state.
 const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
                             MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ENABLE CONDSTORE QRESYNC \
                             MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
@@ -32,24 +31,24 @@ const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ ID IDLE NAMESPACE UNSEL
                             UTF8=ACCEPT CONTEXT=SEARCH NOTIFY SORT SORT=DISPLAY ESORT \
                             THREAD=ORDEREDSUBJECT THREAD=REFERENCES \
                             I18NLEVEL=1 INPROGRESS";
-/// Said to a Connector client without the right.
+/// Sent to a Connector client whose account has no right to use one.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
-/// The account is read anew for whoever connects next.
+/// Sent when the account's flash has failed. The account is read anew for the next session.
 const FLASH_FAILED: &str = "* BYE [UNAVAILABLE] The flash failed; try again later\r\n";
 
 /// One client's session.
 pub struct Session {
     pub(in crate::imap) state: State,
     pub(in crate::imap) channel: Channel,
-    /// Logins.
+    /// Number of refused logins.
     pub(in crate::imap) refused: u8,
-    /// The client named itself as a Connector client (RFC 2971).
+    /// Whether the client has named itself as a Connector client (RFC 2971).
     pub(in crate::imap) connector: bool,
-    /// The flash takes no changes.
+    /// Whether the flash takes no changes.
     pub(in crate::imap) read_only: bool,
     pub(in crate::imap) enabled: Enabled,
-    /// `None`: NOTIFY was never said.
+    /// The settings of NOTIFY; `None` until the client sends it.
     pub(in crate::imap) notify: Option<Box<Notify>>,
 }
 
@@ -61,7 +60,7 @@ pub(in crate::imap) enum State {
 }
 
 impl Session {
-    /// A client has connected from `peer`.
+    /// The session of a client that has connected from `peer`.
     pub fn new(peer: IpAddr) -> Session {
         Session {
             state: State::NotAuthenticated,
@@ -74,12 +73,12 @@ impl Session {
         }
     }
 
-    /// Whether the flash takes no changes now: mailboxes that are selected from here on are for reading.
+    /// Sets whether the flash takes no changes: if so, mailboxes that are selected from now on are read-only.
     pub fn takes_no_changes(&mut self, so: bool) {
         self.read_only = so;
     }
 
-    /// TLS is in force.
+    /// Notes that TLS is in force. `bindable` says whether the channel can be bound to it.
     pub fn secured(&mut self, bindable: bool) {
         self.channel.secured(bindable);
     }
@@ -90,7 +89,7 @@ impl Session {
         format!("* OK [CAPABILITY {}] {}\r\n", self.capabilities(config), ready.trim_end())
     }
 
-    /// Whether the last word is spoken.
+    /// Whether the session has ended.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Logout)
     }
@@ -112,8 +111,8 @@ impl Session {
         }
     }
 
-    /// A goodbye, when the session cannot go on: the account's flash failed, and another session will have to open it
-    /// anew.
+    /// A goodbye when the session cannot go on because the account's flash has failed. Another session will open the
+    /// account anew.
     pub fn cut_short(&mut self) -> Option<&'static str> {
         if !self.account()?.has_failed() {
             return None;
@@ -122,7 +121,7 @@ impl Session {
         Some(FLASH_FAILED)
     }
 
-    /// Whether the client named itself as a Connector client.
+    /// Whether the client has named itself as a Connector client.
     pub fn is_connector(&self) -> bool {
         self.connector
     }
@@ -143,7 +142,7 @@ impl Session {
                 Outcome::reply(tag, "OK LOGOUT completed")
             }
             Command::Id(pairs) => self.id(config, tag, &pairs, out),
-            // Its messages come whether or not they are wanted.
+            // The client may send the messages even when they are refused.
             Command::Append(append) => Outcome::Append(Box::new(self.append(config, tag, append))),
             command => {
                 let (tag, command) = match &self.state {
@@ -163,7 +162,7 @@ impl Session {
         }
     }
 
-    /// Answers what is no command.
+    /// The reply to something that is not a command.
     pub fn refuse(&mut self, refused: Refused) -> String {
         let Refused { tag, problem } = refused;
         let condition = match problem {
@@ -178,7 +177,7 @@ impl Session {
         format!("{} {condition} {problem}\r\n", tag.as_deref().unwrap_or("*"))
     }
 
-    /// RFC 3501 section 6.3 and the extensions to it.
+    /// Commands of the Authenticated state (RFC 3501 section 6.3 and its extensions).
     fn authenticated(
         &mut self,
         config: &Config,
@@ -224,7 +223,7 @@ impl Session {
             }
             Command::Close | Command::Unselect if self.selected().is_some() => self.close(tag, &command),
             Command::CancelUpdate(tags) if self.selected().is_some() => self.cancel_update(tag, &tags),
-            // The others are of the selected state, which would have taken them.
+            // All other commands need the selected state.
             _ => Outcome::reply(tag, "BAD Select a mailbox first"),
         }
     }
@@ -273,7 +272,7 @@ impl Session {
         })
     }
 
-    /// Takes over what happened in the selected mailbox: what the client must hear of it now.
+    /// Takes over what has happened in the selected mailbox. Returns what the client must be told now.
     pub fn news(&mut self, news: &News) -> Updates {
         let wanted = self.wanted(news);
         match &mut self.state {
@@ -282,7 +281,7 @@ impl Session {
         }
     }
 
-    /// What of the selected mailbox the client hears now.
+    /// What the client is told of the selected mailbox now.
     fn wanted(&self, news: &News) -> Wanted {
         match &self.notify {
             None => Wanted::all(news.expunge),
@@ -294,7 +293,7 @@ impl Session {
         }
     }
 
-    /// Puts the next piece of the updates into words.
+    /// Writes the next piece of the updates.
     pub fn write_updates(&mut self, updates: &mut Updates, uid: bool, out: &mut String) {
         match &mut self.state {
             State::Selected(selected) => selected.write_updates(updates, uid, out),
@@ -302,7 +301,7 @@ impl Session {
         }
     }
 
-    /// What STATUS tells of the session and the settings.
+    /// What STATUS needs to know of the session and the settings.
     pub fn about(&self, config: &Config) -> About<'_> {
         let append_limit = config.server.max_message_size;
         About { selected: self.selected(), append_limit, enabled: self.enabled }

@@ -1,5 +1,6 @@
-//! What the client must hear of its mailbox, between a sync and the wire: numbers only, so that news of
-//! a large mailbox take no more room than the sequence numbers themselves. The words are made in pieces.
+//! What the client must be told of its mailbox: found by a sync, and not yet written. Only sequence numbers are kept,
+//! so that the changes of a large mailbox take no more memory than its sequence numbers. The responses are written in
+//! pieces.
 
 use super::sequence_numbers::{SequenceNumbers, hash};
 use super::session::{Session, State};
@@ -11,37 +12,38 @@ use crate::store::{Mailbox, Message, Uid};
 /// Octets after which a piece ends.
 const PIECE: usize = 8 * 1024;
 
-/// What a [`SequenceNumbers::sync`] found.
+/// What a [`SequenceNumbers::sync`] has found.
 #[derive(Debug, Default)]
 pub struct Updates {
-    /// The mailbox names other keywords than the client has heard of.
+    /// Whether the mailbox has other keywords than the client was told.
     pub keywords: bool,
-    /// RFC 7162: what was gone before the mailbox was selected.
+    /// The messages that were gone before the mailbox was selected (RFC 7162).
     pub earlier: Earlier,
-    /// Sequence numbers, ascending, as they were before any of them was removed.
+    /// Sequence numbers of removed messages, ascending, as they were before any of them was removed.
     pub expunged: Vec<u32>,
-    /// RFC 7162: their UIDs, where the client hears VANISHED in the place of EXPUNGE.
+    /// The UIDs of removed messages, when the client is told VANISHED instead of EXPUNGE (RFC 7162).
     pub vanished: Vec<Uid>,
-    /// EXISTS and RECENT.
+    /// The numbers of EXISTS and RECENT, when they have changed.
     pub exists: Option<(u32, u32)>,
-    /// Sequence numbers, ascending and after the removals, of messages whose flags are told.
+    /// Sequence numbers, ascending and after the removals, of messages whose flags must be told.
     pub flags: Vec<u32>,
-    /// The same of messages of which MODSEQ is all that is told (RFC 7162 section 3.1.4.2).
+    /// Sequence numbers, ascending and after the removals, of messages of which only the MODSEQ must be told (RFC
+    /// 7162 section 3.1.4.2).
     pub modseqs: Vec<u32>,
-    /// How many of `flags` and `modseqs` were told.
+    /// How many of `flags` and `modseqs` were told already.
     told: usize,
-    /// A hash of the keywords that the client will have heard of when `keywords` are told.
+    /// A hash of the keywords that the client knows once `keywords` was told.
     pub(super) named: u64,
 }
 
-/// How updates are told.
+/// The form in which updates are told.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResponseForm {
-    /// With UIDs, because the command was a UID command (RFC 3501 section 6.4.8).
+    /// Whether UIDs are included, because the command was a UID command (RFC 3501 section 6.4.8).
     pub uid: bool,
-    /// The mailbox is selected read-only.
+    /// Whether the mailbox is selected read-only.
     pub read_only: bool,
-    /// Keywords that the mailbox does not know can be given to messages.
+    /// Whether messages can be given keywords that the mailbox does not know.
     pub new_keywords: bool,
 }
 
@@ -56,9 +58,9 @@ impl Updates {
             && self.flags.len() + self.modseqs.len() == self.told
     }
 
-    /// Appends the next of the untagged responses until nothing is left or enough for one write is
-    /// there. Flags are told as they are now, and not at all of a message that was removed meanwhile:
-    /// the next sync finds that. The largest MODSEQ that was told, 0 where none was.
+    /// Appends the next untagged responses, until nothing is left or there is enough for one write. Flags are written
+    /// as they are now, and not at all for a message that was removed meanwhile, which the next sync finds. Returns
+    /// the largest MODSEQ that was written, 0 when none was.
     pub fn write_piece(
         &mut self,
         numbers: &SequenceNumbers,
@@ -78,7 +80,7 @@ impl Updates {
             }
             return 0;
         }
-        // From the last to the first, so that no removal changes the number of another.
+        // From the last to the first, so that no removal changes the number of another message.
         while out.len() < end
             && let Some(seq) = self.expunged.pop()
         {
@@ -93,7 +95,8 @@ impl Updates {
         if due {
             keywords(mailbox, form, out);
         } else if now != self.named {
-            // Made while the pieces before were on their way: the next sync tells what else there is to say of it.
+            // The keywords have changed since the earlier pieces were written. The next sync finds everything else
+            // that follows from it.
             flags_response(mailbox, out);
         }
         self.named = now;
@@ -114,7 +117,7 @@ impl Updates {
         modseq
     }
 
-    /// The message that is told of next, and whether its flags are.
+    /// The message that is told next, and whether its flags are told.
     fn next_message(&self) -> Option<(u32, bool)> {
         let flags = self.flags.get(self.told).map(|seq| (*seq, true));
         let modseq = || self.modseqs.get(self.told.checked_sub(self.flags.len())?).map(|seq| (*seq, false));
@@ -123,8 +126,8 @@ impl Updates {
 }
 
 impl Session {
-    /// RFC 3501 section 7.2.6: what must be said before the flags of `message` are shown, which may have
-    /// keywords that another session has made since the last news.
+    /// The FLAGS response that must come before the flags of `message` are shown (RFC 3501 section 7.2.6), when the
+    /// message may have keywords that the client was not told yet.
     pub fn name_keywords(&mut self, message: &Message) -> String {
         let mut out = String::new();
         let State::Selected(selected) = &mut self.state else { return out };
@@ -143,7 +146,7 @@ impl Session {
     }
 }
 
-/// RFC 3501 sections 7.2.6 and 7.1: FLAGS and PERMANENTFLAGS.
+/// Writes FLAGS and PERMANENTFLAGS (RFC 3501 sections 7.2.6 and 7.1).
 pub fn keywords(mailbox: &Mailbox, form: ResponseForm, out: &mut String) {
     flags_response(mailbox, out);
     out.push_str("* OK [PERMANENTFLAGS ");
@@ -155,14 +158,14 @@ pub fn keywords(mailbox: &Mailbox, form: ResponseForm, out: &mut String) {
     }
 }
 
-/// RFC 3501 section 7.2.6.
+/// Writes FLAGS (RFC 3501 section 7.2.6).
 fn flags_response(mailbox: &Mailbox, out: &mut String) {
     out.push_str("* FLAGS ");
     words::all_flags(mailbox, false, out);
     out.push_str("\r\n");
 }
 
-/// EXISTS, and RECENT where there is such (RFC 3501 section 7.3, RFC 9051 section 7.4).
+/// Writes EXISTS, and RECENT unless IMAP4rev2 is enabled (RFC 3501 section 7.3, RFC 9051 section 7.4).
 pub fn write_size(exists: u32, recent: u32, enabled: Enabled, out: &mut String) {
     out.push_str(&format!("* {exists} EXISTS\r\n"));
     if !enabled.rev2() {
@@ -170,8 +173,9 @@ pub fn write_size(exists: u32, recent: u32, enabled: Enabled, out: &mut String) 
     }
 }
 
-/// RFC 3501 section 7.4.2. Who knows of mod-sequences hears the UID and the MODSEQ (RFC 7162 section 3.2.4), which is
-/// returned; who speaks IMAP4rev2 hears the UID (RFC 9051 section 7.5.2).
+/// Writes a FETCH response (RFC 3501 section 7.4.2). A client that supports mod-sequences gets the UID and the
+/// MODSEQ, which is returned (RFC 7162 section 3.2.4); a client that has enabled IMAP4rev2 gets the UID (RFC 9051
+/// section 7.5.2).
 fn fetch(
     (seq, with_flags): (u32, bool),
     numbers: &SequenceNumbers,
@@ -206,7 +210,7 @@ mod tests {
     use crate::store::{Flags, LastLine};
     use proptest::prelude::*;
 
-    /// Everything in pieces, and how many there were.
+    /// All updates, written in pieces, and the number of pieces.
     fn told(
         mut updates: Updates,
         numbers: &SequenceNumbers,
@@ -262,7 +266,8 @@ mod tests {
         assert!(pieces > 10);
     }
 
-    /// Catches: a keyword that another session makes between two pieces, seen in a FETCH before its name was told.
+    /// Catches: a keyword that another session creates between two pieces, and that is in a FETCH before its name was
+    /// told.
     #[test]
     fn a_keyword_that_comes_between_pieces_is_named_first() {
         let messages = |modseq| (1..=1000).map(|uid| (uid, Flags::NONE, modseq)).collect::<Vec<_>>();
@@ -280,7 +285,7 @@ mod tests {
         assert_eq!(words.matches("* FLAGS").count(), 1);
     }
 
-    /// What a client makes of the responses: UID and flags of each message, by sequence number.
+    /// What a client learns from the responses: UID and flags of each message, by sequence number.
     #[derive(Default)]
     struct Client(Vec<(Uid, String)>);
 
@@ -304,7 +309,7 @@ mod tests {
         }
     }
 
-    /// As a FETCH of the message tells them.
+    /// The flags as a FETCH of the message shows them.
     fn flags_of(uid: Uid, numbers: &SequenceNumbers, mailbox: &Mailbox) -> String {
         let message = mailbox.message(uid);
         let mut out = format!("(UID {uid} FLAGS ");
@@ -332,7 +337,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens in a mailbox and whenever the client is told, it ends up with the truth.
+        /// Catches: a client that does not know the true state in the end, whatever has happened and whenever it was
+        /// told.
         #[test]
         fn the_client_is_never_out_of_step(mut events in events()) {
             let mut now = mailbox(&[]);

@@ -1,8 +1,8 @@
-//! VANISHED (RFC 7162 section 3.2.10): UIDs in the place of sequence numbers.
+//! VANISHED (RFC 7162 section 3.2.10), which names UIDs instead of sequence numbers.
 //!
-//! `VANISHED (EARLIER)` tells of messages that the session has never shown. A UID below the UIDNEXT that the session knows and
-//! not among its messages is gone for good, whatever else happens meanwhile: so the response never names a UID that is
-//! there, and it can be made in pieces.
+//! `VANISHED (EARLIER)` names messages that the session has never shown. A UID that is below the UIDNEXT known to the
+//! session, and not among its messages, is gone for good, whatever happens meanwhile. So the response never names an
+//! existing UID, and can be written in pieces.
 
 use std::ops::RangeInclusive;
 
@@ -10,35 +10,36 @@ use super::sequence_numbers::SequenceNumbers;
 use crate::imap::wire::sequence::write_uid_set;
 use crate::store::{Uid, Uids};
 
-/// UIDs of one response, and ranges of them: some 8 KiB each. What is left is told by another one.
+/// UIDs in one response at most: some 8 KiB. Further UIDs follow in another response.
 const UIDS: usize = 740;
+/// Ranges of UIDs in one response at most: some 8 KiB.
 const RANGES: usize = 370;
-/// Steps of a piece that finds little: each is a search among the session's messages.
+/// Steps of a piece that finds few UIDs: each step is a search among the session's messages.
 const STEPS: usize = 1024;
 
-/// UIDs of which those that are gone are told.
+/// Ranges of UIDs, of which those that are gone are told.
 #[derive(Debug, Default)]
 pub struct Earlier {
-    /// Ascending, and below the UIDNEXT that the session knows.
+    /// The ranges, ascending, and below the UIDNEXT that the session knows.
     ranges: Vec<RangeInclusive<Uid>>,
-    /// Ranges that are told.
+    /// How many of the ranges were told.
     told: usize,
-    /// Where the next one begins, if that is within it.
+    /// The UID with which to continue within the next range.
     next: Uid,
 }
 
 impl Earlier {
-    /// Of `ranges`, which ascend.
+    /// The UIDs in `ranges`, which must ascend.
     pub fn new(ranges: Vec<RangeInclusive<Uid>>) -> Earlier {
         Earlier { ranges, told: 0, next: 0 }
     }
 
-    /// Whether all is told.
+    /// Whether everything was told.
     pub fn is_empty(&self) -> bool {
         self.told == self.ranges.len()
     }
 
-    /// Appends a response with the next of them, if there are some.
+    /// Appends a response with the next UIDs that are gone, if there are any.
     pub fn write_piece(&mut self, numbers: &SequenceNumbers, out: &mut String) {
         let mut gone = Vec::new();
         for _ in 0..STEPS {
@@ -69,7 +70,7 @@ impl Earlier {
     }
 }
 
-/// Appends a response with the last of `uids`, which ascend and which the client has been shown: those it takes away.
+/// Takes the last of `uids`, which must ascend and which the client was shown, and appends a response with them.
 pub fn write_piece(uids: &mut Vec<Uid>, out: &mut String) {
     let last = uids.split_off(uids.len().saturating_sub(UIDS));
     if !last.is_empty() {
@@ -80,11 +81,11 @@ pub fn write_piece(uids: &mut Vec<Uid>, out: &mut String) {
 }
 
 impl SequenceNumbers {
-    /// The first UIDs that follow each other, among those from `from` on.
+    /// The first run of consecutive UIDs among the messages with UIDs from `from` on.
     pub fn run_from(&self, from: Uid) -> Option<RangeInclusive<Uid>> {
         let rest = self.uids().get(self.uids().partition_point(|uid| *uid < from)..)?;
         let first = *rest.first()?;
-        // So many belong to it, and from there on none.
+        // The first `some` UIDs belong to the run; from index `none` on none does.
         let (mut some, mut none) = (1, rest.len());
         while some < none {
             let middle = some + (none - some) / 2;
@@ -95,8 +96,8 @@ impl SequenceNumbers {
         }
         Some(first..=*rest.get(some - 1)?)
     }
-    /// The largest sequence number of those that the client gives with the UID that the message has here (RFC 7162
-    /// section 3.2.5.2): the UID. Both ascend.
+    /// The UID of the largest pair of a sequence number and a UID, as the client gives them, that is true here (RFC
+    /// 7162 section 3.2.5.2). Both sets ascend.
     pub fn last_match(
         &self,
         (numbers, uids): &(Vec<RangeInclusive<u32>>, Vec<RangeInclusive<u32>>),
@@ -105,7 +106,7 @@ impl SequenceNumbers {
         let (mut seqs, mut of) = (numbers.next()?, uids.next()?);
         let mut last = None;
         loop {
-            // As many of both as are together.
+            // As many pairs as both ranges have together.
             let more = (seqs.end() - seqs.start()).min(of.end() - of.start());
             last = self.last_match_within(*seqs.start(), *of.start(), more).or(last);
             let next = |range: &RangeInclusive<u32>| {
@@ -128,12 +129,12 @@ impl SequenceNumbers {
         }
     }
 
-    /// As [`SequenceNumbers::last_match`], of one number and UID and so many more that follow them.
+    /// As [`SequenceNumbers::last_match`], for one pair of a number and a UID and `more` pairs that follow it.
     fn last_match_within(&self, seq: u32, uid: Uid, more: u32) -> Option<Uid> {
         let from = usize::try_from(seq).ok()?.checked_sub(1)?;
         let here = self.uids().get(from..)?;
         let here = here.get(..here.len().min(more as usize + 1))?;
-        // UIDs leave at least as much between them as numbers do: how far one is ahead of what it should be never shrinks.
+        // UIDs grow at least as fast as sequence numbers, so how far a UID is ahead of the client's never shrinks.
         let ahead = |at: usize| here.get(at).map(|here| i64::from(*here) - i64::from(uid) - at as i64);
         let (mut low, mut high) = (0, here.len());
         while low < high {

@@ -1,14 +1,14 @@
-//! What is said of odd messages (`tests/data/cases`): envelope, structure, the octets of every part, and what searches find.
-//! All of it stands in `tests/data/golden/cases.txt`, which was read message by message.
+//! The responses for odd messages (`tests/data/cases`): envelope, structure, the octets of every part, and what
+//! searches find. All of them are in `tests/data/golden/cases.txt`, which was read message by message.
 
 use super::*;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cases");
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/golden/cases.txt");
-/// Octets of a string that are shown whole; of a longer one its beginning and its checksum.
+/// Strings up to so many octets are shown whole; of longer ones the beginning and the checksum are shown.
 const SHOWN: usize = 400;
 
-/// What is looked for.
+/// The searches that are made.
 const SEARCHES: [(&str, &str); 49] = [
     ("BODY", "grüße"),
     ("BODY", "Проверка"),
@@ -61,8 +61,8 @@ const SEARCHES: [(&str, &str); 49] = [
     ("CC", "lf@home.test"),
 ];
 
-/// Catches: a part that has the line end before its boundary, a charset's name that is not known, and whatever else changes
-/// what is said of one of these messages; and that APPEND and delivery keep different octets.
+/// Catches: a part that includes the line end before its boundary, a charset's name that is not known, and anything
+/// else that changes a response for one of these messages; APPEND and delivery that keep different octets.
 #[test]
 fn odd_messages_are_told_as_ever() {
     story(|world| async move {
@@ -110,7 +110,7 @@ async fn deliver(world: &World, messages: &[Vec<u8>]) {
     transaction.commit().await.unwrap();
 }
 
-/// What is said of the messages of a mailbox, which have these names.
+/// The responses for the messages of a mailbox. `names` are the names of the messages.
 async fn told(client: &mut Client, mailbox: &str, names: &[String]) -> String {
     client.ask(format!("a SELECT {mailbox}\r\n").as_bytes()).await;
     let mut told = String::new();
@@ -148,7 +148,7 @@ async fn told(client: &mut Client, mailbox: &str, names: &[String]) -> String {
 }
 
 impl Client {
-    /// What a command is answered, as it came.
+    /// Sends a command, and returns the response as it came.
     async fn ask(&mut self, command: &[u8]) -> Vec<u8> {
         self.stream.queue(command);
         deadline(PATIENCE, self.stream.flush()).await.unwrap();
@@ -173,7 +173,7 @@ impl Client {
         }
     }
 
-    /// Writes one item of a message down, and returns its value.
+    /// Appends one item of a message to `told`, and returns its value.
     async fn item(&mut self, at: usize, item: &str, told: &mut String) -> String {
         let answer = self.ask(format!("a FETCH {} {item}\r\n", at + 1).as_bytes()).await;
         let answer = shown(&answer);
@@ -187,14 +187,14 @@ impl Client {
     }
 }
 
-/// The octets of the literal that a line announces at its end.
+/// The octets of the literal that a line announces at its end; `None` when it announces none.
 fn literal(line: &[u8]) -> Option<usize> {
     let line =
         std::str::from_utf8(line.strip_suffix(b"}\r\n")?.rsplit(|&octet| octet == b'{').next()?).ok()?;
     line.parse().ok()
 }
 
-/// An answer on one line: literals in quotes behind their length.
+/// A response on one line, with literals in quotes after their length.
 fn shown(answer: &[u8]) -> String {
     let (mut rest, mut shown) = (answer, String::new());
     while let Some(length) = rest.iter().position(|&octet| octet == b'\n') {
@@ -217,7 +217,7 @@ fn shown(answer: &[u8]) -> String {
     shown
 }
 
-/// A value in parentheses, as far as it is needed to find the parts of a message.
+/// A value in parentheses, parsed as far as is needed to find the parts of a message.
 enum Node {
     List(Vec<Node>),
     Text(String),
@@ -248,7 +248,7 @@ impl Node {
         Node::Text(text.trim_matches('"').to_ascii_lowercase())
     }
 
-    /// The parts of a message of this structure, and whether there is a message in them.
+    /// Adds the parts of a message with this structure to `parts`, each with whether it contains a message.
     fn parts(&self, above: &str, parts: &mut Vec<(String, bool)>) {
         let Node::List(list) = self else { return };
         let number = |n: usize| if above.is_empty() { n.to_string() } else { format!("{above}.{n}") };

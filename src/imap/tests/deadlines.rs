@@ -6,7 +6,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 const LATE: &str = "* BYE That took too long";
 
-/// Catches: what is said without a login prolonging the minute, and a client that sends without a pause escaping it.
+/// Catches: text before the login that prolongs the minute, and a client that escapes the minute by sending without a
+/// pause.
 #[test]
 fn who_does_not_log_in_is_let_go() {
     story(|world| async move {
@@ -29,7 +30,7 @@ fn who_does_not_log_in_is_let_go() {
     });
 }
 
-/// Catches: deadlines of the login that go on after it, and a session that lives for ever.
+/// Catches: deadlines of the login that still apply after it, and a session that lives for ever.
 #[test]
 fn who_is_silent_after_the_login_is_let_go() {
     story(|world| async move {
@@ -47,7 +48,7 @@ fn who_is_silent_after_the_login_is_let_go() {
     });
 }
 
-/// Catches: a router between that forgets an idling connection, and an IDLE that never ends.
+/// Catches: a router on the way that forgets an idling connection, and an IDLE that never ends.
 #[test]
 fn an_idling_client_hears_that_the_connection_lives_for_half_an_hour() {
     story(|world| async move {
@@ -63,7 +64,7 @@ fn an_idling_client_hears_that_the_connection_lives_for_half_an_hour() {
     });
 }
 
-/// Catches: last words in the middle of a message.
+/// Catches: a goodbye in the middle of a message.
 #[test]
 fn who_does_not_read_is_let_go_without_a_word() {
     story(|world| async move {

@@ -1,4 +1,5 @@
-//! Lists by summaries say what reading says, searches with signatures find what reading finds, and both open little else.
+//! Lists from summaries give the same as reading messages, searches with signatures find the same, and both open few
+//! messages.
 
 use super::search::{found, messages};
 use super::*;
@@ -8,7 +9,7 @@ async fn sign(world: &World) {
     extracting::extract(&*world.fred().await, 0).await.unwrap();
 }
 
-/// Messages of real mail programs, of one charset or another, which a store of text cannot hold.
+/// Messages of real mail programs, in various charsets, as octets.
 fn corpus() -> Vec<Vec<u8>> {
     let folder = format!("{}/tests/data/corpus", env!("CARGO_MANIFEST_DIR"));
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -28,8 +29,8 @@ async fn deliver(world: &World, messages: &[Vec<u8>]) {
     }
 }
 
-/// Catches: a key for which a signature says no where reading says yes, a NOT that takes the one for the other, and the
-/// signature of one message that is taken for another's.
+/// Catches: a key for which a signature says no although the message matches, a NOT that confuses the two, and a
+/// signature that is used for another message.
 #[test]
 fn a_search_finds_what_reading_finds() {
     story(|world| async move {
@@ -71,7 +72,7 @@ fn a_search_finds_what_reading_finds() {
             read.push(found(&mut client, key).await);
         }
         sign(&world).await;
-        // One that came behind them has none.
+        // A message that came later has no signature.
         deliver(&world, &[b"Subject: needle\r\n\r\nnowhere-at-all".to_vec()]).await;
         client.send("n NOOP\r\n").await;
         client.until("n OK").await;
@@ -86,8 +87,8 @@ fn a_search_finds_what_reading_finds() {
     });
 }
 
-/// Catches: a message that is opened though its signature says no, signatures that are made of new mail only, and
-/// a signature that is lost when its message is moved or the account is opened anew.
+/// Catches: a message that is opened although its signature says no, signatures that are made only of new mail, and a
+/// signature that is lost when its message is moved or the account is opened anew.
 #[test]
 fn what_is_not_there_is_not_looked_for_in_messages() {
     story(|world| async move {
@@ -126,9 +127,9 @@ fn what_is_not_there_is_not_looked_for_in_messages() {
     });
 }
 
-/// Catches: a list that says something else when it is made of summaries (of another message's, of fields that a summary has only
-/// some of, of a structure without what is behind it, of one in the form of IMAP4rev1 for IMAP4rev2), whatever the order in which
-/// it is asked for.
+/// Catches: a list from summaries that differs from one from messages, in whatever order it is asked for: with the
+/// summary of another message, with fields of which a summary has only some, with a structure that lacks what is
+/// after it, or with one in the form of IMAP4rev1 for IMAP4rev2.
 #[test]
 fn a_list_says_what_reading_says() {
     story(|world| async move {
@@ -158,7 +159,7 @@ fn a_list_says_what_reading_says() {
             read.push(ask(command).await);
         }
         assert!(read.iter().all(|answer| answer.contains("* ")), "{read:?}");
-        // What a summary keeps is what IMAP4rev1 hears.
+        // A summary keeps the form of IMAP4rev1.
         let mut newer = world.inbox().await;
         newer.send("e ENABLE IMAP4rev2\r\n").await;
         newer.until("e OK").await;
@@ -177,7 +178,8 @@ fn a_list_says_what_reading_says() {
     });
 }
 
-/// Catches: a list that opens messages for what their summaries say, and summaries that are read anew for each message.
+/// Catches: a list that opens messages although their summaries have everything, and summaries that are read again
+/// for each message.
 #[test]
 fn a_list_opens_few_messages() {
     story(|world| async move {

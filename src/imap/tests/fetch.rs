@@ -101,7 +101,8 @@ fn sections_octet_by_octet() {
     });
 }
 
-/// Catches: NUL in a literal (RFC 3501 section 9), from the summary, from memory and in pieces, and a length that differs.
+/// Catches: NUL in a literal (RFC 3501 section 9), from the summary, from memory and in pieces, and a length that
+/// differs.
 #[test]
 fn nul_is_not_sent() {
     story(|world| async move {
@@ -118,7 +119,7 @@ fn nul_is_not_sent() {
     });
 }
 
-/// Catches: a keyword of another session, seen in a FETCH before its name was told (RFC 3501 section 7.2.6).
+/// Catches: a keyword of another session that a FETCH shows before its name was told (RFC 3501 section 7.2.6).
 #[test]
 fn a_new_keyword_is_named_before_it_is_shown() {
     story(|world| async move {
@@ -229,7 +230,7 @@ fn a_damaged_message_keeps_the_length_that_was_promised() {
         let wrong = text.bytes().zip(large.bytes()).filter(|(sent, stored)| sent != stored).count();
         assert_eq!(wrong, 1, "it is sent as it can be read, and not called whole");
         assert!(end.starts_with(")\r\n1 NO"));
-        // What is too short is refused before any of it is sent.
+        // A message that is too short is refused before any of it is sent.
         let file = world.flash.open(path, Mode::Write).unwrap();
         file.truncate(*length as u64 / 2).unwrap();
         client.play("C: 3 FETCH 2 BODY.PEEK[]\nS: * 2 FETCH (BODY[] NIL)\nS: 3 NO [CORRUPTION] *").await;
@@ -239,7 +240,7 @@ fn a_damaged_message_keeps_the_length_that_was_promised() {
     });
 }
 
-/// Catches: commands that do not agree on where a header that is too much ends.
+/// Catches: commands that do not agree where a header that is too long ends.
 #[test]
 fn a_header_that_is_too_much_is_cut_for_every_command() {
     use crate::message::header;

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Catches: news that wait until something else wakes the session: the clock stands still here.
+/// Catches: changes that wait until something else wakes the session. The clock stands still here.
 #[test]
 fn an_idling_session_hears_at_once() {
     story(|world| async move {

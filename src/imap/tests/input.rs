@@ -46,7 +46,7 @@ fn before_the_login_less_is_taken() {
     });
 }
 
-/// Catches: a client that may not say who it is before the login, at the length that RFC 2971 section 3.3 allows.
+/// Catches: a client that cannot send an ID of the length that RFC 2971 section 3.3 allows before the login.
 #[test]
 fn before_the_login_an_id_may_have_its_legal_length() {
     story(|world| async move {
@@ -97,8 +97,8 @@ fn append_streams_its_message() {
     });
 }
 
-/// Catches: NUL in a literal (RFC 3501 section 9: CHAR8 has none) where text is wanted, and a message that is not
-/// taken as it is.
+/// Catches: NUL in a literal (RFC 3501 section 9: CHAR8 excludes it) where text is expected, and a message that is
+/// not accepted with its NULs.
 #[test]
 fn nul_is_for_octets_only() {
     story(|world| async move {
@@ -156,7 +156,7 @@ fn append_refuses_what_does_not_fit() {
     });
 }
 
-/// Catches: octets of a literal that nobody wants any more, run as commands.
+/// Catches: octets of a refused literal that are run as commands.
 #[test]
 fn what_follows_a_message_is_no_command() {
     story(|world| async move {
@@ -183,7 +183,7 @@ fn what_follows_a_message_is_no_command() {
     });
 }
 
-/// Catches: a literal of more octets than can be counted, taken for commands.
+/// Catches: a literal whose length is too large for a number, and whose octets are taken for commands.
 #[test]
 fn a_literal_without_measure_ends_the_dialog_only() {
     story(|world| async move {
@@ -196,7 +196,7 @@ fn a_literal_without_measure_ends_the_dialog_only() {
     });
 }
 
-/// Catches: before the login, a refused command whose literal runs as the next one.
+/// Catches: before the login, a refused command whose literal runs as the next command.
 #[test]
 fn before_the_login_literals_are_no_commands_either() {
     story(|world| async move {
@@ -213,7 +213,7 @@ fn before_the_login_literals_are_no_commands_either() {
     });
 }
 
-/// Catches: an APPEND that is taken whole and then refused, since another one was promised the same room.
+/// Catches: an APPEND that is received whole and then refused, because another one was promised the same room.
 #[test]
 fn what_an_append_announces_is_kept_free_for_it() {
     story(|world| async move {

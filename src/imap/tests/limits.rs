@@ -1,11 +1,11 @@
-//! What a client is refused when the account is full, and what it never is.
+//! What a client is refused when the account is full, and what is never refused.
 
 use super::*;
 use crate::store::{MAILBOXES_MAX, SHARE, SUBSCRIPTIONS_MAX};
 
 #[test]
 fn an_account_that_is_full_may_only_become_smaller() {
-    // Catches: a command that makes something and costs nothing, and a clean-up that the quota refuses.
+    // Catches: a command that creates something and costs nothing, and a clean-up that the quota refuses.
     story(|world| async move {
         world.deliver(&["1"]).await;
         let mut client = world.inbox().await;
@@ -54,8 +54,8 @@ fn an_account_that_is_full_may_only_become_smaller() {
     });
 }
 
-/// RFC 8508 section 3.4. Catches: a REPLACE that is refused before its octets come, while they come, or by its commit,
-/// though the old message makes room, and one that is taken though it is longer.
+/// RFC 8508 section 3.4. Catches: a REPLACE that is refused before its octets come, while they come, or by its
+/// commit, although the old message makes room; a REPLACE that is accepted although the new message is longer.
 #[test]
 fn a_full_account_may_replace_what_it_has() {
     story(|world| async move {
@@ -121,7 +121,7 @@ fn copies_of_an_octet_double_until_the_quota_is_used_up() {
 
 #[test]
 fn more_than_an_account_may_have_is_refused_without_a_quota() {
-    // Catches: a refusal without the code of RFC 5530 or RFC 5464, and pipelined commands that slip past a limit.
+    // Catches: a refusal without the code of RFC 5530 or RFC 5464, and pipelined commands that evade a limit.
     story(|world| async move {
         let fred = world.fred().await;
         let mut transaction = fred.begin();
@@ -166,7 +166,8 @@ fn more_than_an_account_may_have_is_refused_without_a_quota() {
 
 #[test]
 fn the_57th_keyword_is_left_out_and_nothing_else() {
-    // Catches: STORE, APPEND or COPY that fail for want of a place, and a promise of new keywords that cannot be kept.
+    // Catches: STORE, APPEND or COPY that fail because there is no place for a keyword, and a promise of new keywords
+    // that is not kept.
     story(|world| async move {
         world.deliver(&["1", "2"]).await;
         let mut client = world.inbox().await;

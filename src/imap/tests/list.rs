@@ -1,7 +1,7 @@
 use super::*;
 
-/// Catches: names of mailboxes and of subscriptions that are lost or told twice where one hundred ends and the next
-/// begins, a STATUS that is not behind its mailbox, and a groupware folder that a mail program is told of.
+/// Catches: names of mailboxes and of subscriptions that are lost or listed twice where one hundred ends and the next
+/// begins, a STATUS that does not follow its mailbox, and a groupware folder that is listed to a mail program.
 #[test]
 fn very_many_subscriptions_are_told_once_each_with_their_status() {
     story(|world| async move {

@@ -107,7 +107,7 @@ fn every_refusal_sounds_the_same_and_the_third_is_the_last() {
     });
 }
 
-/// Loopback has no wire, so this client is made up.
+/// Loopback counts as safe, so this session pretends to have a client on the LAN.
 #[test]
 fn no_password_travels_in_the_clear() {
     let config = config();
@@ -198,7 +198,8 @@ fn connector_clients_need_the_right() {
     });
 }
 
-/// Catches: a login that is looked at though too many from its address wait, and a session that goes on after that.
+/// Catches: a login that is checked although too many from its address are waiting, and a session that goes on after
+/// that.
 #[test]
 fn who_is_turned_away_hears_why_and_the_session_ends() {
     story(|world| async move {
@@ -211,7 +212,7 @@ fn who_is_turned_away_hears_why_and_the_session_ends() {
     });
 }
 
-/// Catches: a web page that makes a browser at home log in with the content of its request.
+/// Catches: a web page that makes a browser in the home network log in with the content of its request.
 #[test]
 fn a_browser_is_sent_away() {
     story(|world| async move {

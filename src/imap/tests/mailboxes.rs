@@ -148,8 +148,8 @@ fn a_selected_mailbox_that_is_deleted_is_empty() {
     });
 }
 
-/// Catches: names that are lost or told twice where one hundred ends and the next begins, and children that are not seen
-/// there.
+/// Catches: names that are lost or listed twice where one hundred ends and the next begins, and children that are
+/// missed there.
 #[test]
 fn very_many_mailboxes_are_told_once_each() {
     story(|world| async move {
@@ -177,7 +177,7 @@ fn very_many_mailboxes_are_told_once_each() {
             ]
         }));
         let mut client = world.login().await;
-        // The hundreds end elsewhere with one name more before.
+        // One more name at the beginning moves the ends of the hundreds.
         for more in ["A1", "A2"] {
             client.play(&format!("C: c CREATE {more}\nS: c OK *")).await;
             client.send("l LIST \"\" *\r\n").await;

@@ -62,8 +62,8 @@ fn changes_of_another_session_are_told_with_the_next_command() {
     });
 }
 
-/// Catches: an alert for each message that two devices have deleted: UIDs that are not there are passed over (RFC 3501 section
-/// 6.4.8), sequence numbers are not.
+/// Catches: an alert for each message that was deleted on two devices: UIDs that do not exist are ignored (RFC 3501
+/// section 6.4.8), sequence numbers are not.
 #[test]
 fn uids_that_another_session_has_removed_are_no_error() {
     for (command, said) in [
@@ -186,7 +186,8 @@ fn copyuid_pairs_the_uids_in_ranges() {
     });
 }
 
-/// Catches: a response code as long as a hundred thousand scattered messages make it, and one that is left out too early.
+/// Catches: a response code that grows with a hundred thousand scattered messages, and one that is left out too
+/// early.
 #[test]
 fn a_copyuid_that_no_client_can_read_is_left_out() {
     const RANGES: usize = 4096;

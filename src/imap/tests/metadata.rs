@@ -139,7 +139,7 @@ fn an_annotation_goes_with_its_mailbox_and_lasts() {
                 S:",
             )
             .await;
-        // Twice: the second call finds it unused.
+        // Called twice: only the second call finds the account unused.
         world.context.store.close_unused();
         world.context.store.close_unused();
         assert!(world.context.store.open_accounts().is_empty());
@@ -202,7 +202,7 @@ fn a_connector_client_finds_its_folders() {
                         S: 2 OK *"
                     ))
                     .await;
-                // Other clients see it when they have subscribed.
+                // Mail programs see the folder when they have subscribed to it.
                 mail.play(&format!("C: 1 LIST \"\" {name}\nS: 1 OK *")).await;
                 mail.play(&format!("C: 2 SUBSCRIBE {name}\nS: 2 OK *")).await;
                 mail.play(&format!("C: 3 LIST \"\" {name}\nS: * LIST *\nS: 3 OK *")).await;
@@ -211,7 +211,7 @@ fn a_connector_client_finds_its_folders() {
     }
 }
 
-/// Catches: a folder of groupware that is told as `\Noselect`, or not at all, above one that is told.
+/// Catches: a groupware folder above a listed mailbox that is listed as `\Noselect`, or not at all.
 #[test]
 fn a_folder_of_groupware_above_a_subscribed_one_is_told() {
     story(|world| async move {
@@ -247,7 +247,7 @@ fn folders_that_are_there_are_not_made_again() {
         let mut client = world.login().await;
         let id = format!("{CONNECTOR}\nS: * ID *\nS: i OK *");
         client.play(&id).await;
-        // The user's own folder is marked, and stays in sight.
+        // The user's own folder gets the mark, and is still listed.
         mail.play("C: 2 LIST \"\" Notes\nS: * LIST *\nS: 2 OK *").await;
         client.play("C: 3 RENAME Calendar Kalender\nS: 3 OK *\nC: 4 DELETE Tasks\nS: 4 OK *").await;
         client.play(&id).await;
@@ -262,7 +262,7 @@ fn folders_that_are_there_are_not_made_again() {
                 S: 7 OK *",
             )
             .await;
-        // What stands above a mail folder is told.
+        // A groupware folder above a mail folder is listed.
         mail.play(
             "C: 8 LIST \"\" Kal*
             S: * LIST (\\HasChildren) \"/\" Kalender

@@ -1,4 +1,4 @@
-//! Dialogs with the server over loopback, on the simulated flash: transcripts tell the stories.
+//! Dialogs with the server over loopback, on the simulated flash, written as transcripts.
 
 mod cases;
 mod deadlines;
@@ -49,12 +49,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct World {
     context: Rc<Context>,
     flash: SimFlash,
-    /// What the store writes to `flash` through.
+    /// The flash through which the store writes to `flash`.
     card: Rc<Refusing>,
     executor: Rc<LocalExecutor<'static>>,
 }
 
-/// Runs a story in a world, whose deadlines run out only when the story lets time pass.
+/// Runs a test with a world. Its deadlines pass only when the test lets time pass.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
@@ -79,7 +79,7 @@ fn config() -> Config {
 }
 
 impl World {
-    /// Puts settings in force.
+    /// Changes the settings and puts them in force.
     fn reconfigure(&self, change: impl FnOnce(&mut Config)) {
         let mut config = (*self.context.config()).clone();
         change(&mut config);
@@ -107,7 +107,7 @@ impl World {
         self.context.places.open("imap", Some(Service::Imap), peer, &self.context.config()).unwrap()
     }
 
-    /// A new connection, nothing read from it.
+    /// A new connection from which nothing was read yet.
     async fn connect(&self) -> Client {
         let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
         let address = listener.get_ref().local_addr().unwrap();
@@ -125,7 +125,7 @@ impl World {
         client
     }
 
-    /// A connection on which fred has selected his INBOX.
+    /// A connection on which fred has selected the INBOX.
     async fn inbox(&self) -> Client {
         let mut client = self.login().await;
         client.send("s SELECT INBOX\r\n").await;
@@ -134,10 +134,10 @@ impl World {
     }
 }
 
-/// A client's end.
+/// The client's end of a connection.
 struct Client {
     stream: Stream,
-    /// What was said, for the message of a test that fails.
+    /// What both sides have sent, for the message of a test that fails.
     transcript: RefCell<String>,
 }
 
@@ -148,7 +148,7 @@ impl Client {
         deadline(PATIENCE, self.stream.flush()).await.unwrap();
     }
 
-    /// The handshake, with trust in the appliance's own CA.
+    /// Does the TLS handshake, with trust in the appliance's own CA.
     async fn start_tls(&mut self, world: &World) {
         let file = world.flash.open("tls/ca.pem", Mode::Read).unwrap();
         let mut pem = vec![0; file.len().unwrap().try_into().unwrap()];
@@ -160,7 +160,7 @@ impl Client {
         self.stream.connect_tls(trust.unwrap(), "pillarbox.local").await.unwrap();
     }
 
-    /// The next line; `None` when the server has closed.
+    /// The next line; `None` when the server has closed the connection.
     async fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         let end = deadline(PATIENCE, read_line(&mut self.stream, &mut line, 100_000)).await;
@@ -184,8 +184,8 @@ impl Client {
         }
     }
 
-    /// Plays a transcript: lines that the client says (`C: `) and lines that the server must say
-    /// (`S: `), where `*` at the end stands for anything; `S:` alone is the end of the connection.
+    /// Plays a transcript: lines that the client sends (`C: `) and lines that the server must send (`S: `), where `*`
+    /// at the end stands for anything; `S:` alone is the end of the connection.
     async fn play(&mut self, transcript: &str) {
         for line in transcript.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
             if let Some(said) = line.strip_prefix("C:") {

@@ -1,4 +1,4 @@
-//! CONDSTORE and QRESYNC (RFC 7162) where more than one session is at it; the dialogs have the rest.
+//! CONDSTORE and QRESYNC (RFC 7162) with more than one session; the dialogs test everything else.
 
 use super::*;
 
@@ -9,7 +9,7 @@ impl World {
         fred.view(store::INBOX, |inbox| (inbox.uid_validity, inbox.highest_modseq)).unwrap()
     }
 
-    /// A connection that hears VANISHED, with the INBOX selected.
+    /// A connection that gets VANISHED, with the INBOX selected.
     async fn qresync(&self) -> Client {
         let mut client = self.login().await;
         client.play("C: e ENABLE QRESYNC\nS: * ENABLED QRESYNC\nS: e OK *\nC: s SELECT INBOX").await;
@@ -18,7 +18,8 @@ impl World {
     }
 }
 
-/// The same for a MODSEQ that the client asks for. Catches: a message that came behind the expunge, and is known by EXISTS only.
+/// Catches: a MODSEQ that the client has fetched and takes for its HIGHESTMODSEQ, although a VANISHED must wait. The
+/// message came after the expunge, and is known by EXISTS only.
 #[test]
 fn a_fetched_modseq_is_no_highestmodseq_while_a_vanished_must_wait() {
     story(|world| async move {
@@ -44,8 +45,8 @@ fn a_fetched_modseq_is_no_highestmodseq_while_a_vanished_must_wait() {
     });
 }
 
-/// RFC 7162 section 6, its example. Catches: a client that takes the MODSEQ of its STORE for its HIGHESTMODSEQ, loses the
-/// connection, and never hears of the expunge before it.
+/// The example of RFC 7162 section 6. Catches: a client that takes the MODSEQ of its STORE for its HIGHESTMODSEQ,
+/// loses the connection, and is never told of the expunge before it.
 #[test]
 fn a_vanished_that_must_wait_holds_highestmodseq_back() {
     story(|world| async move {
@@ -76,8 +77,8 @@ fn a_vanished_that_must_wait_holds_highestmodseq_back() {
     });
 }
 
-/// Catches: what has the client's own MODSEQ told again, another UIDVALIDITY that is not heeded, and pairs of numbers and UIDs
-/// that count for nothing.
+/// Catches: changes up to the client's own MODSEQ that are told again, a different UIDVALIDITY that is ignored, and
+/// pairs of sequence numbers and UIDs that are ignored.
 #[test]
 fn a_client_that_comes_back_hears_what_it_has_missed() {
     story(|world| async move {
@@ -91,7 +92,7 @@ fn a_client_that_comes_back_hears_what_it_has_missed() {
         let (_, now) = world.numbers().await;
         let changed = now - 1;
         for (params, expected) in [
-            // As in RFC 7162 section 3.2.5.1. UID 7 is new, and has changed, too.
+            // As in RFC 7162 section 3.2.5.1. UID 7 is new, so it has changed, too.
             (
                 format!("{validity} {known}"),
                 format!(
@@ -104,9 +105,9 @@ fn a_client_that_comes_back_hears_what_it_has_missed() {
             ),
             (format!("{validity} {now}"), String::new()),
             (format!("{validity} {}", now + 9), String::new()),
-            // Another UIDVALIDITY: all the rest counts for nothing.
+            // With another UIDVALIDITY everything else is ignored.
             (format!("{} {known}", validity + 1), String::new()),
-            // Section 3.2.5.2: message 2 has UID 4, so the client knows what is gone before it.
+            // Section 3.2.5.2: message 2 has UID 4, so the client knows which UIDs below 4 are gone.
             (
                 format!("{validity} {known} 1:6 (1:2 1,4)"),
                 format!("* VANISHED (EARLIER) 6\n* 3 FETCH (UID 5 FLAGS (\\Flagged) MODSEQ ({changed}))\n"),
@@ -130,8 +131,8 @@ fn a_client_that_comes_back_hears_what_it_has_missed() {
     });
 }
 
-/// Catches: VANISHED (EARLIER) that names a message of which the session is still to hear VANISHED, so that its client would
-/// count it twice or not at all.
+/// Catches: VANISHED (EARLIER) with a message for which the session still has to send VANISHED, so that its client
+/// would count it twice or not at all.
 #[test]
 fn what_is_to_vanish_has_not_vanished_earlier() {
     story(|world| async move {
@@ -152,8 +153,8 @@ fn what_is_to_vanish_has_not_vanished_earlier() {
     });
 }
 
-/// RFC 7162 section 3.2.10.2. Catches: a message that vanishes while numbers are named, in UID SEARCH and UID SORT, too; one that
-/// waits longer than it must.
+/// RFC 7162 section 3.2.10.2. Catches: a message that vanishes during a command with sequence numbers, also in UID
+/// SEARCH and UID SORT; one that waits longer than necessary.
 #[test]
 fn nothing_vanishes_while_numbers_are_named() {
     for (command, waits) in [
@@ -177,9 +178,9 @@ fn nothing_vanishes_while_numbers_are_named() {
     }
 }
 
-/// More was expunged than is remembered: all that is not there is told (RFC 7162 section 3.2.6), in lines that a client can
-/// read. Catches: a UID that is there, one that was never given, a gap that is left out between two lines, and a line for
-/// all of it.
+/// When more was expunged than is remembered, all UIDs that do not exist are told (RFC 7162 section 3.2.6), in lines
+/// that a client can read. Catches: a UID that exists, one that was never given out, a gap that is left out between
+/// two lines, and a single line for all of them.
 #[test]
 fn beyond_its_memory_the_store_tells_all_that_is_not_there() {
     const ALL: u32 = 6000;
@@ -198,7 +199,8 @@ fn beyond_its_memory_the_store_tells_all_that_is_not_there() {
             (format!("UID FETCH 1:* (UID) (CHANGEDSINCE {known} VANISHED)"), 1),
             (format!("UID FETCH 1:9999 (UID) (CHANGEDSINCE {known_since} VANISHED)"), ALL + 1),
             (format!("SELECT INBOX (QRESYNC ({validity} {known} 1:9999 (1:3000 1:3000)))"), 2),
-            // The 2001st message is 4501st of the UIDs that are odd, less those that went with the even ones.
+            // Message 2001 is the 4501st of the odd UIDs, without those that were removed together with the even
+            // ones.
             (format!("SELECT INBOX (QRESYNC ({validity} {known} 1:9999 (1,2001 1,5001)))"), 5002),
         ] {
             client.send(&format!("f {command}\r\n")).await;
@@ -216,8 +218,8 @@ fn beyond_its_memory_the_store_tells_all_that_is_not_there() {
     });
 }
 
-/// Catches: MODSEQ told to who has not asked for it, or not told to who has, by each of the commands that are such a question
-/// (RFC 7162 section 3.1).
+/// Catches: MODSEQ that is sent to a client that has not asked for it, or not sent to one that has, with each of the
+/// commands that ask for it (RFC 7162 section 3.1).
 #[test]
 fn whatever_asks_for_modseqs_has_asked_for_good() {
     for (command, asks) in [
@@ -251,14 +253,14 @@ fn whatever_asks_for_modseqs_has_asked_for_good() {
             let lines = one.until("2 OK").await;
             let (uid, modseq) =
                 if asks { ("UID 1 ", format!(" MODSEQ ({})", modseq + 1)) } else { ("", String::new()) };
-            // EXAMINE claims nothing.
+            // EXAMINE does not claim \Recent messages.
             let recent = if command.contains("INBOX (CONDSTORE") { "" } else { "\\Recent " };
             assert_eq!(lines[0], format!("* 1 FETCH ({uid}FLAGS ({recent}\\Flagged){modseq})"), "{command}");
         });
     }
 }
 
-/// Catches: a MODIFIED as long as a hundred thousand scattered messages make it, or one that leaves some out.
+/// Catches: a MODIFIED that grows with a hundred thousand scattered messages, or one that leaves some out.
 #[test]
 fn a_modified_that_no_client_can_read_is_refused() {
     const RANGES: u32 = 4096;

@@ -1,10 +1,10 @@
-//! NOTIFY (RFC 5465): what one client hears of what another one does.
+//! NOTIFY (RFC 5465): what one client is told of the doings of another.
 
 use super::*;
 
 const MESSAGES: &str = "(MessageNew MessageExpunge FlagChange)";
 
-/// A client that has said NOTIFY with these arguments, and another one that has selected INBOX.
+/// A client that has sent NOTIFY with these arguments, and another one that has selected the INBOX.
 async fn two(world: &World, arguments: &str) -> (Client, Client) {
     let other = world.inbox().await;
     let mut client = world.login().await;
@@ -18,8 +18,9 @@ async fn does(client: &mut Client, command: &str) {
     client.until("d OK").await;
 }
 
-/// Catches: changes of other mailboxes that are not told at any time, the clock standing still, in IDLE and else; that are told in
-/// other words than RFC 5465 sections 5.1 to 5.3 have; or that are told to who did not ask for them.
+/// Catches: changes of other mailboxes that are not told at once, in IDLE and outside of it, while the clock stands
+/// still; that are told in other responses than those of RFC 5465 sections 5.1 to 5.3; or that are told to a client
+/// that did not ask for them.
 #[test]
 fn changes_of_other_mailboxes_are_told_at_once() {
     story(|world| async move {
@@ -53,7 +54,7 @@ fn changes_of_other_mailboxes_are_told_at_once() {
         client.play("C: DONE\nS: 1 OK *\nC: 2 NOTIFY NONE\nS: 2 OK *").await;
         world.deliver(&["three"]).await;
         client.play("C: 3 NOOP\nS: 3 OK *").await;
-        // Not watched, and not told.
+        // The new mailbox is not watched, so nothing is told of it.
         does(&mut other, "CREATE Elsewhere").await;
         does(&mut other, "APPEND Elsewhere {1+}\r\nx").await;
         for _ in 0..3 {
@@ -63,8 +64,9 @@ fn changes_of_other_mailboxes_are_told_at_once() {
     });
 }
 
-/// Catches: an event of names, subscriptions or annotations that is not told, in other words than RFC 5465 sections 5.4 to 5.7, or for
-/// each mailbox below one that is renamed; and an INBOX that is told to have gone, when what was in it is elsewhere.
+/// Catches: an event of names, subscriptions or annotations that is not told, that is told in other responses than
+/// those of RFC 5465 sections 5.4 to 5.7, or that is told for each mailbox below a renamed one; an INBOX that is told
+/// to be gone when its messages were moved by RENAME.
 #[test]
 fn names_subscriptions_and_annotations_are_told() {
     story(|world| async move {
@@ -108,8 +110,8 @@ fn names_subscriptions_and_annotations_are_told() {
     });
 }
 
-/// Catches: an event that is told to who did not ask for it or not of this mailbox, a groupware folder that is shown, and a list of
-/// subscriptions that is not looked at again (RFC 5465 section 6.4).
+/// Catches: an event that is told to a client that did not ask for it or not of this mailbox, a groupware folder that
+/// is shown, and a list of subscriptions that is not checked again (RFC 5465 section 6.4).
 #[test]
 fn filters_are_looked_at_again_when_names_change() {
     story(|world| async move {
@@ -141,8 +143,8 @@ fn filters_are_looked_at_again_when_names_change() {
     });
 }
 
-/// Catches: news of the selected mailbox that wait for a command, without the UID, without what was asked for of new messages, or
-/// before EXISTS; what is asked for of a message that the client itself has brought.
+/// Catches: changes of the selected mailbox that wait for a command, that lack the UID or the wanted items of new
+/// messages, or that come before EXISTS; items that are sent of a message that the client itself has appended.
 #[test]
 fn the_selected_mailbox_is_told_at_once() {
     story(|world| async move {
@@ -184,7 +186,8 @@ fn the_selected_mailbox_is_told_at_once() {
     });
 }
 
-/// Catches: EXPUNGE at a time when it changes what a number means to a client that uses them (RFC 5465 section 6.1.2).
+/// Catches: EXPUNGE at a time when it changes what a number means for a client that uses numbers (RFC 5465 section
+/// 6.1.2).
 #[test]
 fn selected_delayed_keeps_numbers() {
     story(|world| async move {
@@ -206,8 +209,8 @@ fn selected_delayed_keeps_numbers() {
     });
 }
 
-/// Catches: a mailbox that goes on changing for a client that wants a snapshot, its own doing that it does not hear of, and changes that
-/// are lost when it wants to hear again (RFC 5465 sections 3.1 and 5).
+/// Catches: a mailbox that keeps changing for a client that wants a snapshot, own changes that the client is not told
+/// of, and changes that are lost when it wants to be told again (RFC 5465 sections 3.1 and 5).
 #[test]
 fn who_wants_to_hear_nothing_has_a_snapshot() {
     story(|world| async move {
@@ -239,7 +242,7 @@ fn who_wants_to_hear_nothing_has_a_snapshot() {
     });
 }
 
-/// Catches: a mailbox that is told by STATUS while it is selected, and changes that are lost between the two.
+/// Catches: a STATUS of a mailbox while it is selected, and changes that are lost when it is left.
 #[test]
 fn a_mailbox_is_heard_of_when_it_is_left() {
     story(|world| async move {
@@ -254,7 +257,7 @@ fn a_mailbox_is_heard_of_when_it_is_left() {
     });
 }
 
-/// Catches: what was told while the mailbox was selected, told once more when it is left.
+/// Catches: changes that were told while the mailbox was selected and are told once more when it is left.
 #[test]
 fn what_was_told_of_the_selected_mailbox_is_known() {
     story(|world| async move {
@@ -271,8 +274,8 @@ fn what_was_told_of_the_selected_mailbox_is_known() {
     });
 }
 
-/// Catches: a STORE with a condition that is not answered to who does not hear of changes of flags (RFC 7162 section 3.1.3), and a
-/// name that is unsubscribed and no longer named by `subscribed` when that is to be told.
+/// Catches: a conditional STORE that is not answered when the client is not told of changes of flags (RFC 7162
+/// section 3.1.3), and a name that is not told because it was unsubscribed and so no longer is in `subscribed`.
 #[test]
 fn answers_and_ends_are_told_whatever_the_filters() {
     story(|world| async move {
@@ -292,7 +295,8 @@ fn answers_and_ends_are_told_whatever_the_filters() {
     });
 }
 
-/// Catches: FETCH of what nobody asked for, or after the ESEARCH that it goes before (RFC 5465 section 7), and two where one will do.
+/// Catches: a FETCH that was not asked for, or that comes after the ESEARCH it must precede (RFC 5465 section 7), and
+/// two FETCH where one is enough.
 #[test]
 fn a_search_that_goes_on_tells_what_it_was_asked_for() {
     story(|world| async move {
@@ -325,8 +329,8 @@ fn a_search_that_goes_on_tells_what_it_was_asked_for() {
     });
 }
 
-/// Catches: memory that grows with what a client does not hear, and a client that is not told that it has missed something
-/// (RFC 5465 section 5.8).
+/// Catches: memory that grows with what a client has not yet been told, and a client that is not told that it has
+/// missed something (RFC 5465 section 5.8).
 #[test]
 fn too_much_is_an_overflow() {
     story(|world| async move {
@@ -349,7 +353,7 @@ fn too_much_is_an_overflow() {
     });
 }
 
-/// Catches: a client that waits for ever, or whose router forgets it.
+/// Catches: a client that is waited for for ever, or whose router forgets it.
 #[test]
 fn a_client_that_says_nothing_is_not_waited_for() {
     story(|world| async move {

@@ -1,11 +1,11 @@
-//! INPROGRESS (RFC 9585): commands that take long, by a clock that runs while they do.
+//! INPROGRESS (RFC 9585): commands that take long, by a clock that runs while they are carried out.
 
 use smol::future::{or, yield_now};
 
 use super::*;
 
-/// What is said to `command`, to its tagged response, while five seconds pass with each turn of this test, which are many of the
-/// server.
+/// The responses to `command` up to the tagged one. Five seconds pass with each turn of this test, which is many
+/// turns of the server.
 async fn said(world: &World, client: &mut Client, command: &str) -> Vec<String> {
     client.send(&format!("{command}\r\n")).await;
     let tag = command.split(' ').next().unwrap();
@@ -22,7 +22,7 @@ async fn said(world: &World, client: &mut Client, command: &str) -> Vec<String> 
     lines
 }
 
-/// Progress and goal of each response for this tag.
+/// Progress and goal in each response for this tag.
 fn told(lines: &[String], tag: &str) -> Vec<(u32, u32)> {
     let start = format!("* OK [INPROGRESS ({tag} ");
     let numbers = |line: &String| {
@@ -32,8 +32,9 @@ fn told(lines: &[String], tag: &str) -> Vec<(u32, u32)> {
     lines.iter().filter_map(numbers).collect()
 }
 
-/// Catches: a command that is silent for long, one that says more than every ten seconds, figures that stand still or are those of
-/// another command, a tag that ends the response code, and a result that is another one for it.
+/// Catches: a command that is silent for long, one that reports more often than every ten seconds, figures that stand
+/// still or are those of another command, a tag that ends the response code, and a result that is changed by
+/// reporting.
 #[test]
 fn a_client_that_waits_hears_how_far_it_is() {
     story(|world| async move {
@@ -61,7 +62,7 @@ fn a_client_that_waits_hears_how_far_it_is() {
             assert_eq!(lines.len(), told(&lines, "\"t1\"").len() + 2, "{lines:?}");
         }
 
-        // A long commit, on a slow card.
+        // A long commit on a slow card.
         let time = world.context.time.clone();
         world.flash.watch(move |_| time.advance(Duration::from_secs(10)));
         client.send("c1 COPY 1:* INBOX\r\n").await;
@@ -73,7 +74,7 @@ fn a_client_that_waits_hears_how_far_it_is() {
     });
 }
 
-/// Catches: a response for what takes no time.
+/// Catches: a response for a command that takes no time.
 #[test]
 fn nothing_is_said_before_ten_seconds_are_over() {
     story(|world| async move {

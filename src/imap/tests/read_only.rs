@@ -1,15 +1,15 @@
-//! What a client hears whose mail lies on a flash that takes no changes: it reads everything, and each change is refused
-//! with words that it understands.
+//! Clients on a flash that takes no changes: they can read everything, and each change is refused with words that
+//! they understand.
 
 use rustix::io::Errno;
 
 use super::*;
 
-/// RFC 5530.
+/// The refusal of a change (RFC 5530).
 const UNAVAILABLE: &str = "NO [UNAVAILABLE] The flash takes no changes; all mail can be read";
 
-/// Catches a SELECT that promises changes, an APPEND whose octets are asked for in vain, a CLOSE that is refused because of
-/// what was `\\Deleted` before, and a FETCH that fails because `\\Seen` cannot be kept.
+/// Catches: a SELECT that promises changes, an APPEND whose octets are asked for in vain, a CLOSE that is refused
+/// because of messages that were `\\Deleted` before, and a FETCH that fails because `\\Seen` cannot be written.
 #[test]
 fn everything_is_read_and_each_change_refused() {
     story(|world| async move {
@@ -48,14 +48,14 @@ fn everything_is_read_and_each_change_refused() {
                 S: 10 OK *"
             ))
             .await;
-        // It works again: whoever selects from now on may change.
+        // The flash works again: sessions that select a mailbox from now on may change it.
         world.card.answer(None);
         client.send("11 SELECT INBOX\r\n").await;
         client.until("11 OK [READ-WRITE]").await;
     });
 }
 
-/// The client has the message; that the flag could not be kept is no failure of its command.
+/// Catches: a FETCH that fails because `\Seen` cannot be written, although the client has got the message.
 #[test]
 fn a_fetch_goes_well_though_seen_cannot_be_written() {
     story(|world| async move {

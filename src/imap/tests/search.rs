@@ -1,6 +1,6 @@
 use super::*;
 
-/// What SEARCH answers: numbers, in a string.
+/// The numbers that SEARCH finds, as one string.
 pub(super) async fn found(client: &mut Client, key: &str) -> String {
     client.send(&format!("s SEARCH {key}\r\n")).await;
     let said = client.until("s ").await;
@@ -14,7 +14,7 @@ pub(super) fn messages() -> Vec<String> {
         "From: Ann <ann@home.example>\r\nTo: bob@home.example\r\nSubject: Lunch\r\n\
          Date: Sat, 1 Jan 2000 23:30:00 -0500\r\n\r\nPizza?"
             .into(),
-        // Large enough for a summary with its fields.
+        // Large enough to have a summary with its fields.
         format!(
             "From: bob@home.example\r\nCc: carol@x\r\nSubject: =?iso-8859-1?Q?Gr=FC=DFe?=\r\nX-Mark: 7\r\n\
              Date: Sun, 2 Jan 2000 12:00:00 +0000\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
@@ -87,8 +87,8 @@ fn every_key_finds_its_messages() {
     });
 }
 
-/// RFC 5032. Catches: an interval that is counted from elsewhere than now, and a message of just that age that only one
-/// of both finds.
+/// RFC 5032. Catches: an interval that is not counted back from now, and a message of exactly that age that OLDER and
+/// YOUNGER do not both find.
 #[test]
 fn how_old_messages_are() {
     story(|world| async move {
@@ -113,8 +113,8 @@ fn how_old_messages_are() {
     });
 }
 
-/// RFC 8514. Catches: a day that is INTERNALDATE's though the save date is known, and a message of which it is not known that
-/// no key finds.
+/// RFC 8514. Catches: the day of INTERNALDATE in place of a known save date, and a message without known save date
+/// that no key finds.
 #[test]
 fn when_messages_were_saved() {
     story(|world| async move {
@@ -167,14 +167,14 @@ fn what_was_removed_or_is_damaged_matches_nothing() {
     });
 }
 
-/// Catches: an order by the beginnings of keys alone, subjects that are taken for each other or for none, and ties that are
-/// not in the order of the numbers.
+/// Catches: an order by the beginnings of keys alone, subjects that are confused with others or with none, and equal
+/// keys that are not in the order of the numbers.
 #[test]
 fn the_order_is_exact_however_long_subjects_are() {
     story(|world| async move {
         let subjects: Vec<String> = (0..300_usize)
             .map(|n| match n % 3 {
-                // More than is held of a key at a time.
+                // More than is held of one key at a time.
                 0 => format!("{}{:03}", "x".repeat(5000), n * 7 % 300),
                 1 => format!("{}{}", "x".repeat(n * 11 % 9000), n % 2),
                 _ => format!("Re: {}", "X".repeat(4096)),
@@ -195,9 +195,9 @@ fn the_order_is_exact_however_long_subjects_are() {
     });
 }
 
-/// RFC 5267 section 4.3: what another session does is told while this one idles. Catches: news of a search that only come
-/// with this session's own commands, a removed message that is told by the number of another, and one that is told before
-/// the client knows of it.
+/// RFC 5267 section 4.3: a session that idles is told of what another session does. Catches: changes of a search that
+/// are told only with this session's own commands, a removed message that is told by the number of another, and a
+/// message that is told before the client knows of it.
 #[test]
 fn an_idle_client_hears_how_its_search_changes() {
     story(|world| async move {

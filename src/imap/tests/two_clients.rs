@@ -1,7 +1,7 @@
-//! Two clients change one mailbox at random, one of which loses its connection again and again and comes back by QRESYNC
-//! (RFC 7162). Whatever happens, each ends up with the server's picture.
+//! Two clients change one mailbox at random. One of them loses its connection again and again and comes back with
+//! QRESYNC (RFC 7162). Whatever happens, each ends up with the server's picture of the mailbox.
 //!
-//! `PILLARBOX_TWO_CLIENTS=N` plays N stories instead of a few.
+//! `PILLARBOX_TWO_CLIENTS=N` runs N random stories instead of a few.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,27 +14,28 @@ use crate::store::Uid;
 
 type FlagNames = BTreeSet<String>;
 
-/// What a device has of the INBOX; it outlives its connections.
+/// What a device knows of the INBOX. It is kept when the connection is lost.
 #[derive(Default)]
 pub(super) struct Picture {
     uid_validity: u32,
-    /// As RFC 7162 section 6 has it: that of the last response code, or the largest MODSEQ since.
+    /// HIGHESTMODSEQ as in RFC 7162 section 6: that of the last response code, or a larger MODSEQ that came since.
     highest: u64,
     pub(super) messages: BTreeMap<Uid, FlagNames>,
-    /// What the messages of a connection are called; `None` where only EXISTS is known of it.
+    /// The UIDs by sequence number in this connection; `None` for a message that is known by EXISTS only.
     numbers: Vec<Option<Uid>>,
 }
 
 struct Device {
     picture: Picture,
     qresync: bool,
-    /// It hears of changes between its commands, and of EXPUNGE when its numbers may change (RFC 5465 section 6.1.2).
+    /// Whether it has sent NOTIFY: it is told of changes between its commands, and of EXPUNGE when its numbers may
+    /// change (RFC 5465 section 6.1.2).
     notifies: bool,
-    /// `None`: the connection is lost.
+    /// The connection; `None` while it is lost.
     client: Option<Client>,
 }
 
-/// What a response has told of since the command.
+/// What the responses to one command have told.
 #[derive(Default)]
 pub(super) struct Heard {
     flags: BTreeSet<Uid>,
@@ -105,7 +106,7 @@ impl Picture {
             heard.flags.insert(uid);
         }
         if !items.contains("FLAGS (") {
-            // The STORE is done; what was told before comes from before it.
+            // The STORE is done; flags that were told before are older than that.
             heard.flags.remove(&uid);
         }
         if let Some(modseq) = between(items, "MODSEQ (", ')') {
@@ -113,14 +114,14 @@ impl Picture {
         }
     }
 
-    /// The command is over.
+    /// Handles the end of a command.
     fn tagged(&mut self, heard: &Heard) {
         self.highest = heard.code.unwrap_or(self.highest.max(heard.modseq));
     }
 }
 
 impl Device {
-    /// Says a command and hears what comes of it, at most so many lines: where it is cut off the connection is lost.
+    /// Sends a command and reads the responses, `lines` lines at most: after that the connection is lost.
     async fn say(&mut self, command: &str, lines: Option<usize>) -> Option<Heard> {
         let client = self.client.as_mut()?;
         client.send(&format!("x {command}\r\n")).await;
@@ -143,7 +144,7 @@ impl Device {
         None
     }
 
-    /// Asks for what it has only heard EXISTS of.
+    /// Fetches messages that are known by EXISTS only.
     async fn learn(&mut self) {
         while self.client.is_some() && self.picture.numbers.contains(&None) {
             let known = self.picture.numbers.iter().flatten().max().copied().unwrap_or(0);
@@ -169,7 +170,7 @@ impl Device {
             let events = "MessageNew (FLAGS UID) MessageExpunge FlagChange";
             self.say(&format!("NOTIFY SET (selected-delayed ({events}))"), None).await;
         }
-        // It knows what numbers the messages have that it had, without asking.
+        // It knows the sequence numbers of the messages that it has, without asking.
         let Picture { messages, numbers, .. } = &mut self.picture;
         for (at, uid) in messages.keys().enumerate() {
             let here = numbers.get_mut(at).unwrap_or_else(|| panic!("{uid} is gone, and that is not told"));
@@ -204,7 +205,7 @@ impl Device {
             false => heard.modified.iter().any(|number| numbers[*number as usize - 1] == Some(uid)),
         };
         for uid in uids.into_iter().filter(|uid| how.silent && !heard.flags.contains(uid) && !failed(*uid)) {
-            // What it was not told, it takes for done.
+            // It takes for done what it was not told.
             if let Some(flags) = self.picture.messages.get_mut(&uid) {
                 let _changed = if how.adds { flags.insert(flag.to_owned()) } else { flags.remove(flag) };
             }
@@ -272,7 +273,7 @@ enum Event {
     Deliver(usize),
     /// The second device loses its connection between two commands.
     Lost,
-    /// The first device does it, or the second; that one hears so many lines at most.
+    /// The first device (`true`) or the second acts; the second reads so many lines at most.
     Acts(bool, Act, Option<usize>),
 }
 
@@ -316,8 +317,9 @@ fn stories() -> ProptestConfig {
 proptest! {
     #![proptest_config(stories())]
 
-    /// Catches: a HIGHESTMODSEQ that is told while an expunge must wait; an expunge that is forgotten while others are known;
-    /// flags of a MODSEQ too late; with NOTIFY, news that are told too early, twice, or never.
+    /// Catches: a HIGHESTMODSEQ that is told while an expunge must wait; an expunge that is forgotten while later
+    /// changes are known; flags that are told with a MODSEQ too late; with NOTIFY, changes that are told too early,
+    /// twice, or never.
     #[test]
     fn each_ends_up_with_the_servers_picture(events in events(), notifies: [bool; 2]) {
         story(|world| async move {
@@ -350,7 +352,7 @@ proptest! {
                 if device.client.is_none() {
                     device.connect(&world).await;
                 }
-                // What was said on a lost connection may still be under way.
+                // Commands that were sent on a lost connection may still be carried out.
                 for _ in 0..100 {
                     device.act(&Act::Noop, None).await;
                     if Some(&device.picture.messages) == truth(&fred).as_ref() {
@@ -359,7 +361,7 @@ proptest! {
                 }
                 device.matches(&fred, "as it is");
             }
-            // And once more from what it has kept.
+            // And once more from what the device has kept.
             let [_, device] = &mut devices;
             device.connect(&world).await;
             device.matches(&fred, "after it came back");
@@ -367,7 +369,7 @@ proptest! {
     }
 }
 
-/// The INBOX as the server has it.
+/// The INBOX as it is on the server.
 pub(super) fn truth(fred: &store::Account) -> Option<BTreeMap<Uid, FlagNames>> {
     fred.view(store::INBOX, |inbox| {
         let flags = |message: &store::Message| {

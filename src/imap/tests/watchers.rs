@@ -1,19 +1,19 @@
-//! Two more in the stories of `two_clients`, who only watch (RFC 5465): they say nothing after NOTIFY, and end up with the server's
-//! picture all the same.
+//! Two more clients in the stories of `two_clients`, which only watch (RFC 5465): they send nothing after NOTIFY, and
+//! still end up with the server's picture.
 
 use std::collections::BTreeMap;
 
 use super::two_clients::{Heard, Picture, between, truth};
 use super::*;
 
-/// MESSAGES, UIDNEXT, UNSEEN.
+/// The counts MESSAGES, UIDNEXT and UNSEEN.
 type Counts = (usize, u32, usize);
 
 pub(super) struct Watchers {
-    /// Has selected INBOX.
+    /// A client that has selected the INBOX.
     selecting: Client,
     picture: Picture,
-    /// Has not.
+    /// A client that has selected no mailbox.
     counting: Client,
     counts: BTreeMap<String, Counts>,
 }
@@ -43,7 +43,7 @@ impl Watchers {
         Watchers { selecting, picture, counting, counts }
     }
 
-    /// Fails where it waits in vain.
+    /// Reads until the watchers know the true state. Fails when it waits in vain.
     pub(super) async fn hear_the_truth(&mut self, fred: &store::Account) {
         while Some(&self.picture.messages) != truth(fred).as_ref() {
             let line = self.selecting.line().await.expect("the server is there");
@@ -56,7 +56,7 @@ impl Watchers {
     }
 }
 
-/// Takes over what a STATUS response tells.
+/// Takes over the counts of a STATUS response.
 fn count(line: &str, counts: &mut BTreeMap<String, Counts>) {
     let Some(rest) = line.strip_prefix("* STATUS ") else { return };
     let number = |item: &str| {

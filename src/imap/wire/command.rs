@@ -1,5 +1,5 @@
-//! What a client can say, as plain data. The parser makes it, nothing else does; every list in it is
-//! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
+//! The commands that a client can send, as plain data. Only the parser creates them. Every list in them is bounded by
+//! the parser, so that a command of 64 KiB takes no more than a few times that in memory.
 
 use super::extension::Extension;
 use super::field_names::FieldNames;
@@ -11,248 +11,249 @@ use super::sort::{SortArgs, ThreadAlgorithm};
 use crate::sasl::server::Password;
 use crate::store::{FlagChange, Flags};
 
-/// A command with the tag that its reply bears.
+/// A command with its tag.
 #[derive(Debug, PartialEq)]
 pub struct Tagged {
-    /// `tag`: ASCII without what the grammar forbids.
+    /// The tag: ASCII without the characters that the grammar forbids.
     pub tag: String,
-    /// The rest.
+    /// The command.
     pub command: Command,
 }
 
 /// The commands of RFC 3501 section 6 and of the extensions.
 #[derive(Debug, PartialEq)]
 pub enum Command {
-    /// 6.1.1 CAPABILITY.
+    /// CAPABILITY (RFC 3501 section 6.1.1).
     Capability,
-    /// 6.1.2 NOOP.
+    /// NOOP (RFC 3501 section 6.1.2).
     Noop,
-    /// 6.1.3 LOGOUT.
+    /// LOGOUT (RFC 3501 section 6.1.3).
     Logout,
-    /// RFC 2971 ID: field and value pairs, `NIL` an empty list.
+    /// ID (RFC 2971): pairs of field and value; `NIL` is an empty list.
     Id(Vec<(String, Option<String>)>),
-    /// 6.2.1 STARTTLS.
+    /// STARTTLS (RFC 3501 section 6.2.1).
     StartTls,
-    /// 6.2.2 AUTHENTICATE, with the initial response of RFC 4959, still in base64.
+    /// AUTHENTICATE (RFC 3501 section 6.2.2), with the initial response of RFC 4959, still in base64.
     Authenticate {
-        /// Upper case.
+        /// The mechanism in upper case.
         mechanism: String,
-        /// `=` stands for an empty one.
+        /// The initial response; `=` stands for an empty one.
         initial: Option<Password>,
     },
-    /// 6.2.3 LOGIN.
+    /// LOGIN (RFC 3501 section 6.2.3).
     Login {
-        /// What is not UTF-8 in it is replaced: no account has such a name.
+        /// The name. Octets that are not UTF-8 are replaced: no account has such a name.
         username: String,
-        /// As it came.
+        /// The password as it came.
         password: Password,
     },
-    /// RFC 5161 ENABLE: what is known of it, each once.
+    /// ENABLE (RFC 5161): the known extensions, each once.
     Enable(Vec<Extension>),
-    /// 6.3.1 SELECT.
+    /// SELECT (RFC 3501 section 6.3.1).
     Select(MailboxName, SelectParams),
-    /// 6.3.2 EXAMINE.
+    /// EXAMINE (RFC 3501 section 6.3.2).
     Examine(MailboxName, SelectParams),
-    /// 6.3.3 CREATE.
+    /// CREATE (RFC 3501 section 6.3.3).
     Create {
-        /// What.
+        /// The name of the new mailbox.
         mailbox: MailboxName,
-        /// RFC 6154 section 3: attributes with spaces between them, as the client wrote them.
+        /// Special uses (RFC 6154 section 3): attributes separated by spaces, as the client wrote them.
         uses: Option<String>,
     },
-    /// 6.3.4 DELETE.
+    /// DELETE (RFC 3501 section 6.3.4).
     Delete(MailboxName),
-    /// 6.3.5 RENAME.
+    /// RENAME (RFC 3501 section 6.3.5).
     Rename {
-        /// The mailbox there is.
+        /// The name of the existing mailbox.
         from: MailboxName,
         /// Its new name.
         to: MailboxName,
     },
-    /// 6.3.6 SUBSCRIBE.
+    /// SUBSCRIBE (RFC 3501 section 6.3.6).
     Subscribe(MailboxName),
-    /// 6.3.7 UNSUBSCRIBE.
+    /// UNSUBSCRIBE (RFC 3501 section 6.3.7).
     Unsubscribe(MailboxName),
-    /// 6.3.8 LIST.
+    /// LIST (RFC 3501 section 6.3.8).
     List(Box<ListArgs>),
-    /// 6.3.9 LSUB.
+    /// LSUB (RFC 3501 section 6.3.9).
     Lsub(Box<ListArgs>),
-    /// RFC 2342 NAMESPACE.
+    /// NAMESPACE (RFC 2342).
     Namespace,
-    /// 6.3.10 STATUS.
+    /// STATUS (RFC 3501 section 6.3.10).
     Status {
-        /// Of which mailbox.
+        /// The mailbox.
         mailbox: MailboxName,
-        /// At least one.
+        /// The items, at least one.
         items: Vec<StatusItem>,
     },
-    /// 6.3.11 APPEND, and RFC 8508 REPLACE.
+    /// APPEND (RFC 3501 section 6.3.11), and REPLACE (RFC 8508).
     Append(Append),
-    /// RFC 9208 section 4.1.1 GETQUOTA.
+    /// GETQUOTA of a quota root (RFC 9208 section 4.1.1).
     GetQuota(String),
-    /// RFC 9208 section 4.1.2 GETQUOTAROOT.
+    /// GETQUOTAROOT of a mailbox (RFC 9208 section 4.1.2).
     GetQuotaRoot(MailboxName),
-    /// RFC 5464 section 4.2 GETMETADATA.
+    /// GETMETADATA (RFC 5464 section 4.2).
     GetMetadata(GetMetadata),
-    /// RFC 5464 section 4.3 SETMETADATA.
+    /// SETMETADATA (RFC 5464 section 4.3).
     SetMetadata {
-        /// Of which mailbox; empty: of the account.
+        /// The mailbox; empty for the account.
         mailbox: MailboxName,
-        /// Entries in lower case, and what becomes of them: `NIL` takes one away.
+        /// Entries in lower case with their new values; `NIL` removes an entry.
         values: Vec<(String, Option<Vec<u8>>)>,
     },
-    /// RFC 2177 IDLE.
+    /// IDLE (RFC 2177).
     Idle,
-    /// RFC 5465 NOTIFY; `None`: NONE.
+    /// NOTIFY (RFC 5465); `None` for NOTIFY NONE.
     Notify(Option<Box<NotifySet>>),
-    /// 6.4.1 CHECK.
+    /// CHECK (RFC 3501 section 6.4.1).
     Check,
-    /// 6.4.2 CLOSE.
+    /// CLOSE (RFC 3501 section 6.4.2).
     Close,
-    /// RFC 3691 UNSELECT.
+    /// UNSELECT (RFC 3691).
     Unselect,
-    /// 6.4.3 EXPUNGE, or RFC 4315 UID EXPUNGE with the UIDs it is confined to.
+    /// EXPUNGE (RFC 3501 section 6.4.3), or UID EXPUNGE (RFC 4315) with the UIDs to which it is limited.
     Expunge(Option<MessageSet>),
-    /// 6.4.4 SEARCH.
+    /// SEARCH (RFC 3501 section 6.4.4).
     Search(Box<SearchArgs>),
-    /// RFC 5256 SORT.
+    /// SORT (RFC 5256).
     Sort(Box<SortArgs>),
-    /// RFC 5256 THREAD.
+    /// THREAD (RFC 5256).
     Thread {
-        /// UID THREAD answers UIDs.
+        /// Whether UIDs are returned (UID THREAD).
         uid: bool,
-        /// How.
+        /// The algorithm.
         algorithm: ThreadAlgorithm,
-        /// Which messages.
+        /// The search key.
         key: SearchKey,
     },
-    /// RFC 5267 section 4.3.5 CANCELUPDATE, with the tags of searches.
+    /// CANCELUPDATE (RFC 5267 section 4.3.5), with the tags of searches.
     CancelUpdate(Vec<String>),
-    /// 6.4.5 FETCH.
+    /// FETCH (RFC 3501 section 6.4.5).
     Fetch {
-        /// Which messages.
+        /// The messages.
         messages: Messages,
-        /// What of them: macros expanded, nothing twice but for body sections.
+        /// The items: macros are expanded, and no item occurs twice except body sections.
         items: Vec<FetchItem>,
-        /// RFC 9394: just these of the messages.
+        /// The part of the messages that is wanted (RFC 9394).
         partial: Option<Partial>,
-        /// RFC 7162: of those only the ones that have changed.
+        /// Only messages that have changed since (RFC 7162).
         since: Option<ChangedSince>,
     },
-    /// 6.4.6 STORE.
+    /// STORE (RFC 3501 section 6.4.6).
     Store {
-        /// Which messages.
+        /// The messages.
         messages: Messages,
-        /// What changes.
+        /// The change.
         args: StoreArgs,
     },
-    /// 6.4.7 COPY.
+    /// COPY (RFC 3501 section 6.4.7).
     Copy {
-        /// Which messages.
+        /// The messages.
         messages: Messages,
-        /// Where to.
+        /// The mailbox that gets the copies.
         to: MailboxName,
     },
-    /// RFC 6851 MOVE.
+    /// MOVE (RFC 6851).
     Move {
-        /// Which messages.
+        /// The messages.
         messages: Messages,
-        /// Where to.
+        /// The mailbox that gets the messages.
         to: MailboxName,
     },
 }
 
-/// APPEND and REPLACE up to their first message literal.
+/// The arguments of APPEND and REPLACE up to their first message literal.
 #[derive(Debug, PartialEq)]
 pub struct Append {
-    /// Where to.
+    /// The mailbox that gets the messages.
     pub mailbox: MailboxName,
-    /// RFC 8508: what the message comes in the place of.
+    /// The message that REPLACE replaces (RFC 8508).
     pub replaces: Option<Messages>,
-    /// What stands behind the mailbox, for [`super::grammar::append::Parts`].
+    /// The text after the mailbox, for [`super::grammar::append::Parts`].
     pub text: Vec<u8>,
-    /// The literal that is announced behind it; `None`: the command ends there.
+    /// The literal that is announced at its end; `None` when the command ends there.
     pub literal: Option<Literal>,
 }
 
-/// A literal that was announced and has not come (RFC 3501 section 4.3, RFC 7888, RFC 3516).
+/// A literal that was announced and has not come yet (RFC 3501 section 4.3, RFC 7888, RFC 3516).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Literal {
-    /// Octets.
+    /// Its octets.
     pub length: u64,
-    /// The client waits for a continuation request.
+    /// Whether the client waits for a continuation request.
     pub synchronizing: bool,
-    /// `~{n}`, which may hold NUL.
+    /// Whether it is a `literal8`, `~{n}`, which may contain NUL.
     pub binary: bool,
 }
 
-/// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3) unless the client has enabled
-/// UTF-8 there, or [`NO_NAME`]; the store knows the INBOX in any case.
+/// A mailbox name in UTF-8. On the wire it is in modified UTF-7 (RFC 3501 section 5.1.3), unless the client has
+/// enabled UTF-8. The name is [`NO_NAME`] when it is not valid. The store finds the INBOX in any case of letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxName(pub String);
 
-/// Stands for what is not in modified UTF-7, or not in UTF-8 where that is enabled. No mailbox can have this name, so that there is none of it, it cannot be
-/// made, and as a pattern it matches nothing: a client that hears NO has no doubt of its grammar, as it would with BAD.
+/// Stands for a name that is not valid modified UTF-7, or not UTF-8 when that is enabled. No mailbox has this name,
+/// it cannot be created, and as a pattern it matches nothing. So the client gets NO for the name, and not BAD, which
+/// would blame its syntax.
 pub const NO_NAME: &str = "\0";
 
 /// The arguments of GETMETADATA.
 #[derive(Debug, PartialEq, Eq)]
 pub struct GetMetadata {
-    /// Of which mailbox; empty: of the account.
+    /// The mailbox; empty for the account.
     pub mailbox: MailboxName,
-    /// In lower case.
+    /// The entries in lower case.
     pub entries: Vec<String>,
-    /// Longer values are left out.
+    /// Octets of a value; longer values are left out.
     pub max_size: Option<u32>,
-    /// How far below the entries is looked as well.
+    /// Which entries below the named ones are included.
     pub depth: Depth,
 }
 
-/// RFC 5464 section 4.2.2.
+/// The DEPTH option (RFC 5464 section 4.2.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// The entry itself.
+    /// Only the entry itself.
     #[default]
     Zero,
-    /// And those directly below it.
+    /// The entry, and entries directly below it.
     One,
-    /// And all below it.
+    /// The entry, and all entries below it.
     Infinity,
 }
 
 /// The arguments of LIST and LSUB.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ListArgs {
-    /// The reference name, UTF-8 or [`NO_NAME`].
+    /// The reference name, in UTF-8 or [`NO_NAME`].
     pub reference: String,
-    /// Mailbox names with their wildcards, UTF-8 or [`NO_NAME`]; at least one.
+    /// Mailbox names with wildcards, in UTF-8 or [`NO_NAME`]; at least one.
     pub patterns: Vec<String>,
-    /// Those of the extended LIST; `None`: the syntax was that of RFC 3501.
+    /// The options of an extended LIST; `None` when the syntax was that of RFC 3501.
     pub options: Option<ListOptions>,
 }
 
-/// The options of an extended LIST (RFC 5258 section 3). Those that change nothing are not kept: REMOTE, since no
-/// mailboxes are elsewhere, and the return options CHILDREN and SPECIAL-USE, since both are told unasked.
+/// The options of an extended LIST (RFC 5258 section 3). Options that change nothing are not kept: REMOTE, since
+/// there are no remote mailboxes, and the return options CHILDREN and SPECIAL-USE, since both are always returned.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ListOptions {
-    /// Which mailboxes.
+    /// Which mailboxes are listed.
     pub select: ListSelect,
-    /// Return option SUBSCRIBED: `\Subscribed` is told.
+    /// Return option SUBSCRIBED: whether `\Subscribed` is returned.
     pub subscribed: bool,
-    /// Return option STATUS (RFC 5819): what is told of each mailbox.
+    /// Return option STATUS (RFC 5819): the items that are returned for each mailbox.
     pub status: Vec<StatusItem>,
-    /// Return option METADATA (RFC 9590): entries whose values are told of each mailbox, in lower case.
+    /// Return option METADATA (RFC 9590): the entries, in lower case, whose values are returned for each mailbox.
     pub metadata: Vec<String>,
 }
 
-/// The selection options of an extended LIST. All that are set must hold.
+/// The selection options of an extended LIST. A name must meet all that are set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ListSelect {
-    /// SUBSCRIBED: subscribed names, whether or not they are mailboxes.
+    /// SUBSCRIBED: subscribed names, including those without a mailbox.
     pub subscribed: bool,
-    /// SPECIAL-USE (RFC 6154).
+    /// SPECIAL-USE (RFC 6154): mailboxes with a special use.
     pub special_use: bool,
-    /// RECURSIVEMATCH: also names above selected ones. Never alone.
+    /// RECURSIVEMATCH: also names above selected ones. Never set alone.
     pub recursive_match: bool,
 }
 
@@ -261,21 +262,21 @@ pub struct ListSelect {
 pub struct Messages {
     /// Whether the set is of UIDs (RFC 3501 section 6.4.8).
     pub uid: bool,
-    /// Which.
+    /// The set.
     pub set: MessageSet,
 }
 
-/// What may stand for a `sequence-set` (RFC 5182 section 3).
+/// A `sequence-set`, or what may stand in its place (RFC 5182 section 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MessageSet {
-    /// Their numbers.
+    /// Sequence numbers or UIDs.
     Numbers(SequenceSet),
-    /// `$`: what the last search has kept.
+    /// `$`: the saved result of a search.
     Saved,
 }
 
-/// RFC 3501 section 6.3.10, SIZE of RFC 8438, APPENDLIMIT of RFC 7889, MAILBOXID of RFC 8474, DELETED and DELETED-STORAGE of
-/// RFC 9208, HIGHESTMODSEQ of RFC 7162.
+/// A status item (RFC 3501 section 6.3.10), with SIZE of RFC 8438, APPENDLIMIT of RFC 7889, MAILBOXID of RFC 8474,
+/// DELETED and DELETED-STORAGE of RFC 9208, and HIGHESTMODSEQ of RFC 7162.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the RFC's own names")]
 pub enum StatusItem {
@@ -292,58 +293,58 @@ pub enum StatusItem {
     DeletedStorage,
 }
 
-/// Flags that a client names. `\Recent` and system flags that do not exist are left out: they are not
-/// in PERMANENTFLAGS, and a server may ignore them (RFC 3501 section 7.1).
+/// Flags that a client names. `\Recent` and unknown system flags are left out: they are not in PERMANENTFLAGS, and a
+/// server may ignore them (RFC 3501 section 7.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FlagList {
-    /// Those of RFC 3501.
+    /// The flags of RFC 3501.
     pub flags: Flags,
-    /// The others, each an atom.
+    /// The keywords, each an atom.
     pub keywords: Vec<String>,
 }
 
-/// RFC 3501 section 6.4.6.
+/// The arguments of STORE (RFC 3501 section 6.4.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreArgs {
     /// FLAGS, +FLAGS or -FLAGS.
     pub change: FlagChange,
-    /// `.SILENT`.
+    /// Whether `.SILENT` was given.
     pub silent: bool,
-    /// Which.
+    /// The flags.
     pub flags: FlagList,
-    /// RFC 7162 section 3.1.3: only of messages whose MODSEQ is no larger.
+    /// Only messages with no larger MODSEQ are changed (RFC 7162 section 3.1.3).
     pub unchanged_since: Option<u64>,
 }
 
-/// RFC 3501 section 6.4.5.
+/// A data item of FETCH (RFC 3501 section 6.4.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchItem {
     /// `BODY[section]<partial>`.
     Body {
-        /// Which octets.
+        /// The section.
         section: Section,
-        /// Where the client wants to begin and how many octets it wants at most.
+        /// The first octet, and how many octets the client wants at most.
         partial: Option<(u64, u64)>,
-        /// `BODY.PEEK`: `\Seen` stays as it is.
+        /// Whether it is `BODY.PEEK`, which does not set `\Seen`.
         peek: bool,
     },
     /// `BINARY[part]<partial>` (RFC 3516).
     Binary {
-        /// From the outside in, counted from 1; none: the whole message.
+        /// The part's numbers from the outside in, counted from 1; empty for the whole message.
         part: Vec<u32>,
-        /// Where the client wants to begin and how many octets it wants at most.
+        /// The first octet, and how many octets the client wants at most.
         partial: Option<(u64, u64)>,
-        /// `BINARY.PEEK`: `\Seen` stays as it is.
+        /// Whether it is `BINARY.PEEK`, which does not set `\Seen`.
         peek: bool,
     },
     /// `BINARY.SIZE[part]`.
     BinarySize {
-        /// From the outside in, counted from 1; none: the whole message.
+        /// The part's numbers from the outside in, counted from 1; empty for the whole message.
         part: Vec<u32>,
     },
     /// `BODYSTRUCTURE`, or `BODY` without a section, which lacks the extension data.
     BodyStructure {
-        /// With extension data.
+        /// Whether extension data is included.
         extensible: bool,
     },
     /// EMAILID (RFC 8474).
@@ -354,7 +355,7 @@ pub enum FetchItem {
     Flags,
     /// INTERNALDATE.
     InternalDate,
-    /// PREVIEW (RFC 8970); LAZY changes nothing, since it is made from the message each time.
+    /// PREVIEW (RFC 8970). LAZY changes nothing, since the preview is made from the message each time.
     Preview,
     /// RFC822: `BODY[]` under its old name.
     Rfc822,
@@ -375,7 +376,7 @@ pub enum FetchItem {
 }
 
 impl FetchItem {
-    /// Octets of memory that it takes, about.
+    /// Octets of memory that the item takes, approximately.
     pub fn size(&self) -> usize {
         let more = match self {
             FetchItem::Body { section, .. } => match &section.text {
@@ -390,7 +391,7 @@ impl FetchItem {
         size_of::<FetchItem>() + more
     }
 
-    /// Whether fetching it sets `\Seen`.
+    /// Whether fetching the item sets `\Seen`.
     pub fn sets_seen(&self) -> bool {
         matches!(
             self,
@@ -402,114 +403,115 @@ impl FetchItem {
     }
 }
 
-/// `section-spec`: part numbers, then what of that part. Nothing of either is the whole message.
+/// `section-spec`: part numbers, and which text of that part. The default is the whole message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Section {
-    /// From the outside in, counted from 1.
+    /// The part's numbers from the outside in, counted from 1.
     pub part: Vec<u32>,
-    /// What of it.
+    /// Which text of the part.
     pub text: SectionText,
 }
 
-/// What of a part.
+/// Which text of a part is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum SectionText {
     /// The whole message, or the content of a part.
     #[default]
     Whole,
-    /// The header of a message (`message/rfc822` where there are part numbers).
+    /// The header of a message (a `message/rfc822` part when there are part numbers).
     Header,
-    /// These fields of it.
+    /// Some fields of that header.
     HeaderFields {
-        /// HEADER.FIELDS.NOT: all but these.
+        /// Whether it is HEADER.FIELDS.NOT: all fields but these.
         not: bool,
-        /// As the client wrote them: printable ASCII.
+        /// The names as the client wrote them: printable ASCII.
         names: FieldNames,
     },
     /// A message without its header.
     Text,
-    /// The MIME header of a part; only with part numbers.
+    /// The MIME header of a part. Only with part numbers.
     Mime,
 }
 
-/// RFC 3501 section 6.4.4. Strings are UTF-8, out of whichever charset the client named, and are looked
-/// for without regard to case.
+/// A search key (RFC 3501 section 6.4.4). Strings are converted to UTF-8 from the charset that the client has named,
+/// and searched without regard to case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchKey {
-    /// All of these; of an empty list: every message.
+    /// All of these keys must match. An empty list matches every message.
     And(Vec<SearchKey>),
     /// OR.
     Or(Box<SearchKey>, Box<SearchKey>),
-    /// NOT, and the UN… keys.
+    /// NOT, and the keys that begin with UN.
     Not(Box<SearchKey>),
     /// ALL.
     All,
     /// Message sequence numbers.
     Sequence(SequenceSet),
-    /// `$` (RFC 5182): what the last search has kept.
+    /// `$`: the saved result of a search (RFC 5182).
     Saved,
     /// UID.
     Uid(SequenceSet),
-    /// ANSWERED, DELETED, DRAFT, FLAGGED and SEEN: has this flag.
+    /// ANSWERED, DELETED, DRAFT, FLAGGED and SEEN: the message has this flag.
     Flag(Flags),
     /// KEYWORD.
     Keyword(String),
     /// RECENT. NEW is `(RECENT UNSEEN)`, OLD is `NOT RECENT`.
     Recent,
-    /// INTERNALDATE earlier than.
+    /// BEFORE: INTERNALDATE is earlier than this day.
     Before(Date),
-    /// INTERNALDATE within.
+    /// ON: INTERNALDATE is within this day.
     On(Date),
-    /// INTERNALDATE within or later than.
+    /// SINCE: INTERNALDATE is within this day or later.
     Since(Date),
-    /// SAVEDBEFORE (RFC 8514): save date earlier than, or INTERNALDATE where nobody knows that, here and in the two below.
+    /// SAVEDBEFORE (RFC 8514): the save date is earlier than this day. A message without known save date counts with
+    /// its INTERNALDATE.
     SavedBefore(Date),
-    /// SAVEDON: save date within.
+    /// SAVEDON (RFC 8514): the save date, or else INTERNALDATE, is within this day.
     SavedOn(Date),
-    /// SAVEDSINCE: save date within or later than.
+    /// SAVEDSINCE (RFC 8514): the save date, or else INTERNALDATE, is within this day or later.
     SavedSince(Date),
-    /// RFC 5032 OLDER: INTERNALDATE so many seconds ago, or more.
+    /// OLDER (RFC 5032): INTERNALDATE lies so many seconds back, or more.
     Older(u32),
-    /// RFC 5032 YOUNGER: INTERNALDATE so many seconds ago, or less.
+    /// YOUNGER (RFC 5032): INTERNALDATE lies so many seconds back, or less.
     Younger(u32),
-    /// RFC 8474 EMAILID.
+    /// EMAILID (RFC 8474).
     EmailId(String),
-    /// RFC 8474 THREADID: no message has one.
+    /// THREADID (RFC 8474): no message has one.
     ThreadId,
-    /// Date field earlier than.
+    /// SENTBEFORE: the Date field is earlier than this day.
     SentBefore(Date),
-    /// Date field within.
+    /// SENTON: the Date field is within this day.
     SentOn(Date),
-    /// Date field within or later than.
+    /// SENTSINCE: the Date field is within this day or later.
     SentSince(Date),
-    /// RFC822.SIZE larger than.
+    /// LARGER: RFC822.SIZE is larger than this.
     Larger(u32),
-    /// RFC822.SIZE smaller than.
+    /// SMALLER: RFC822.SIZE is smaller than this.
     Smaller(u32),
-    /// BCC, CC, FROM and TO: the envelope's addresses of this field contain the text.
+    /// BCC, CC, FROM and TO: the addresses of this field in the envelope contain the text.
     Addresses {
         /// The field's name.
         name: String,
-        /// What to look for.
+        /// The text.
         text: String,
     },
-    /// SUBJECT and HEADER: a field of this name contains the text; an empty text: there is such a field.
+    /// SUBJECT and HEADER: a field of this name contains the text. An empty text matches any such field.
     Header {
         /// The field's name.
         name: String,
-        /// What to look for.
+        /// The text.
         text: String,
     },
-    /// MODSEQ (RFC 7162 section 3.1.5): at least this.
+    /// MODSEQ (RFC 7162 section 3.1.5): the MODSEQ is at least this.
     Modseq(u64),
-    /// BODY: the body contains.
+    /// BODY: the body contains this text.
     Body(String),
-    /// TEXT: header or body contain.
+    /// TEXT: the header or the body contains this text.
     Text(String),
 }
 
 impl SearchKey {
-    /// Whether one of the keys `is` so. The parser limits how deep they are.
+    /// Whether `is` is true for one of the keys. It recurses as deep as the key, which the parser limits.
     pub fn has(&self, is: fn(&SearchKey) -> bool) -> bool {
         match self {
             SearchKey::And(keys) => keys.iter().any(|key| key.has(is)),

@@ -1,25 +1,25 @@
-//! Extensions that a client has to ask for, since they change what it hears (RFC 5161).
+//! Extensions that a client has to enable, since they change the responses that it gets (RFC 5161).
 
-/// What ENABLE can name here. A new one is a line here and one in [`Extension::name`].
+/// The extensions that ENABLE knows. A new one needs a line here and one in [`Extension::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extension {
-    /// RFC 7162 section 3.1: MODSEQ in all FETCH responses that nobody asked for.
+    /// CONDSTORE (RFC 7162 section 3.1): MODSEQ in all unsolicited FETCH responses.
     Condstore,
-    /// RFC 7162 section 3.2: VANISHED in the place of EXPUNGE, and all of CONDSTORE.
+    /// QRESYNC (RFC 7162 section 3.2): VANISHED in place of EXPUNGE, and everything of CONDSTORE.
     Qresync,
-    /// RFC 6855: UTF-8 in names and quoted strings.
+    /// UTF8=ACCEPT (RFC 6855): UTF-8 in names and quoted strings.
     Utf8Accept,
-    /// RFC 9051: the same, ESEARCH in the place of SEARCH, LIST where a mailbox is selected, a UID in each FETCH response, and
-    /// nothing of what is recent.
+    /// IMAP4rev2 (RFC 9051): UTF-8 as well, ESEARCH in place of SEARCH, a LIST response when a mailbox is selected, a
+    /// UID in each FETCH response, and no RECENT.
     Imap4Rev2,
 }
 
 impl Extension {
-    /// All of them.
+    /// All extensions.
     pub const ALL: [Extension; 4] =
         [Extension::Condstore, Extension::Qresync, Extension::Utf8Accept, Extension::Imap4Rev2];
 
-    /// As CAPABILITY has it.
+    /// The name as in CAPABILITY.
     pub fn name(self) -> &'static str {
         match self {
             Extension::Condstore => "CONDSTORE",
@@ -29,33 +29,33 @@ impl Extension {
         }
     }
 
-    /// The extension of this name, in any case.
+    /// The extension of this name, in any case of letters.
     pub fn named(name: &str) -> Option<Extension> {
         Extension::ALL.into_iter().find(|extension| extension.name().eq_ignore_ascii_case(name))
     }
 }
 
-/// The extensions in force; they stay so until the connection ends.
+/// The extensions in force. They stay in force until the connection ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Enabled(u8);
 
 impl Enabled {
-    /// Whether this one is in force.
+    /// Whether the extension is in force.
     pub fn has(self, extension: Extension) -> bool {
         self.0 & bit(extension) != 0
     }
 
-    /// Whether names and quoted strings are UTF-8, in both directions; else names are modified UTF-7.
+    /// Whether names and quoted strings are UTF-8 in both directions; otherwise names are in modified UTF-7.
     pub fn utf8(self) -> bool {
         self.has(Extension::Utf8Accept) || self.rev2()
     }
 
-    /// Whether the session is one of IMAP4rev2, else it is one of IMAP4rev1 (RFC 9051 appendix A).
+    /// Whether the session uses IMAP4rev2; otherwise it uses IMAP4rev1 (RFC 9051 appendix A).
     pub fn rev2(self) -> bool {
         self.has(Extension::Imap4Rev2)
     }
 
-    /// One more. RFC 7162 section 3.2.3: QRESYNC is CONDSTORE, too.
+    /// Adds an extension. QRESYNC includes CONDSTORE (RFC 7162 section 3.2.3).
     pub fn insert(&mut self, extension: Extension) {
         self.0 |= bit(extension);
         if extension == Extension::Qresync {

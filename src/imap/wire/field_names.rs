@@ -1,5 +1,5 @@
-//! The names of `HEADER.FIELDS` (RFC 3501 section 6.4.5): as the client wrote them, and in an order in which a field is
-//! found among two thousand as fast as among two.
+//! The names in `HEADER.FIELDS` (RFC 3501 section 6.4.5): as the client wrote them, and sorted, so that a field is
+//! found quickly among two thousand names.
 
 use crate::message::summary;
 
@@ -7,7 +7,7 @@ use crate::message::summary;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldNames {
     written: Vec<String>,
-    /// In lower case, in order.
+    /// The names in lower case, sorted and each once.
     sorted: Vec<Box<str>>,
     in_summaries: bool,
 }
@@ -23,7 +23,7 @@ impl FieldNames {
         FieldNames { written, sorted, in_summaries }
     }
 
-    /// As they were written.
+    /// The names as they were written.
     pub fn written(&self) -> &[String] {
         &self.written
     }
@@ -33,7 +33,7 @@ impl FieldNames {
         self.in_summaries
     }
 
-    /// Whether a field of this name, in any case, is among them.
+    /// Whether the name of a field, in any case of letters, is among the names.
     pub fn contain(&self, field: &[u8]) -> bool {
         let lower = || field.iter().map(u8::to_ascii_lowercase);
         self.sorted.binary_search_by(|name| name.bytes().cmp(lower())).is_ok()
@@ -44,7 +44,7 @@ impl FieldNames {
 mod tests {
     use super::*;
 
-    /// Catches: an order for the search that is not the order of the names.
+    /// Catches: names that are sorted by another order than the search uses.
     #[test]
     fn fields_are_found_in_any_case() {
         let names: Vec<String> =

@@ -1,8 +1,7 @@
-//! Where a command ends: lines, and the literals that they announce (RFC 3501 section 4.3, RFC 7888).
+//! Finds where a command ends: its lines, and the literals that they announce (RFC 3501 section 4.3, RFC 7888).
 //!
-//! Only the literal of an APPEND may be large, and it is not gathered here but streamed by whoever
-//! reads. Everything else that is longer than the limit is refused while it arrives, so that one bad
-//! command costs one command and no memory.
+//! Only the literal of an APPEND may be large. It is not gathered here: the caller streams it. Everything else that
+//! is longer than the limit is refused while it arrives, so that one bad command costs one command and no memory.
 
 use zeroize::Zeroizing;
 
@@ -12,52 +11,52 @@ use super::grammar::{self, Problem, Refused, append};
 use crate::net::line::TAIL;
 use crate::wiping;
 
-/// Literals that can stand before the message of an APPEND: its mailbox. To look for one behind each of ten thousand
-/// literals would be to read the command ten thousand times.
+/// Literals that can come before the message of an APPEND: only its mailbox. To check after each of ten thousand
+/// literals whether an APPEND has begun would mean to read the command ten thousand times.
 const BEFORE_MESSAGE: usize = 1;
 
-/// Octets kept of a refused command: the tag is among them.
+/// Octets that are kept of a refused command: they contain its tag.
 const KEPT: usize = 256;
 
-/// A command on its way in.
+/// A command that is being received.
 #[derive(Debug)]
 pub struct Fragments {
-    /// A password may be among them.
+    /// The octets so far, which may contain a password.
     octets: Zeroizing<Vec<u8>>,
     limit: usize,
     enabled: Enabled,
     problem: Option<Problem>,
-    /// Literals that were announced.
+    /// How many literals were announced.
     literals: usize,
 }
 
-/// What comes next.
+/// What the caller must do next.
 #[derive(Debug, PartialEq)]
 pub enum Next {
-    /// Nothing: see [`Fragments::finish`].
+    /// Call [`Fragments::finish`]: the command is complete.
     Finished,
-    /// A literal for [`Fragments::literal`], then a line.
+    /// Read a literal for [`Fragments::literal`], then a line.
     Literal(Literal),
-    /// Octets to be thrown away, then a line.
+    /// Read so many octets and discard them, then read a line.
     Skip(u64),
-    /// A command whose first message literal comes now, and whose rest is not gathered here.
+    /// Carry out a command whose first message literal comes now. The rest of the command is not gathered here.
     Append(Tagged),
 }
 
 impl Fragments {
-    /// Nothing yet of a client that has enabled so much; a command may have `limit` octets, literals but for the APPEND's
-    /// included.
+    /// An empty command of a client that has enabled `enabled`. A command may have `limit` octets, including
+    /// literals, but not the messages of an APPEND.
     pub fn new(limit: usize, enabled: Enabled) -> Fragments {
         Fragments { octets: Zeroizing::default(), limit, enabled, problem: None, literals: 0 }
     }
 
-    /// The octets that a line may still have.
+    /// How many octets the next line may have.
     pub fn room(&self) -> usize {
         self.limit.saturating_sub(self.octets.len())
     }
 
-    /// Takes a line without its CRLF; `whole` is false where only its beginning and its end are there, since it was
-    /// longer than [`Fragments::room`].
+    /// Adds a line without its CRLF. `whole` is false when the line was longer than [`Fragments::room`], and only its
+    /// beginning and its end are given.
     pub fn line(&mut self, line: &[u8], whole: bool) -> Next {
         if !whole {
             self.refuse(line);
@@ -85,15 +84,15 @@ impl Fragments {
         }
     }
 
-    /// Takes a piece of a literal.
+    /// Adds a piece of a literal.
     pub fn literal(&mut self, piece: &[u8]) {
         self.keep(piece);
     }
 
-    /// The command, or why there is none.
+    /// The command that was received.
     ///
     /// # Errors
-    /// Too long, or not in the grammar.
+    /// The command is too long, or does not match the grammar.
     pub fn finish(self) -> Result<Tagged, Refused> {
         match self.problem {
             Some(problem) => Err(Refused { tag: grammar::tag_of(&self.octets), problem }),
@@ -106,7 +105,7 @@ impl Fragments {
         if self.octets.is_empty() {
             return append::begins(line, literal, self.enabled);
         }
-        // What may hold a password is not copied.
+        // Commands that may contain a password are not copied.
         append::may_begin(&self.octets)
             .then(|| append::begins(&[self.octets.as_slice(), line].concat(), literal, self.enabled))?
     }
@@ -130,17 +129,18 @@ impl Fragments {
     }
 }
 
-/// `{n}`, `{n+}`, `~{n}` or `~{n+}` at the end of a line.
+/// A literal that is announced at the end of a line: `{n}`, `{n+}`, `~{n}` or `~{n+}`.
 pub struct Announced {
-    /// What comes.
+    /// The literal.
     pub literal: Literal,
-    /// Octets of the announcement.
+    /// Octets of the announcement itself.
     pub marker: usize,
 }
 
 impl Announced {
-    /// The literal that a line announces, if it does. Of one that is not `whole` all that is left may be the end of a number:
-    /// longer than anybody means, but no octet behind it may be taken for a command.
+    /// The literal that a line announces; `None` when it announces none. When the line is not `whole`, perhaps only
+    /// the end of the number is left. Then the literal counts as longer than any real one, so that none of its octets
+    /// is taken for a command.
     pub fn at_end_of(line: &[u8], whole: bool) -> Option<Announced> {
         let inside = line.strip_suffix(b"}")?;
         let number = inside.strip_suffix(b"+").unwrap_or(inside);
@@ -155,7 +155,7 @@ impl Announced {
         if digits.is_empty() {
             return None;
         }
-        // More than can be counted is a literal all the same, and what follows is no command.
+        // A length that is too large for a number still announces a literal: what follows is not a command.
         let length = std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX);
         let binary = before.ends_with(b"~");
         let marker = line.len() - before.len() + usize::from(binary);
@@ -177,7 +177,7 @@ mod tests {
         Literal { length, synchronizing, binary: false }
     }
 
-    /// Catches: a command that is read from its beginning behind each of its literals.
+    /// Catches: a command that is read again from its beginning after each of its literals.
     #[test]
     fn the_message_of_an_append_is_looked_for_behind_its_mailbox_only() {
         for (before, is_message) in [(0, true), (1, true), (2, false), (5000, false)] {
@@ -187,7 +187,8 @@ mod tests {
         }
     }
 
-    /// Catches: a password that stays where the command was before it grew, or before most of it was thrown away.
+    /// Catches: a password that stays in memory where the command was before it grew, or before most of it was
+    /// discarded.
     #[test]
     fn a_command_that_grows_leaves_no_password_behind() {
         let secret = [&[b'-'; 500][..], b"plover-93", &[b'-'; 500]].concat();
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(outcome(fragments), Err((Some("a7".into()), Problem::TooLong)));
     }
 
-    /// Catches: a literal that runs as commands since it was announced at the end of a line that was too long.
+    /// Catches: a literal that runs as commands because it was announced at the end of a line that was too long.
     #[test]
     fn too_long_a_line_announces_literals_all_the_same() {
         for (end, next) in [

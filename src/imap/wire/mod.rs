@@ -1,4 +1,5 @@
-//! What goes over the wire: fragments of a command, their grammar, commands, and the words of replies.
+//! What is sent over the connection: the fragments of a command, the grammar, the commands, and the words of
+//! responses.
 
 pub mod command;
 pub mod extension;

@@ -1,12 +1,12 @@
-//! What NOTIFY asks for (RFC 5465 section 8).
+//! The arguments of NOTIFY (RFC 5465 section 8).
 
 use super::command::{FetchItem, MailboxName};
 
-/// Some of the events that there are.
+/// A set of events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Events(u8);
 
-/// All events, as RFC 5465 names them.
+/// All events with their names in RFC 5465.
 const NAMES: [(Events, &str); 8] = [
     (Events::MESSAGE_NEW, "MessageNew"),
     (Events::MESSAGE_EXPUNGE, "MessageExpunge"),
@@ -19,94 +19,94 @@ const NAMES: [(Events, &str); 8] = [
 ];
 
 impl Events {
-    /// None.
+    /// No events.
     pub const NONE: Events = Events(0);
-    /// Section 5.2.
+    /// MessageNew (section 5.2).
     pub const MESSAGE_NEW: Events = Events(1);
-    /// Section 5.3.
+    /// MessageExpunge (section 5.3).
     pub const MESSAGE_EXPUNGE: Events = Events(2);
-    /// Section 5.1.
+    /// FlagChange (section 5.1).
     pub const FLAG_CHANGE: Events = Events(4);
-    /// Section 5.1. Messages have no annotations here, so it never happens.
+    /// AnnotationChange (section 5.1). Messages have no annotations here, so it never happens.
     pub const ANNOTATION_CHANGE: Events = Events(8);
-    /// Section 5.4.
+    /// MailboxName (section 5.4).
     pub const MAILBOX_NAME: Events = Events(16);
-    /// Section 5.5.
+    /// SubscriptionChange (section 5.5).
     pub const SUBSCRIPTION_CHANGE: Events = Events(32);
-    /// Section 5.6.
+    /// MailboxMetadataChange (section 5.6).
     pub const MAILBOX_METADATA_CHANGE: Events = Events(64);
-    /// Section 5.7.
+    /// ServerMetadataChange (section 5.7).
     pub const SERVER_METADATA_CHANGE: Events = Events(128);
-    /// `message-event`.
+    /// The events about messages: `message-event`.
     pub const OF_MESSAGES: Events = Events(15);
 
-    /// The event of this name, in any case.
+    /// The event of this name, in any case of letters.
     pub fn named(name: &str) -> Option<Events> {
         NAMES.iter().find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(event, _)| *event)
     }
 
-    /// The names of all that there are, with spaces between them.
+    /// The names of all events, separated by spaces.
     pub fn all_names() -> String {
         NAMES.map(|(_, name)| name).join(" ")
     }
 
-    /// These and those.
+    /// The union of both sets.
     pub fn with(self, others: Events) -> Events {
         Events(self.0 | others.0)
     }
 
-    /// Those that are in both.
+    /// The intersection of both sets.
     pub fn and(self, others: Events) -> Events {
         Events(self.0 & others.0)
     }
 
-    /// Whether one of them is among these.
+    /// Whether one of the events in `any` is in this set.
     pub fn has(self, any: Events) -> bool {
         self.0 & any.0 != 0
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Section 5: MessageNew and MessageExpunge come together, and with each of the others about messages.
+    /// Whether MessageNew and MessageExpunge are both in the set, as section 5 demands with any event about messages.
     pub fn are_complete(self) -> bool {
         let both = Events::MESSAGE_NEW.with(Events::MESSAGE_EXPUNGE);
         !self.has(Events::OF_MESSAGES) || self.and(both) == both
     }
 }
 
-/// NOTIFY SET.
+/// The arguments of NOTIFY SET.
 #[derive(Debug, Default, PartialEq)]
 pub struct NotifySet {
-    /// STATUS responses come first.
+    /// Whether STATUS responses are sent first.
     pub status: bool,
-    /// What is told of the selected mailbox; nothing where it is not named.
+    /// What the client wants to be told of the selected mailbox; nothing when it is not named.
     pub selected: SelectedEvents,
-    /// What is told of others.
+    /// What the client wants to be told of other mailboxes.
     pub groups: Vec<EventGroup>,
-    /// An event is among them that there is not.
+    /// Whether an unknown event was named.
     pub unknown: bool,
 }
 
-/// SELECTED, or SELECTED-DELAYED.
+/// The arguments of SELECTED, or SELECTED-DELAYED.
 #[derive(Debug, Default, PartialEq)]
 pub struct SelectedEvents {
-    /// SELECTED-DELAYED: EXPUNGE waits for a command during which it is allowed.
+    /// Whether it is SELECTED-DELAYED: EXPUNGE waits for a command during which it is allowed.
     pub delayed: bool,
-    /// Of messages.
+    /// The events about messages.
     pub events: Events,
-    /// What is told of each new message.
+    /// The items that are sent of each new message.
     pub fetch: Vec<FetchItem>,
 }
 
-/// `event-group` of other mailboxes.
+/// An `event-group` for mailboxes that are not selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventGroup {
-    /// Which.
+    /// The mailboxes.
     pub mailboxes: MailboxFilter,
-    /// Which events; none where NONE was said.
+    /// The events; empty for NONE.
     pub events: Events,
 }
 

@@ -1,4 +1,4 @@
-//! What a search is to answer (RFC 4731, RFC 5182, RFC 5267, RFC 9394).
+//! The result options of searches (RFC 4731, RFC 5182, RFC 5267, RFC 9394).
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -9,55 +9,56 @@ use super::command::{FetchItem, SearchKey};
 /// The arguments of SEARCH.
 #[derive(Debug, PartialEq)]
 pub struct SearchArgs {
-    /// UID SEARCH answers UIDs.
+    /// Whether UIDs are returned (UID SEARCH).
     pub uid: bool,
-    /// RETURN; `None`: a SEARCH response is wanted, not ESEARCH.
+    /// The options of RETURN; `None` when a SEARCH response is wanted instead of ESEARCH.
     pub returns: Option<Returns>,
-    /// All of it.
+    /// The search key.
     pub key: SearchKey,
 }
 
 impl SearchArgs {
-    /// Whether `$` becomes what is found.
+    /// Whether the result is saved as `$`.
     pub fn saves(&self) -> bool {
         self.returns.as_ref().is_some_and(|returns| returns.save)
     }
 
-    /// Whether MODSEQ of new messages is to be told.
+    /// Whether the MODSEQ of new messages is returned.
     pub fn shows_modseq(&self) -> bool {
         self.returns.as_ref().is_some_and(|returns| returns.fetch.contains(&FetchItem::Modseq))
     }
 }
 
-/// The result options in the parentheses of RETURN. Of an empty list, ALL is meant.
+/// The result options in the parentheses of RETURN. An empty list means ALL.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Returns {
-    /// The first that is found.
+    /// Whether MIN is returned, the first message found.
     pub min: bool,
-    /// The last one.
+    /// Whether MAX is returned, the last message found.
     pub max: bool,
-    /// How many there are.
+    /// Whether COUNT is returned, the number of messages found.
     pub count: bool,
-    /// All of them.
+    /// Whether ALL is returned, all messages found.
     pub all: bool,
-    /// RFC 9394: this part of it; never beside ALL.
+    /// The part of the result that is returned (RFC 9394); never together with ALL.
     pub partial: Option<Partial>,
-    /// RFC 5182: `$` becomes what is found.
+    /// Whether the result is saved as `$` (RFC 5182).
     pub save: bool,
-    /// RFC 5267: changes of the result are told from then on. CONTEXT, which is a hint, is not kept.
+    /// Whether changes of the result are told from then on (RFC 5267). CONTEXT, which is only a hint, is not kept.
     pub update: bool,
-    /// RFC 5465 section 7: what is told of each new message that comes into the result.
+    /// The items that are sent of each new message that enters the result (RFC 5465 section 7).
     pub fetch: Vec<FetchItem>,
 }
 
 impl Returns {
-    /// Whether an ESEARCH response is wanted: not where the result is only to be kept (RFC 5182 section 2.1).
+    /// Whether an ESEARCH response is wanted: not when the result is only to be saved (RFC 5182 section 2.1).
     pub fn tells(&self) -> bool {
         !self.save || self.min || self.max || self.count || self.all || self.partial.is_some()
     }
 
-    /// Those of `found`, in the order of the result, that `$` stands for (RFC 5182 section 2.4, RFC 9394 section 3.2): MIN,
-    /// MAX and PARTIAL mean just these unless COUNT or ALL stand beside them.
+    /// The messages among `found`, in the order of the result, that `$` will stand for (RFC 5182 section 2.4, RFC
+    /// 9394 section 3.2). With MIN, MAX and PARTIAL these are just those messages, unless COUNT or ALL are given as
+    /// well.
     pub fn kept<'a>(&self, found: &'a [u32]) -> impl Iterator<Item = u32> + use<'a> {
         let some = (self.min || self.max || self.partial.is_some()) && !self.all && !self.count;
         let all = if some { &[] } else { found };
@@ -68,20 +69,20 @@ impl Returns {
     }
 }
 
-/// `partial-range` (RFC 9394 section 4): places in a result, counted from 1, the ends either way round. It is shown as
-/// the client wrote it.
+/// `partial-range` (RFC 9394 section 4): positions in a result, counted from 1, whose ends may be in either order. It
+/// is written as the client wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partial {
-    /// One end.
+    /// One end of the range.
     pub from: NonZeroU32,
-    /// The other.
+    /// The other end of the range.
     pub to: NonZeroU32,
-    /// Counted from the end of the result: -1 is the last.
+    /// Whether positions are counted from the end of the result, where -1 is the last.
     pub from_end: bool,
 }
 
 impl Partial {
-    /// What of the result there is at these places.
+    /// The part of the result at these positions, as far as it exists.
     pub fn of<T>(self, found: &[T]) -> &[T] {
         let place = |n: NonZeroU32| usize::try_from(n.get()).unwrap_or(usize::MAX);
         let (first, last) = (place(self.from.min(self.to)) - 1, place(self.from.max(self.to)));
@@ -136,7 +137,7 @@ impl fmt::Display for Partial {
 mod tests {
     use super::*;
 
-    /// Catches: a part that is one off at either end, or that is there where the result ends before it.
+    /// Catches: a part that is off by one at either end, or that is returned when the result ends before it.
     #[test]
     fn parts_of_a_result() {
         let part = |from, to, from_end| {

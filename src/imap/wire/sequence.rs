@@ -1,4 +1,4 @@
-//! Sequence sets (RFC 3501 section 9, `sequence-set`): which messages a command is about.
+//! Sequence sets (RFC 3501 section 9, `sequence-set`): the messages that a command is about.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -8,13 +8,13 @@ use crate::store::Uid;
 /// One end of a range; `None` is `*`, the largest number in use.
 pub type SequenceNumber = Option<NonZeroU32>;
 
-/// Ranges of message sequence numbers or of UIDs, as the client wrote them: in any order, overlapping,
-/// and with their ends either way round.
+/// Ranges of message sequence numbers or of UIDs, as the client wrote them: in any order, possibly overlapping, and
+/// with their ends in either order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SequenceSet(Vec<(SequenceNumber, SequenceNumber)>);
 
 impl SequenceSet {
-    /// Adds a range; one that goes on where the last one ends (`1,2,3`) only makes that one longer.
+    /// Adds a range. A range that continues the last one (`1,2,3`) only extends that one.
     pub fn push(&mut self, from: SequenceNumber, to: SequenceNumber) {
         if let (Some(from), Some(to), Some((Some(start), Some(end)))) = (from, to, self.0.last_mut())
             && *start <= *end
@@ -27,8 +27,8 @@ impl SequenceSet {
         self.0.push((from, to));
     }
 
-    /// The ranges in ascending order, merged, with `*` taken for `largest`. A range is kept whole even
-    /// where it goes beyond `largest`.
+    /// The ranges in ascending order, merged, with `*` replaced by `largest`. A range is kept whole even when it
+    /// reaches beyond `largest`.
     pub fn ranges(&self, largest: u32) -> Vec<RangeInclusive<u32>> {
         let number = |n: SequenceNumber| n.map_or(largest, NonZeroU32::get);
         let mut sorted: Vec<(u32, u32)> = self
@@ -50,7 +50,7 @@ impl SequenceSet {
         merged
     }
 
-    /// The ranges as they were written, where they ascend and name no `*`.
+    /// The ranges as they were written; `None` unless they ascend and contain no `*`.
     pub fn ascending(&self) -> Option<Vec<RangeInclusive<u32>>> {
         let mut last = 0;
         let range = |&(from, to): &(SequenceNumber, SequenceNumber)| {
@@ -61,17 +61,17 @@ impl SequenceSet {
         self.0.iter().map(range).collect()
     }
 
-    /// Whether `*` stands in it.
+    /// Whether the set contains `*`.
     pub fn has_star(&self) -> bool {
         self.0.iter().any(|(a, b)| a.is_none() || b.is_none())
     }
 
-    /// Octets of memory that its ranges take.
+    /// Octets of memory that the ranges take.
     pub fn size(&self) -> usize {
         self.0.len() * size_of::<(SequenceNumber, SequenceNumber)>()
     }
 
-    /// Whether `n` is in the set, with `*` taken for `largest`. For many questions about one set,
+    /// Whether `n` is in the set, with `*` replaced by `largest`. For many questions about one set,
     /// [`SequenceSet::ranges`] is faster.
     pub fn contains(&self, n: u32, largest: u32) -> bool {
         let number = |n: SequenceNumber| n.map_or(largest, NonZeroU32::get);
@@ -82,7 +82,7 @@ impl SequenceSet {
     }
 }
 
-/// Writes a `sequence-set` of numbers as they come: those that follow each other become a range, the order stays.
+/// Writes numbers as a `sequence-set` as they come. Consecutive numbers become a range; the order is kept.
 #[derive(Debug, Default)]
 pub struct SetWriter {
     run: Option<(u32, u32)>,
@@ -90,7 +90,7 @@ pub struct SetWriter {
 }
 
 impl SetWriter {
-    /// One more number.
+    /// Adds a number.
     pub fn push(&mut self, number: u32, out: &mut String) {
         if let Some((_, last)) = &mut self.run
             && last.checked_add(1) == Some(number)
@@ -102,7 +102,7 @@ impl SetWriter {
         self.run = Some((number, number));
     }
 
-    /// There are no more.
+    /// Ends the set: writes the last range.
     pub fn finish(&mut self, out: &mut String) {
         let Some((first, last)) = self.run.take() else { return };
         if std::mem::replace(&mut self.goes_on, true) {
@@ -112,7 +112,7 @@ impl SetWriter {
     }
 }
 
-/// Appends a `uid-set` of RFC 4315: ranges of UIDs in ascending order.
+/// Appends a `uid-set` (RFC 4315): ranges of UIDs in ascending order.
 pub fn write_uid_set(ranges: impl IntoIterator<Item = (Uid, Uid)>, out: &mut String) {
     for (n, (first, last)) in ranges.into_iter().enumerate() {
         if n > 0 {
@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    /// Catches: a range that goes down, or over a number that is not there.
+    /// Catches: a range that descends, or that contains a missing number.
     #[test]
     fn a_set_keeps_the_order_of_its_numbers() {
         for (numbers, expected) in [

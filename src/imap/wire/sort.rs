@@ -1,22 +1,22 @@
-//! What SORT and THREAD want (RFC 5256, RFC 5957).
+//! The arguments of SORT and THREAD (RFC 5256, RFC 5957).
 
 use super::search::SearchArgs;
 
 /// The arguments of SORT.
 #[derive(Debug, PartialEq)]
 pub struct SortArgs {
-    /// At least one, no key twice: a second time it could decide nothing.
+    /// The criteria, at least one. No key occurs twice, since the second could decide nothing.
     pub criteria: Vec<SortCriterion>,
-    /// Which messages, and what is told of them.
+    /// The search, and what is returned of its result.
     pub search: SearchArgs,
 }
 
 /// `sort-criterion`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SortCriterion {
-    /// REVERSE.
+    /// Whether REVERSE was given.
     pub reverse: bool,
-    /// By what.
+    /// The key.
     pub key: SortKey,
 }
 

@@ -1,4 +1,4 @@
-//! IMAP URLs that name a message or a part of one (RFC 5092), as CATENATE has them.
+//! IMAP URLs that name a message or a part of one (RFC 5092), as in CATENATE.
 
 use super::command::Section;
 use super::grammar;
@@ -6,22 +6,22 @@ use super::grammar;
 /// A URL of a message on this server.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MessageUrl {
-    /// `imap://user@host`, where the URL is absolute; the user may be missing.
+    /// User and host of an absolute URL, `imap://user@host`. The user may be missing.
     pub server: Option<(Option<String>, String)>,
-    /// UTF-8; empty: the selected one.
+    /// The mailbox name in UTF-8; empty for the selected mailbox.
     pub mailbox: String,
     /// `;UIDVALIDITY=`.
     pub uid_validity: Option<u32>,
     /// `;UID=`.
     pub uid: u32,
-    /// `;SECTION=`; without it the whole message.
+    /// `;SECTION=`; without it, the whole message.
     pub section: Section,
-    /// `;PARTIAL=`: where it begins, and how many octets at the most.
+    /// `;PARTIAL=`: the first octet, and how many octets at most.
     pub partial: Option<(u64, u64)>,
 }
 
 impl MessageUrl {
-    /// Reads a URL; `None` for what names no message, or needs an authorization (URLAUTH).
+    /// Parses a URL; `None` when it does not name a message, or needs an authorization (URLAUTH).
     pub fn parse(url: &[u8]) -> Option<MessageUrl> {
         let url = std::str::from_utf8(url).ok()?;
         let (server, path) = match strip_word(url, "imap://") {
@@ -29,7 +29,7 @@ impl MessageUrl {
                 let (authority, path) = rest.split_once('/')?;
                 (Some(server(authority)?), path)
             }
-            // Of no other scheme; a colon in a name is percent-encoded.
+            // Other schemes are not accepted; a colon in a mailbox name would be percent-encoded.
             None if url.contains("://") => return None,
             None => (None, url.strip_prefix('/').unwrap_or(url)),
         };
@@ -83,7 +83,7 @@ fn partial(text: &str) -> Option<(u64, u64)> {
     }
 }
 
-/// Percent-encoding (RFC 3986 section 2.1) of UTF-8.
+/// Decodes percent-encoded UTF-8 (RFC 3986 section 2.1).
 fn decode(text: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -100,13 +100,13 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(octets).ok()
 }
 
-/// What stands behind `word`, in any case, at the beginning of `text`.
+/// The text after `word` when `text` begins with it, in any case of letters.
 fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(word.len())?;
     head.eq_ignore_ascii_case(word).then_some(rest)
 }
 
-/// What stands before and behind the first `word`, in any case.
+/// The text before and after the first `word`, which may be in any case of letters.
 fn split_word<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
     let at = text
         .match_indices(';')

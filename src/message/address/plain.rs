@@ -1,9 +1,10 @@
-//! The short way of nearly all addresses: `local@host`, or a name in words or in quotes and `<local@host>`, without comments, routes
-//! and odd blanks, before a comma or the end of the field. It makes of them what [`super::Addresses`] makes.
+//! The fast path for nearly all addresses: `local@host`, or a name in words or in quotes and `<local@host>`, without
+//! comments, routes and unusual blanks, before a comma or the end of the field. It returns the same as
+//! [`super::Addresses`].
 
 use super::{Address, is_of_word};
 
-/// Octets that a local part, a host and a word consist of.
+/// Whether an octet may be in a local part, a host or a word.
 #[expect(clippy::indexing_slicing, reason = "the compiler checks it")]
 static OF_ADDRESS: [bool; 256] = {
     let mut of_address = [false; 256];
@@ -15,7 +16,7 @@ static OF_ADDRESS: [bool; 256] = {
     of_address
 };
 
-/// The address that `text` begins with, and what follows it; `None` where that is to be found in another way.
+/// The address at the beginning of `text`, and the rest; `None` when the slow path is needed.
 pub(super) fn plain(text: &[u8]) -> Option<(Address, &[u8])> {
     let text = text.strip_prefix(b" ").unwrap_or(text);
     let (name, spec) = match text.strip_prefix(b"\"") {
@@ -46,14 +47,14 @@ pub(super) fn plain(text: &[u8]) -> Option<(Address, &[u8])> {
     Some((Address { name, route: None, mailbox: Some(local.to_vec()), host: Some(host.to_vec()) }, rest))
 }
 
-/// What `text` begins with of such octets, and the rest.
+/// The word at the beginning of `text`, and the rest.
 #[expect(clippy::indexing_slicing, reason = "a table of 256 has a place for every octet")]
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&b| !OF_ADDRESS[usize::from(b)]).unwrap_or(text.len());
     text.split_at(end)
 }
 
-/// How many octets `text` begins with of words with single spaces behind them.
+/// Octets of the words at the beginning of `text` that have single spaces after them.
 fn words(text: &[u8]) -> usize {
     let mut rest = text;
     loop {
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Catches: an address of which the short way makes something else, or behind which it goes on elsewhere.
+        /// Catches: an address for which the fast path returns something else, or a different rest.
         #[test]
         fn it_makes_what_the_long_way_makes(
             pieces in proptest::collection::vec(
@@ -94,7 +95,7 @@ mod tests {
         }
     }
 
-    /// Catches: a short way that nothing goes.
+    /// Catches: a fast path that is never taken.
     #[test]
     fn what_people_write_is_plain() {
         for (field, name, rest) in [

@@ -1,6 +1,6 @@
 use super::*;
 
-/// `name|route|mailbox|host` each, `-` for what is not there.
+/// Each address as `name|route|mailbox|host`, with `-` for a missing part.
 fn parsed(text: &str) -> String {
     let part = |p: Option<Vec<u8>>| p.map_or("-".into(), |p| String::from_utf8_lossy(&p).into_owned());
     let address = |a: Address| [a.name, a.route, a.mailbox, a.host].map(part).join("|");
@@ -73,7 +73,7 @@ fn garbage_is_tolerated() {
     }
 }
 
-/// Catches: an address of words that stand beside each other, which nobody has.
+/// Catches: an address made of the words before the real address, which does not exist.
 #[test]
 fn words_before_an_address_are_its_name() {
     for (text, expected) in [
@@ -91,7 +91,7 @@ fn words_before_an_address_are_its_name() {
     }
 }
 
-/// Catches: a quote, a bracket or a comment without its end that takes the rest of the list with it.
+/// Catches: a quote, a bracket or a comment that is not closed and takes the rest of the list with it.
 #[test]
 fn what_is_not_closed_does_not_swallow_the_list() {
     for (text, expected) in [

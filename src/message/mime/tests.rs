@@ -1,7 +1,7 @@
 use super::*;
 use crate::message::bodystructure::{self, Form};
 
-/// The parts, each as `depth kind header content`, one a line.
+/// The parts, one in each line as `depth kind header content`.
 fn outline(message: &str) -> String {
     let structure = Structure::of(&message.as_bytes()).unwrap();
     let mut text = String::new();
@@ -76,7 +76,7 @@ Multipart 27
  Other 0 PNG
 ";
     assert_eq!(outline(NESTED), expected);
-    // Catches: attachments of scanners that are lost because the header has no end.
+    // Catches: attachments of scanners that are lost because the end of the header is not found.
     for line_end in ["\r\n", "\r\r\n"] {
         let other = outline(&NESTED.replace('\n', line_end)).replace("\\r", "");
         assert_eq!(other, expected, "{line_end:?}");
@@ -119,31 +119,31 @@ fn what_is_broken_still_has_parts() {
         ("", "Text 0 \n"),
         ("no header", "Text 0 \n"),
         ("\nbody\n", "Text 1 body\\n\n"),
-        // The end is missing.
+        // The closing delimiter is missing.
         (
             "Content-Type: multipart/x; boundary=b\n\n--b\n\none\n--b\n\ntwo",
             "Multipart 5\n Text 0 one\n Text 0 two\n",
         ),
-        // No delimiter, or no boundary.
+        // No delimiter, or no boundary parameter.
         ("Content-Type: multipart/x; boundary=b\n\ntext\n", "Multipart 1\n Text 1 text\\n\n"),
         ("Content-Type: multipart/x\n\n--b\n\ntext\n", "Multipart 3\n Text 3 --b\\n\\ntext\\n\n"),
-        // Nothing but an end: what stands before it is the part.
+        // Only the closing delimiter: the text before it is the part.
         ("Content-Type: multipart/x; boundary=b\n\n--b--\n", "Multipart 1\n Text 0 \n"),
         (
             "Content-Type: multipart/x; boundary=b\n\none\ntwo\n--b--\nthree\n",
             "Multipart 4\n Text 1 one\\ntwo\n",
         ),
-        // Delimiters right behind each other, and a header without an empty line.
+        // Delimiters right after each other, and a header without an empty line.
         (
             "Content-Type: multipart/x; boundary=b\n\n--b\n--b\nA: b\n--b--",
             "Multipart 3\n Text 0 \n Text 0 \n",
         ),
-        // The outer delimiter ends the inner multipart, and the inner one is over once closed.
+        // The outer delimiter ends the inner multipart, whose own delimiter no longer counts.
         (
             "Content-Type: multipart/x; boundary=o\n\n--o\nContent-Type: multipart/y; boundary=i\n\n--i\n\none\n--o\n\n--i\n--o--\n",
             "Multipart 10\n Multipart 2\n  Text 0 one\n Text 0 --i\n",
         ),
-        // A line that only looks like a delimiter.
+        // Lines that only look like delimiters.
         (
             "Content-Type: multipart/x; boundary=b\n\n--b\n\n--\n--bb\n --b\n--b--",
             "Multipart 5\n Text 2 --\\n--bb\\n --b\n",
@@ -232,7 +232,7 @@ fn descriptions_for_the_client() {
     }
 }
 
-/// RFC 9051 section 7.5.2, with its examples. Catches: IMAP4rev1 that is told a form which its grammar does not have.
+/// RFC 9051 section 7.5.2, with its examples. Catches: a form for IMAP4rev1 that its grammar does not have.
 #[test]
 fn each_revision_has_its_own_form() {
     let global = "Content-Type: message/GLOBAL\n\nSubject: ü\n\nx\n";
@@ -261,7 +261,7 @@ fn each_revision_has_its_own_form() {
     assert!(told.contains("(\"attachment\" (\"filename*\" {6}\r\nü.txt))"), "{told}");
 }
 
-/// RFC 9051 section 6.4.5.1. Catches: numbers that end at a `message/global`.
+/// RFC 9051 section 6.4.5.1. Catches: part numbers that end at a `message/global`.
 #[test]
 fn a_message_with_utf8_in_its_header_has_parts() {
     let text = "Content-Type: message/global\n\nSubject: ü\n\nx\n";

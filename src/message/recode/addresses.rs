@@ -1,31 +1,32 @@
-//! Lists of addresses (RFC 5322 section 3.4) in ASCII: names as encoded words, domains as A-labels. An address whose local part
-//! is beyond ASCII has no form in it: of a recipient the field then tells it in an empty group (RFC 6857 section 3.1.8).
+//! Address lists (RFC 5322 section 3.4) in ASCII: names become encoded words, domains become A-labels. An address
+//! whose local part is not ASCII has no ASCII form; in a recipient field it becomes an empty group (RFC 6857 section
+//! 3.1.8).
 
 use super::Refusal;
 use super::field::{Replaced, unquoted};
 use super::words::Folded;
 use crate::net::idna::to_ascii;
 
-/// A piece of a list.
+/// A token of an address list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token<'a> {
-    /// What is neither of the others.
+    /// A run of octets that is none of the other tokens.
     Atom(&'a [u8]),
-    /// With its quotes.
+    /// A quoted string with its quotes.
     Quoted(&'a [u8]),
-    /// Without its parentheses.
+    /// A comment without its parentheses.
     Comment(&'a [u8]),
-    /// Without its angle brackets.
+    /// The text between angle brackets.
     Angle(&'a [u8]),
-    /// `,`, `;` or `:`.
+    /// A separator: `,`, `;` or `:`.
     Separator(u8),
 }
 
-/// The field that begins with `head` and holds `value`, which is unfolded. A recipient that has no form in ASCII becomes an empty
-/// group where the field may do without it.
+/// The field that begins with `head` and has the unfolded value `value`, in ASCII. When `spare` is set, a recipient
+/// without an ASCII form becomes an empty group.
 ///
 /// # Errors
-/// An address has no form in ASCII, and the field needs it.
+/// An address has no ASCII form, and the field cannot do without it.
 pub fn in_ascii(head: &[u8], value: &[u8], replaced: Replaced<'_>, spare: bool) -> Result<Vec<u8>, Refusal> {
     let mut out = Folded::new(head);
     let tokens = tokens(value);
@@ -42,7 +43,7 @@ pub fn in_ascii(head: &[u8], value: &[u8], replaced: Replaced<'_>, spare: bool) 
     Ok(out.finish())
 }
 
-/// A mailbox, or the name of a group.
+/// Writes a mailbox, or the name of a group.
 fn one(
     item: &[Token<'_>],
     separator: Option<u8>,
@@ -59,7 +60,7 @@ fn one(
         match *token {
             Token::Angle(text) => address = Some(address_in_ascii(text, replaced)),
             Token::Comment(text) => comments.push(text),
-            // It belongs nowhere, but somebody wrote it.
+            // Text after the angle brackets belongs to nothing, but is kept as a comment.
             Token::Atom(text) | Token::Quoted(text) if angle.is_some() => comments.push(text),
             Token::Atom(_) | Token::Quoted(_) | Token::Separator(_) => {}
         }
@@ -86,7 +87,7 @@ fn one(
     Ok(())
 }
 
-/// An address without angle brackets.
+/// Writes an address without angle brackets.
 fn bare_address(
     address: &[u8],
     item: &[Token<'_>],
@@ -104,7 +105,7 @@ fn bare_address(
     Ok(())
 }
 
-/// The name before an address or of a group.
+/// Writes the name before an address, or of a group.
 fn phrase(tokens: &[Token<'_>], out: &mut Folded) {
     let is_ascii = tokens.iter().filter_map(Token::text).all(<[u8]>::is_ascii);
     if !is_ascii {
@@ -119,7 +120,7 @@ fn phrase(tokens: &[Token<'_>], out: &mut Folded) {
     }
 }
 
-/// What the tokens say to a reader.
+/// The text of the tokens as a reader would see it.
 fn said(tokens: &[Token<'_>]) -> Vec<u8> {
     let words: Vec<Vec<u8>> = tokens
         .iter()
@@ -133,7 +134,7 @@ fn said(tokens: &[Token<'_>]) -> Vec<u8> {
     words.join(&b' ')
 }
 
-/// RFC 6857 section 3.1.8: whom the message was for, without an address.
+/// Writes an empty group that says who the recipient was, without an address (RFC 6857 section 3.1.8).
 fn group(item: &[Token<'_>], out: &mut Folded) {
     out.put_encoded(b" ", b"", &said(item), b"");
     out.put(b" ", b":;");
@@ -143,12 +144,12 @@ fn comment(text: &[u8], out: &mut Folded) {
     if text.is_ascii() {
         out.put(b" ", &[b"(", text, b")"].concat());
     } else {
-        // RFC 2047 section 5, rule 2.
+        // RFC 2047 section 5, rule 2: encoded words are allowed within a comment.
         out.put_encoded(b" ", b"(", text, b")");
     }
 }
 
-/// An address, in ASCII; none where its local part has no form in it.
+/// An address in ASCII; an error when its local part has no ASCII form.
 fn address_in_ascii(address: &[u8], replaced: Replaced<'_>) -> Result<Vec<u8>, ()> {
     let address = address.trim_ascii();
     if address.is_ascii() {
@@ -169,7 +170,7 @@ fn address_in_ascii(address: &[u8], replaced: Replaced<'_>) -> Result<Vec<u8>, (
 }
 
 impl<'a> Token<'a> {
-    /// Of an atom or a quoted string, as it stands there.
+    /// The text of an atom or a quoted string as it is in the field; `None` for other tokens.
     fn text(&self) -> Option<&'a [u8]> {
         match *self {
             Token::Atom(text) | Token::Quoted(text) => Some(text),
@@ -178,7 +179,7 @@ impl<'a> Token<'a> {
     }
 }
 
-/// Cuts a list into tokens; what is not closed ends with the list.
+/// Splits a list into tokens. A token that is not closed ends with the list.
 fn tokens(value: &[u8]) -> Vec<Token<'_>> {
     let (mut rest, mut tokens) = (value.trim_ascii_start(), Vec::new());
     while let Some(&first) = rest.first() {
@@ -207,7 +208,7 @@ fn tokens(value: &[u8]) -> Vec<Token<'_>> {
     tokens
 }
 
-/// The length of an atom, in which an address literal (RFC 5321 section 4.1.3) may have colons.
+/// The length of an atom. An address literal in it (RFC 5321 section 4.1.3) may contain colons.
 fn atom(text: &[u8]) -> usize {
     let mut in_literal = false;
     let ends = |octet: &u8| {
@@ -217,7 +218,8 @@ fn atom(text: &[u8]) -> usize {
     text.iter().position(ends).unwrap_or(text.len())
 }
 
-/// Behind what begins with the first octet of `text` and ends with `close`, a backslash taking the octet behind it along.
+/// The offset after the token that begins with the first octet of `text` and ends with `close`. A backslash escapes
+/// the octet after it.
 fn end_of(text: &[u8], close: u8, open: Option<u8>) -> usize {
     let (mut depth, mut escaped, mut quoted) = (0_usize, false, false);
     for (at, &octet) in text.iter().enumerate().skip(1) {
@@ -256,7 +258,7 @@ mod tests {
             .to_owned())
     }
 
-    /// Catches: a name that is lost, an address that is another one, a list that has another number of addresses.
+    /// Catches: a name that is lost, an address that is changed, a list with another number of addresses.
     #[test]
     fn lists_in_ascii() {
         for (value, expected) in [
@@ -291,7 +293,7 @@ mod tests {
         }
     }
 
-    /// Catches: a message that goes out without its author.
+    /// Catches: a message that is sent without its author.
     #[test]
     fn an_author_without_a_form_in_ascii_is_no_author() {
         assert_eq!(ascii("\u{fc}@home.example", false), Err(Refusal::Address));

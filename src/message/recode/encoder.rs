@@ -1,26 +1,26 @@
-//! Content transfer encodings (RFC 2045 section 6) made, piece by piece.
+//! Encoders for content transfer encodings (RFC 2045 section 6), piece by piece.
 
 use data_encoding::BASE64;
 
-/// Octets of a line without the `=` of a soft line break; RFC 2045 section 6.7, rule 5 has 76 with it.
+/// Octets of a line without the `=` of a soft line break. RFC 2045 section 6.7, rule 5 allows 76 with it.
 const MAX_LINE: usize = 75;
 
-/// Octets of a line of base64 before they are encoded: 76 characters (RFC 2045 section 6.8).
+/// Octets that are encoded in one line of base64, which has 76 characters (RFC 2045 section 6.8).
 const BASE64_LINE: usize = 57;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// Makes an encoding.
+/// Encodes a content.
 #[derive(Debug)]
 pub enum TransferEncoder {
-    /// For what has lines in order.
+    /// For content that consists of proper lines.
     QuotedPrintable(QuotedPrintable),
-    /// For everything else.
+    /// For all other content.
     Base64(Base64),
 }
 
 impl TransferEncoder {
-    /// Appends what `piece` becomes.
+    /// Appends the encoded `piece`.
     pub fn encode(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         match self {
             TransferEncoder::QuotedPrintable(encoder) => encoder.encode(piece, out),
@@ -28,7 +28,7 @@ impl TransferEncoder {
         }
     }
 
-    /// Appends what was held back at the end. There is no line end at the end but that of the text itself.
+    /// Appends what was held back. The output ends with a line end only when the content does.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         match self {
             TransferEncoder::QuotedPrintable(encoder) => encoder.finish(out),
@@ -37,12 +37,12 @@ impl TransferEncoder {
     }
 }
 
-/// quoted-printable (RFC 2045 section 6.7). A line end is CR LF or LF; any other CR is an octet like others.
+/// quoted-printable (RFC 2045 section 6.7). A line end is CR LF or LF; any other CR is encoded like other octets.
 #[derive(Debug, Default)]
 pub struct QuotedPrintable {
     /// Characters of the line so far.
     column: usize,
-    /// A blank or tab that may be the last of its line.
+    /// A blank or tab that may be the last octet of its line.
     blank: Option<u8>,
     /// A CR that may belong to a line end.
     cr: bool,
@@ -92,7 +92,7 @@ impl QuotedPrintable {
         self.escape_blank(out);
     }
 
-    /// Rule 3: a blank at the end of a line is encoded.
+    /// Ends a line. Rule 3: a blank at the end of a line is encoded.
     fn end_line(&mut self, out: &mut Vec<u8>) {
         self.escape_blank(out);
         out.extend_from_slice(b"\r\n");
@@ -124,7 +124,7 @@ impl QuotedPrintable {
         self.column += 3;
     }
 
-    /// Rule 5: a soft line break where so many characters have no room.
+    /// Writes a soft line break when the line has no room for so many characters (rule 5).
     fn break_for(&mut self, characters: usize, out: &mut Vec<u8>) {
         if self.column + characters > MAX_LINE {
             out.extend_from_slice(b"=\r\n");
@@ -133,10 +133,11 @@ impl QuotedPrintable {
     }
 }
 
-/// Whether a line must not begin as `rest` does: a dot and `From ` are changed by others on the way (RFC 2049 section 3), and two
-/// hyphens may be a delimiter where they stood within a line before, or were encoded.
+/// Whether a line must not begin like `rest`. Other programs change lines that begin with a dot or with `From ` (RFC
+/// 2049 section 3), and two hyphens may look like a delimiter although they were within a line before, or were
+/// encoded.
 fn is_delicate(rest: &[u8]) -> bool {
-    // What lies behind the piece may be what makes it one.
+    // The next piece may complete such a beginning.
     let begins = |word: &[u8]| rest.starts_with(word) || word.starts_with(rest);
     rest.starts_with(b".") || begins(b"From ") || begins(b"--")
 }
@@ -144,9 +145,9 @@ fn is_delicate(rest: &[u8]) -> bool {
 /// base64 (RFC 2045 section 6.8).
 #[derive(Debug, Default)]
 pub struct Base64 {
-    /// Of a line that is not full.
+    /// Octets of a line that is not full yet.
     held: Vec<u8>,
-    /// Lines came before.
+    /// Whether lines were written already.
     begun: bool,
 }
 
@@ -202,8 +203,8 @@ mod tests {
         out
     }
 
-    /// Catches: blanks that a gateway strips, dots that it doubles, lines that it takes for the beginning of a message, and
-    /// delimiters where there were none.
+    /// Catches: blanks that a gateway strips, dots that it doubles, lines that it takes for the beginning of a
+    /// message, and delimiters that were not there before.
     #[test]
     fn quoted_printable() {
         let long = "x".repeat(75);
@@ -235,7 +236,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever it is and however it is cut: what was encoded decodes to itself, in lines that are short and ASCII.
+        /// Catches: content that does not decode to itself, whatever it is and however it is cut into pieces, or
+        /// lines that are too long or not ASCII.
         #[test]
         fn what_is_encoded_is_decoded(
             text in proptest::collection::vec(prop_oneof![

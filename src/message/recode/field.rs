@@ -1,20 +1,21 @@
-//! A header field with octets above 127 as one without them: encoded words (RFC 2047), parameters of RFC 2231, domains as
-//! A-labels; what can be said in none of these ways goes into a `Downgraded-` field (RFC 6857 section 3.1.10).
+//! Rewrites a header field with octets above 127 in ASCII: with encoded words (RFC 2047), parameters of RFC 2231, and
+//! domains as A-labels. A field that cannot be expressed in these ways becomes a `Downgraded-` field (RFC 6857
+//! section 3.1.10).
 
 use super::Refusal;
 use super::addresses;
 use super::words::{Folded, is_encoded};
 
-/// An address, and the one that takes its place where it would have to be sent without SMTPUTF8.
+/// An address, and the one that replaces it when the first would need SMTPUTF8.
 pub type Replaced<'a> = Option<(&'a str, &'a str)>;
 
-/// Octets of a word from which on it is encoded though it is ASCII: there would be no place to break its line.
+/// Octets from which on a word is encoded although it is ASCII: its line could not be broken otherwise.
 const LONG_WORD: usize = 900;
 
-/// Octets of a parameter's value in one section (RFC 2231 section 3), before they are encoded.
+/// Octets of a parameter's value in one section (RFC 2231 section 3) before they are encoded.
 const SECTION: usize = 20;
 
-/// What a field holds.
+/// What a field contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Addresses.
@@ -23,9 +24,9 @@ enum Kind {
     Authors,
     /// A value and parameters.
     Parameters,
-    /// Message identifiers and the like, which cannot be said in ASCII.
+    /// Message identifiers and similar values, which cannot be expressed in ASCII.
     Identifiers,
-    /// What servers have noted on the way, signatures among it, and dates: not for people.
+    /// What servers have added on the way, including signatures, and dates: not text for people.
     Trace,
     /// Text.
     Unstructured,
@@ -70,10 +71,10 @@ impl Kind {
     }
 }
 
-/// The field whose octets, line ends included, are `raw`, in ASCII.
+/// The field with the octets `raw`, including line ends, in ASCII.
 ///
 /// # Errors
-/// It cannot be said in ASCII, and without it the message would be another one.
+/// The field cannot be expressed in ASCII, and the message would be a different one without it.
 pub fn in_ascii(name: &[u8], raw: &[u8], replaced: Replaced<'_>) -> Result<Vec<u8>, Refusal> {
     if raw.is_ascii() {
         return Ok(raw.to_vec());
@@ -95,12 +96,12 @@ pub fn in_ascii(name: &[u8], raw: &[u8], replaced: Replaced<'_>) -> Result<Vec<u
     }
 }
 
-/// A question mark for each octet above 127.
+/// The octets with a question mark for each octet above 127.
 pub fn masked(octets: &[u8]) -> Vec<u8> {
     octets.iter().map(|&octet| if octet.is_ascii() { octet } else { b'?' }).collect()
 }
 
-/// Words of a text, each with the blanks before it.
+/// The words of a text, each with the blanks before it.
 fn words(value: &[u8]) -> Vec<(&[u8], &[u8])> {
     let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
     let (mut rest, mut words) = (value, Vec::new());
@@ -114,7 +115,7 @@ fn words(value: &[u8]) -> Vec<(&[u8], &[u8])> {
     words
 }
 
-/// An unstructured field (RFC 5322 section 2.2.1).
+/// Rewrites an unstructured field (RFC 5322 section 2.2.1).
 fn text(head: &[u8], value: &[u8]) -> Vec<u8> {
     let mut out = Folded::new(head);
     let words = words(value);
@@ -127,8 +128,8 @@ fn text(head: &[u8], value: &[u8]) -> Vec<u8> {
             at += 1;
             continue;
         }
-        // Words that follow each other are one text, blanks included. Blanks between encoded words are not shown (RFC 2047
-        // section 6.2), so those next to one that is there already become part of the text.
+        // Consecutive words are encoded as one text, including the blanks between them. Blanks between encoded words
+        // are ignored (RFC 2047 section 6.2), so blanks next to an existing encoded word become part of the text.
         let run = words.iter().skip(at).take_while(|(_, word)| needs(word)).count();
         let mut run_text = Vec::new();
         if at > 0 && words.get(at - 1).is_some_and(|(_, word)| is_encoded(word)) {
@@ -151,7 +152,7 @@ fn text(head: &[u8], value: &[u8]) -> Vec<u8> {
     out.finish()
 }
 
-/// A field with parameters (RFC 2045 section 5.1): those with octets above 127 as RFC 2231 has them.
+/// Rewrites a field with parameters (RFC 2045 section 5.1). Those with octets above 127 get the form of RFC 2231.
 fn parameters(head: &[u8], value: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut out = Folded::new(head);
     for (at, part) in between_semicolons(value).into_iter().enumerate() {
@@ -181,10 +182,10 @@ fn parameters(head: &[u8], value: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(out.finish())
 }
 
-/// RFC 2231 sections 3 and 4.
+/// Writes a parameter in the form of RFC 2231 sections 3 and 4.
 fn extended(name: &[u8], value: &[u8], out: &mut Folded) {
     if name.ends_with(b"*") {
-        // It is encoded already, but for what should have been.
+        // It has this form already; only octets above 127 are still to be encoded.
         out.put(b" ", &[name, b"=", &percent(value, |octet| octet.is_ascii())].concat());
         return;
     }
@@ -193,7 +194,7 @@ fn extended(name: &[u8], value: &[u8], out: &mut Folded) {
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$&+-.^_`{|}~".contains(&octet);
     let star = memchr::memchr(b'*', name);
     if star.is_some() || value.len() <= SECTION {
-        // A section of its own is the first one, or belongs to others.
+        // A section of its own is either the first one, or a later section of a value.
         let charset = if star.is_none() || name.ends_with(b"*0") { charset } else { b"" };
         out.put(b" ", &[name, b"*=", charset, &percent(&value, plain)].concat());
         return;
@@ -222,7 +223,7 @@ fn percent(value: &[u8], plain: impl Fn(u8) -> bool) -> Vec<u8> {
     out
 }
 
-/// What a quoted string (RFC 5322 section 3.2.4) says, or what stands there.
+/// The content of a quoted string (RFC 5322 section 3.2.4); any other value as it is.
 pub fn unquoted(value: &[u8]) -> Vec<u8> {
     let Some(inner) = value.strip_prefix(b"\"") else { return value.to_vec() };
     let mut out = Vec::with_capacity(inner.len());
@@ -237,7 +238,7 @@ pub fn unquoted(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The pieces between semicolons that stand in no quotes.
+/// The pieces between semicolons, not counting semicolons in quotes.
 fn between_semicolons(value: &[u8]) -> Vec<&[u8]> {
     let (mut pieces, mut begin, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
     for (at, &octet) in value.iter().enumerate() {
@@ -273,8 +274,8 @@ mod tests {
         out
     }
 
-    /// Catches: a blank that is lost next to an encoded word, ASCII words that are encoded for nothing, and names of fields
-    /// whose case decides.
+    /// Catches: a blank that is lost next to an encoded word, ASCII words that are encoded without need, and field
+    /// names whose case matters.
     #[test]
     fn fields_in_ascii() {
         for (field, expected) in [
@@ -301,7 +302,7 @@ mod tests {
         assert_eq!(in_ascii(b"X-\xe9", b"X-\xe9: \xe9\r\n", None).unwrap(), b"X-?: ?\r\n");
     }
 
-    /// Catches: a field of a hundred words, or one endless word, that becomes one line.
+    /// Catches: a field of a hundred words, or one endless word, that is written in one line.
     #[test]
     fn long_texts_are_folded() {
         let text = "W\u{f6}rter und noch mehr W\u{f6}rter ".repeat(60);
@@ -313,7 +314,7 @@ mod tests {
         assert!(field.lines().all(|line| line.len() <= 76), "{field}");
     }
 
-    /// Catches: the name of a file that is lost, or a value that reads differently.
+    /// Catches: the name of a file that is lost, or a value that changes.
     #[test]
     fn parameters_of_rfc_2231() {
         let long = "Stra\u{df}e; \"Nr. 5\" ".repeat(20);

@@ -1,4 +1,4 @@
-//! A header block that is written anew.
+//! Rewrites a header block.
 
 use std::io;
 use std::ops::Range;
@@ -12,24 +12,25 @@ use crate::flash::ReadAt;
 
 const ENCODING: &str = "Content-Transfer-Encoding";
 
-/// What is to be changed.
+/// The changes of a header block.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderChange {
-    /// The Content-Transfer-Encoding that the part gets.
+    /// The Content-Transfer-Encoding that the part gets; `None` to leave it.
     pub encoding: Option<&'static str>,
-    /// It says of itself nothing that a transfer encoding would mean anything to: it becomes MIME.
+    /// Whether MIME-Version is added: without it a transfer encoding has no meaning.
     pub version: bool,
-    /// The character set of a text that names no type.
+    /// The character set that is given to a text without a Content-Type.
     pub charset: Option<&'static str>,
-    /// Fields beyond ASCII are to be in ASCII.
+    /// Whether fields with octets above 127 are rewritten in ASCII.
     pub ascii: bool,
 }
 
 impl HeaderChange {
-    /// Appends the header block at `range` with the changes. A refusal leaves its beginning there.
+    /// Appends the header block at `range` with the changes. When a field is refused, the beginning of the block was
+    /// appended.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn write(
         &self,
         message: &dyn ReadAt,
@@ -44,7 +45,7 @@ impl HeaderChange {
         while let Some(place) = fields.next(|_| false)? {
             end = place.end;
             if self.encoding.is_some() && is_name(fields.name(), ENCODING) {
-                // The first one counts, and one is enough.
+                // Only the first field counts, so others are dropped.
                 encoding.take().iter().for_each(|encoding| put(ENCODING, encoding, out));
                 continue;
             }
@@ -72,7 +73,7 @@ impl HeaderChange {
             put("Content-Type", &format!("text/plain; charset={charset}"), out);
         }
         encoding.iter().for_each(|encoding| put(ENCODING, encoding, out));
-        // The empty line, or where the header was too much the beginning of what comes then.
+        // The empty line; when the header exceeds a limit, the beginning of what follows.
         raw.resize(usize::try_from(range.end - end).unwrap_or(0), 0);
         message.read_exact_at(end, &mut raw)?;
         out.extend_from_slice(&raw);

@@ -1,11 +1,13 @@
-//! Messages made fit for a server that takes less than they hold: their content with octets up to 127 only, for one without
-//! 8BITMIME (RFC 6152 section 3), and their header fields in ASCII, for one without SMTPUTF8 (RFC 6531).
+//! Rewrites messages for servers that do not accept all they contain: content with octets up to 127 only for a server
+//! without 8BITMIME (RFC 6152 section 3), and header fields in ASCII for one without SMTPUTF8 (RFC 6531).
 //!
-//! A [`Survey`] looks at the message and says what is to be done with each part, or why it cannot be done. With its [`Plan`]
-//! a [`Recoder`] gives the octets, piece by piece. Both read the message where it lies, and hold a window of it or a header.
+//! A [`Survey`] examines the message and plans what is done with each part, or says why the message cannot be
+//! rewritten. With its [`Plan`] a [`Recoder`] returns the octets, piece by piece. Both read the message where it is
+//! stored, and hold only a window of it or a header.
 //!
-//! What a part decodes to stays the same, octet by octet, and nothing within a signature is touched. Only what no reader is shown
-//! (the text before, between and behind the parts of a multipart) gets a question mark for each octet above 127.
+//! What a part decodes to remains the same, octet by octet, and nothing within a signature is changed. Only in the
+//! text that readers are not shown, which is before, between and after the parts of a multipart, each octet above
+//! 127 becomes a question mark.
 
 mod addresses;
 mod encoder;
@@ -27,33 +29,33 @@ use header::HeaderChange;
 /// Octets that are read at once.
 const PIECE: u64 = 16 * 1024;
 
-/// Octets of a line between parts from which on it is broken: RFC 5322 section 2.1.1 has 998.
+/// Octets from which on a line between parts is broken. RFC 5322 section 2.1.1 allows 998.
 const LONG_LINE: usize = 990;
 
-/// What the server that the message is for does not take.
+/// What the receiving server does not accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
-    /// Header fields beyond ASCII.
+    /// Header fields that are not ASCII.
     Header,
-    /// These, and any octets above 127.
+    /// Header fields that are not ASCII, and any other octets above 127.
     SevenBit,
 }
 
-/// Why a message cannot be made fit.
+/// Why a message cannot be rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A change would break a signature, or what is encrypted.
+    /// A change would break a signature or encrypted content.
     #[error("a signed part holds octets above 127, and would not be what was signed if they were encoded")]
     Signed,
-    /// It does not follow the rules so far that anyone could say what is to be encoded.
+    /// The message breaks the rules so that it is not known what must be encoded.
     #[error("a part holds octets above 127, and is of a kind that cannot be encoded")]
     Malformed,
-    /// From or Sender has an address whose local part is beyond ASCII.
+    /// From or Sender has an address whose local part is not ASCII.
     #[error("the author's address has characters beyond ASCII, and no other address is known for it")]
     Address,
 }
 
-/// What is to be done with a message.
+/// What is done with each part of a message.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     segments: Vec<Segment>,
@@ -63,13 +65,13 @@ pub struct Plan<'a> {
 /// A run of octets that is treated in one way.
 #[derive(Debug)]
 enum Segment {
-    /// Stays as it is.
+    /// Octets that remain as they are.
     AsIs(Range<u64>),
-    /// What lies between parts: no reader is shown it.
+    /// Octets between parts, which readers are not shown.
     Between(Range<u64>),
-    /// A header.
+    /// A header block and its changes.
     Header(Range<u64>, HeaderChange),
-    /// The content of a part.
+    /// The content of a part, the encoding that it has, and the encoding that it gets.
     Content(Range<u64>, Source, Target),
 }
 
@@ -81,40 +83,40 @@ enum Source {
     QuotedPrintable,
 }
 
-/// The encoding that it gets.
+/// The encoding that a part gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
     Base64,
     QuotedPrintable,
 }
 
-/// Gives the octets of a message that is made fit.
+/// Returns the octets of the rewritten message.
 pub struct Recoder<'a> {
     message: &'a dyn ReadAt,
     plan: &'a Plan<'a>,
     at: usize,
-    /// Octets of the segment that were passed.
+    /// Octets of the segment that were read.
     passed: u64,
     coding: Option<(TransferDecoder, TransferEncoder)>,
-    /// Octets of the line between parts so far.
+    /// Octets so far of the current line between parts.
     column: usize,
 }
 
 impl<'a> Recoder<'a> {
-    /// At the beginning of `message`, which `plan` was made for.
+    /// A recoder at the beginning of `message`, for which `plan` was made.
     pub fn new(message: &'a dyn ReadAt, plan: &'a Plan<'a>) -> Recoder<'a> {
         Recoder { message, plan, at: 0, passed: 0, coding: None, column: 0 }
     }
 
-    /// Appends the next octets, about a window or a header. `None`: there are no more. Says how much was read.
+    /// Appends the next octets, from about a window or a header, and returns how many were read; `None` at the end.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn step(&mut self, out: &mut Vec<u8>) -> io::Result<Option<u64>> {
         let Some(segment) = self.plan.segments.get(self.at) else { return Ok(None) };
         let (range, coding) = match segment {
             Segment::Header(range, change) => {
-                // What cannot be done the survey has refused.
+                // The survey has refused everything that cannot be done.
                 let _ = change.write(self.message, range.clone(), self.plan.replaced, out)?;
                 self.at += 1;
                 return Ok(Some(range.end - range.start));
@@ -152,7 +154,8 @@ impl<'a> Recoder<'a> {
         }
     }
 
-    /// Lines are broken with a blank behind, so that none becomes a delimiter.
+    /// Appends octets between parts with octets above 127 masked. A broken line continues with a blank, so that it
+    /// cannot become a delimiter.
     fn mask(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         for &octet in piece {
             if octet == b'\n' {

@@ -1,4 +1,4 @@
-//! What is to be done with each part of a message.
+//! Plans what is done with each part of a message.
 
 use std::io;
 use std::ops::Range;
@@ -10,71 +10,72 @@ use super::header::HeaderChange;
 use super::{Aim, PIECE, Plan, Refusal, Segment, Source, Target};
 use crate::flash::ReadAt;
 
-/// Octets of a line that may stay (RFC 5322 section 2.1.1).
+/// Octets of a line that need not be broken (RFC 5322 section 2.1.1).
 const MAX_LINE: u64 = 998;
 
-/// Looks at a message, step by step.
+/// Examines a message, step by step.
 pub struct Survey<'a> {
     message: &'a dyn ReadAt,
     aim: Aim,
     plan: Plan<'a>,
-    /// Up to where the message is planned.
+    /// The offset up to which the message is planned.
     planned: u64,
     stage: Stage<'a>,
 }
 
 enum Stage<'a> {
     Structure(Box<Scanner<'a>>),
-    /// In front of the part at this place.
+    /// Before the part with this index.
     Part(Structure, usize),
-    /// In the content of the part at this place, which is `described`.
+    /// In the content of the part with this index, whose header was read.
     Content(Structure, usize, Described, Examination),
     Done,
 }
 
-/// What a part says of itself.
+/// What a part's header says.
 #[derive(Debug, Clone, Copy)]
 struct Described {
     from: Source,
-    /// It says that it holds more than 7-bit lines.
+    /// Whether its encoding is given as 8bit or binary.
     says_eight_bit: bool,
     kind: Kind,
-    /// It names its type.
+    /// Whether it has a Content-Type.
     typed: bool,
-    /// It says that it is MIME.
+    /// Whether it has MIME-Version.
     versioned: bool,
-    /// Its header has octets above 127.
+    /// Whether its header has octets above 127.
     header_above: bool,
 }
 
-/// What can be done with the content of a part.
+/// What may be done with the content of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It has parts that are looked at themselves.
+    /// It contains parts, which are examined themselves.
     Container,
-    /// It is signed or encrypted, with all that is in it.
+    /// It is signed or encrypted, with everything in it.
     Sealed,
-    /// Text.
+    /// It is text.
     Text,
-    /// Other content.
+    /// It is other content.
     Other,
-    /// It may have no encoding (RFC 2045 section 6.4, RFC 2046 sections 5.2.2 and 5.2.3), or nobody knows what it is.
+    /// It must not have an encoding (RFC 2045 section 6.4, RFC 2046 sections 5.2.2 and 5.2.3), or its kind is not
+    /// known.
     Fixed,
 }
 
 impl<'a> Survey<'a> {
-    /// At the beginning of `message`. `replaced` is an address of the author's, and the one that takes its place in the
-    /// header where it would have to be in ASCII and has no such form.
+    /// A survey at the beginning of `message`. `replaced` is an address of the author, and the one that replaces it
+    /// in the header when the first has no ASCII form.
     pub fn new(message: &'a dyn ReadAt, aim: Aim, replaced: Option<(&'a str, &'a str)>) -> Survey<'a> {
         let plan = Plan { segments: Vec::new(), replaced };
         let stage = Stage::Structure(Box::new(Scanner::new(message)));
         Survey { message, aim, plan, planned: 0, stage }
     }
 
-    /// Goes on for about a window, or a header. `None`: all was seen. Says how much was looked at.
+    /// Examines about a window, or a header. Returns how many octets were read; `None` when everything was examined.
     ///
     /// # Errors
-    /// What the source says, or within that: it cannot be done.
+    /// Errors of the source; within the result, why the message cannot be rewritten.
     pub fn step(&mut self) -> io::Result<Result<Option<u64>, Refusal>> {
         let (stage, passed) = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Structure(mut scanner) => {
@@ -120,17 +121,17 @@ impl<'a> Survey<'a> {
         Ok(Ok(Some(passed)))
     }
 
-    /// What was found, when all was seen.
+    /// The plan, once everything was examined.
     ///
     /// # Errors
-    /// What the source says.
+    /// Errors of the source.
     pub fn finish(mut self) -> io::Result<Plan<'a>> {
         let length = self.message.len()?;
         self.between(length);
         Ok(self.plan)
     }
 
-    /// Plans the header of a container; of other parts it waits for the content.
+    /// Reads the header of a part. The header of a container is planned here, that of other parts with their content.
     fn part(&mut self, structure: &Structure, at: usize) -> io::Result<Result<Described, Refusal>> {
         let Some(part) = structure.parts().get(at) else { return Ok(Err(Refusal::Malformed)) };
         let described = self.described(part, at == 0)?;
@@ -157,7 +158,7 @@ impl<'a> Survey<'a> {
         let from = match encoding.as_slice() {
             b"base64" => Source::Base64,
             b"quoted-printable" => Source::QuotedPrintable,
-            // What nobody knows is mostly 8bit misspelt.
+            // An unknown encoding is mostly a misspelt 8bit.
             _ => Source::Identity,
         };
         Ok(Described {
@@ -170,7 +171,7 @@ impl<'a> Survey<'a> {
         })
     }
 
-    /// Plans a part whose content was looked at.
+    /// Plans a part whose content was examined.
     fn content(
         &mut self,
         part: &Part,
@@ -180,7 +181,7 @@ impl<'a> Survey<'a> {
     ) -> io::Result<Result<(), Refusal>> {
         let seven_bit = self.aim == Aim::SevenBit;
         let is_open = !matches!(described.kind, Kind::Sealed | Kind::Fixed);
-        // A part without a header of its own cannot say that it is encoded.
+        // A part without a header cannot declare an encoding.
         let has_header = is_message || !part.header().is_empty();
         if seven_bit && found.above && !(is_open && has_header) {
             let sealed = described.kind == Kind::Sealed;
@@ -212,7 +213,7 @@ impl<'a> Survey<'a> {
         Ok(Ok(()))
     }
 
-    /// Plans what lies before the part, and its header.
+    /// Plans the octets before the part, and its header.
     fn header(
         &mut self,
         part: &Part,
@@ -283,18 +284,18 @@ fn is_ascii(message: &dyn ReadAt, range: Range<u64>) -> io::Result<bool> {
     Ok(true)
 }
 
-/// What octets a content holds.
+/// What kinds of octets and lines a content has.
 struct Examination {
     rest: Range<u64>,
     above: bool,
     nul: bool,
-    /// A CR without LF, or the reverse.
+    /// Whether there is a CR without LF, or an LF without CR.
     bare: bool,
     long: bool,
     line: u64,
     cr: bool,
     not_utf8: bool,
-    /// The beginning of a character.
+    /// The beginning of a UTF-8 character whose end comes with the next piece.
     begun: Vec<u8>,
 }
 
@@ -313,7 +314,7 @@ impl Examination {
         }
     }
 
-    /// Goes on for a piece; 0 at the end.
+    /// Examines one more piece. Returns how many octets were read; 0 at the end.
     fn step(&mut self, message: &dyn ReadAt) -> io::Result<u64> {
         let length = (self.rest.end - self.rest.start).min(PIECE);
         let mut piece = vec![0; length as usize];

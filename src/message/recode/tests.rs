@@ -1,4 +1,4 @@
-//! What becomes of whole messages.
+//! Tests with whole messages.
 
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ fn seven_bit(message: &str) -> Result<String, Refusal> {
         .map(|out| String::from_utf8(out).unwrap().replace("\r\n", "\n"))
 }
 
-/// What the parts of a message decode to, but for those that have parts.
+/// The decoded contents of a message's parts, without those that contain parts.
 fn contents(message: &[u8]) -> Vec<Vec<u8>> {
     let structure = Structure::of(&message).unwrap();
     let leaves = structure.parts().iter().enumerate().filter(|(at, _)| structure.behind(*at) == at + 1);
@@ -34,8 +34,8 @@ fn contents(message: &[u8]) -> Vec<Vec<u8>> {
     decoded.collect()
 }
 
-/// Catches: a field that is not changed or doubled, a container that goes on saying 8bit, text that becomes unreadable in
-/// base64, and an attachment whose lines are counted as text.
+/// Catches: a field that is not changed or is doubled, a container that still says 8bit, text that becomes unreadable
+/// in base64, and an attachment whose lines are treated as text.
 #[test]
 fn parts_are_encoded_one_by_one() {
     let message = "Subject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 8BIT\n\n\
@@ -55,7 +55,7 @@ fn parts_are_encoded_one_by_one() {
     assert_eq!(seven_bit(expected).as_deref(), Ok(expected), "once more changes nothing");
 }
 
-/// Catches: an encoding that nobody undoes, since the message does not say that it is MIME.
+/// Catches: an encoding that no reader undoes, because the message has no MIME-Version.
 #[test]
 fn a_message_of_before_mime_becomes_mime() {
     let said = "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n";
@@ -89,7 +89,7 @@ fn messages_within_are_gone_into() {
     }
 }
 
-/// Catches: a signature that is broken, and a message that comes back although its signed part has nothing to be encoded.
+/// Catches: a signature that is broken, and a message that is refused although its signed part needs no encoding.
 #[test]
 fn what_is_signed_is_never_touched() {
     let message = |kind: &str, text: &str, besides: &str| {
@@ -114,7 +114,7 @@ fn what_is_signed_is_never_touched() {
     assert!(seven_bit(smime).unwrap().ends_with("Content-Transfer-Encoding: base64\n\nw6kADQo="));
 }
 
-/// Catches: a body that is encoded where only the header has to be, and a header in ASCII that is touched.
+/// Catches: a body that is encoded when only the header must be rewritten, and an ASCII header that is changed.
 #[test]
 fn the_header_alone() {
     let header =
@@ -126,7 +126,7 @@ fn the_header_alone() {
     assert_eq!(header("From: \u{fc}@home.example\r\n\r\n"), Err(Refusal::Address));
 }
 
-/// Catches: a part that nobody can encode and that goes out all the same.
+/// Catches: a part that cannot be encoded and is sent nevertheless.
 #[test]
 fn what_follows_no_rules_is_refused_not_damaged() {
     for message in [
@@ -141,7 +141,7 @@ fn what_follows_no_rules_is_refused_not_damaged() {
     }
 }
 
-/// Catches: an encoding that is made of an encoded text, which nobody would undo twice.
+/// Catches: an encoding of a text that is encoded already, which no reader would undo twice.
 #[test]
 fn an_encoding_is_made_anew_where_it_was_broken() {
     for (encoding, text, expected) in [
@@ -157,7 +157,7 @@ fn an_encoding_is_made_anew_where_it_was_broken() {
     }
 }
 
-/// RFC 2045 section 2.7. Catches: ASCII that is no 7-bit data all the same.
+/// RFC 2045 section 2.7. Catches: ASCII that is not 7-bit data and is sent as such.
 #[test]
 fn nul_and_long_lines_are_no_seven_bit_data() {
     let long = "x".repeat(999);
@@ -172,8 +172,8 @@ fn nul_and_long_lines_are_no_seven_bit_data() {
     assert_eq!(seven_bit(&fits).as_ref(), Ok(&fits));
 }
 
-/// Real mail and mail that was made after reports of defects. Catches: a message that is damaged or refused without need, and
-/// one that is changed though it is fit.
+/// Real mail, and mail made after reports of defects. Catches: a message that is damaged or refused without need, and
+/// one that is changed although it can be sent as it is.
 #[test]
 fn real_messages_are_recoded() {
     let (mut encoded, mut refused) = (0, Vec::new());
@@ -181,7 +181,7 @@ fn real_messages_are_recoded() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(folder);
         for entry in std::fs::read_dir(folder).unwrap() {
             let (path, mut message) = (entry.as_ref().unwrap().path(), Vec::new());
-            // As the server stores it.
+            // With line ends as the server stores them.
             clean(&std::fs::read(&path).unwrap(), &mut message);
             let out = match recoded(&message, Aim::SevenBit) {
                 Ok(out) => out,
@@ -209,7 +209,7 @@ fn real_messages_are_recoded() {
     assert_eq!(refused, [], "whose parts are in order");
 }
 
-/// Ends every line with CR LF, and has no other CR.
+/// Appends the text with CR LF at the end of every line and no other CR.
 fn clean(text: &[u8], out: &mut Vec<u8>) {
     for line in text.split_inclusive(|&octet| octet == b'\n') {
         out.extend(line.iter().copied().filter(|octet| !matches!(octet, b'\r' | b'\n')));
@@ -219,7 +219,7 @@ fn clean(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// A body, with what it decodes to of no interest here.
+/// A body part. What it decodes to does not matter here.
 fn leaf() -> impl Strategy<Value = String> {
     let kind = prop_oneof![
         Just("text/plain; charset=utf-8"),
@@ -273,8 +273,8 @@ fn tree() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Whatever a message is like: its parts decode to what they did, all is ASCII in lines that are short enough, another
-    /// reader sees the same parts, and a second time nothing changes.
+    /// Catches: parts that decode to something else, output that is not ASCII or has too long lines, a structure that
+    /// another reader sees differently, and a second pass that changes something.
     #[test]
     fn parts_decode_to_what_they_did(tree in tree()) {
         let message = format!("Subject: \u{fc}\r\nMIME-Version: 1.0\r\n{tree}");
@@ -284,7 +284,7 @@ proptest! {
         prop_assert_eq!(contents(&out), contents(message.as_bytes()), "{}", String::from_utf8_lossy(&out));
         let again = recoded(&out, Aim::SevenBit).unwrap();
         prop_assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&out));
-        // The other reader gives up on some of what is made up here.
+        // The other reader panics on some of the generated messages.
         let theirs = |message: &[u8]| std::panic::catch_unwind(|| {
             let parsed = mail_parser::MessageParser::default().parse(message).unwrap();
             let texts = (0..parsed.text_body.len()).filter_map(|at| parsed.body_text(at).map(|text| text.into_owned()));

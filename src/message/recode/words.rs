@@ -1,25 +1,25 @@
-//! Encoded words (RFC 2047), and lines that are folded (RFC 5322 section 2.2.3).
+//! Encoded words (RFC 2047), and folded lines (RFC 5322 section 2.2.3).
 
 use data_encoding::BASE64;
 
-/// Characters of an encoded word (RFC 2047 section 2).
+/// Characters of an encoded word at most (RFC 2047 section 2).
 const MAX_WORD: usize = 75;
-/// Characters of a line with encoded words in it.
+/// Characters of a line with encoded words at most.
 const MAX_LINE: usize = 76;
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// A text of a header field, and what its octets are: UTF-8, or nobody knows (RFC 1428).
+/// The charset of a text in a header field: UTF-8, or unknown (RFC 1428).
 fn charset(text: &[u8]) -> &'static str {
     if std::str::from_utf8(text).is_ok() { "utf-8" } else { "unknown-8bit" }
 }
 
-/// The encoded words for `text`, which show it with nothing but a blank or a folding between them. Fit for every place, also for
-/// a phrase (RFC 2047 section 5).
+/// The encoded words for `text`, which are to be written with only a blank or a folding between them. They are valid
+/// everywhere, also in a phrase (RFC 2047 section 5).
 pub fn encoded(text: &[u8]) -> Vec<Vec<u8>> {
     let charset = charset(text);
     let room = MAX_WORD - "=??Q??=".len() - charset.len();
     let quoted: usize = text.iter().map(|&octet| if is_plain(octet) { 1 } else { 3 }).sum();
-    // What can be read without a program stays so, unless it is twice as long.
+    // Q keeps the text readable without a program, and is used unless it is twice as long as base64.
     let in_base64 = quoted > text.len().div_ceil(3) * 8;
     let mut words = Vec::new();
     let mut rest = text;
@@ -38,7 +38,7 @@ pub fn encoded(text: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// How many octets of `text` one word has room for; a character stays whole (RFC 2047 section 5).
+/// How many octets of `text` fit into one word. A character is not cut (RFC 2047 section 5).
 fn fitting(text: &[u8], room: usize, in_base64: bool, charset: &str) -> usize {
     let mut used = 0;
     let cost = |octet: u8| if is_plain(octet) { 1 } else { 3 };
@@ -52,7 +52,7 @@ fn fitting(text: &[u8], room: usize, in_base64: bool, charset: &str) -> usize {
     (1..=most).rev().find(whole).unwrap_or(most.max(1))
 }
 
-/// What stands for itself in every encoded word.
+/// Whether the octet stands for itself in every encoded word.
 fn is_plain(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b" !*+-/".contains(&octet)
 }
@@ -71,19 +71,19 @@ pub fn is_encoded(word: &[u8]) -> bool {
     word.starts_with(b"=?") && word.ends_with(b"?=")
 }
 
-/// Writes a field, folded where blanks let it be.
+/// Writes a field, folded where blanks allow it.
 pub struct Folded {
     out: Vec<u8>,
     column: usize,
 }
 
 impl Folded {
-    /// A field that begins with `name`, its colon included.
+    /// A field that begins with `name`, which includes the colon.
     pub fn new(name: &[u8]) -> Folded {
         Folded { out: name.to_vec(), column: name.len() }
     }
 
-    /// Appends `text` with `blanks` before it, which are where a line may be broken.
+    /// Appends `text` with `blanks` before it. A line may be broken at the blanks.
     pub fn put(&mut self, blanks: &[u8], text: &[u8]) {
         if !blanks.is_empty()
             && self.column + blanks.len() + text.len() > MAX_LINE
@@ -97,7 +97,8 @@ impl Folded {
         self.column += blanks.len() + text.len();
     }
 
-    /// Appends the encoded words for `text`, with `blanks` before them, and `before` and `behind` close to them.
+    /// Appends the encoded words for `text`, with `blanks` before them, and `before` and `behind` directly next to
+    /// them.
     pub fn put_encoded(&mut self, blanks: &[u8], before: &[u8], text: &[u8], behind: &[u8]) {
         let words = encoded(text);
         let last = words.len().saturating_sub(1);
@@ -120,7 +121,7 @@ mod tests {
     use super::super::super::encoded_word::decode;
     use super::*;
 
-    /// Catches: a word that is too long, a character cut in two, and a text that reads differently.
+    /// Catches: a word that is too long, a character that is cut in two, and a text that changes.
     #[test]
     fn words_are_short_and_whole() {
         for text in [

@@ -19,7 +19,7 @@ fn may_be_in(signature: &[u8], text: &str) -> bool {
     Probe::new(&Needle::new(text)).is_none_or(|probe| probe.may_be_in(signature))
 }
 
-/// Whether any key finds `text`.
+/// Whether a search for `text` in any scope finds it.
 fn is_found(message: &[u8], text: &str) -> bool {
     let needle = Needle::new(text);
     let in_scope = |scope| {
@@ -41,7 +41,7 @@ fn is_found(message: &[u8], text: &str) -> bool {
             .any(|name| in_addresses(&message, header(), name, &needle).unwrap())
 }
 
-/// Collects the texts that a search sees which undoes references, or does not.
+/// Collects the texts that a search reads. The first field says whether references are undone.
 struct Texts(bool, Vec<String>);
 
 impl Look for Texts {
@@ -82,7 +82,7 @@ fn texts(message: &[u8]) -> Vec<String> {
     all
 }
 
-/// Messages of real mail programs, and such as break parsers.
+/// Messages of real mail programs, and messages that break parsers.
 fn corpus() -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     let root = env!("CARGO_MANIFEST_DIR");
@@ -98,7 +98,8 @@ fn corpus() -> Vec<Vec<u8>> {
     messages
 }
 
-/// Made-up messages with what texts are made different by: references, encodings, charsets, long lines, texts across windows.
+/// Made-up messages with all that makes texts differ: references, encodings, charsets, long lines, texts across
+/// windows.
 fn made_up() -> Vec<Vec<u8>> {
     let html = "Content-Type: text/html; charset=utf-8\n\n";
     let long = |text: &str| format!("{html}{}{text}{}", "x ".repeat(8190), "y".repeat(20_000));
@@ -106,7 +107,7 @@ fn made_up() -> Vec<Vec<u8>> {
     vec![
         format!("{html}{umlauts}").into_bytes(),
         long(&umlauts).into_bytes(),
-        // Once only, wherever the first window ends in it.
+        // Each text occurs only once, so that it is lost when the end of the first window splits it.
         format!("\n{}{}", "x ".repeat(8180), ('a'..='z').map(|c| format!("{c}q{c}")).collect::<String>()).into_bytes(),
         b"From: ann(home)@home.test (Ann \\(B.\\))\nTo: \"Doe, =?utf-8?Q?J=C3=BC?=\"\n <j . doe@(x)e.org>, Friends: bob@e;\n\nx"
             .to_vec(),
@@ -118,7 +119,7 @@ fn made_up() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Messages of the length that mail has, of texts that are there anyhow, with headers as big providers write them.
+/// Messages of usual length, made of existing texts, with headers as big providers write them.
 fn written() -> Vec<Vec<u8>> {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut paragraphs = Vec::new();
@@ -168,9 +169,9 @@ fn written() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Catches: a text that a search looks into and a signature does not know (a field, a part, a form of addresses, what references
-/// of HTML mean, and what they look like), a trigram that is lost between two windows or at the end, and a filter that is
-/// asked for other places than were set.
+/// Catches: a text that a search reads and a signature does not know (a field, a part, a form of addresses,
+/// references of HTML as they are or undone), a trigram that is lost between two windows or at the end, and a filter
+/// that is tested at other places than were set.
 #[test]
 fn what_reading_finds_a_signature_does_not_deny() {
     for message in corpus().into_iter().chain(made_up()) {
@@ -188,15 +189,15 @@ fn what_reading_finds_a_signature_does_not_deny() {
     }
 }
 
-/// Catches: texts, folding, a hash or a form that have changed while [`VERSION`] has not: signatures on flash would deny what
-/// reading finds. Whoever changes them raises it, and writes the new number here.
+/// Catches: texts, folding, a hash or a form that has changed while [`VERSION`] has not: signatures on flash would
+/// deny what reading finds. With such a change raise the version, and write the new number here.
 #[test]
 fn signatures_are_made_as_their_version_says() {
     let all = made_up().iter().fold(0, |crc, message| crc32c::crc32c_append(crc, &signature(message)));
     assert_eq!((VERSION, format!("{all:08x}").as_str()), (3, "8b9138a0"));
 }
 
-/// Words of all texts, as somebody would look for them.
+/// Words of all texts, as users would search for them.
 fn words(messages: &[Vec<u8>]) -> Vec<String> {
     let mut words = BTreeSet::new();
     for message in messages {
@@ -209,8 +210,8 @@ fn words(messages: &[Vec<u8>]) -> Vec<String> {
     words.into_iter().step_by(step).collect()
 }
 
-/// The other direction: how much is opened for nothing. Prints the line of the table in `docs/store.md`. Catches: a filter that
-/// says yes to all, one that is too full, and signatures that are too long for what they save.
+/// How often a message is opened in vain. Prints the line for the table in `docs/store.md`. Catches: a filter that
+/// always says yes, one that is too full, and signatures that are too long for what they save.
 #[test]
 fn a_signature_seldom_says_yes_for_nothing() {
     for (name, messages) in [("corpus", corpus()), ("written", written())] {
@@ -237,7 +238,8 @@ fn a_signature_seldom_says_yes_for_nothing() {
     }
 }
 
-/// Catches: a signature that says no where reading says yes, for who would rather believe reading than [`texts`].
+/// Catches: a signature that says no although a search that reads the message finds the text. It does not depend on
+/// [`texts`].
 #[test]
 fn reading_agrees() {
     let messages = corpus();
@@ -251,14 +253,14 @@ fn reading_agrees() {
 }
 
 proptest! {
-    /// Catches: octets of a signature, damaged or of none, at which the reader panics.
+    /// Catches: octets of a signature, damaged or random, on which the reader panics.
     #[test]
     fn any_octets_can_be_asked(octets in prop::collection::vec(any::<u8>(), 0..100), text in ".{0,20}") {
         may_be_in(&octets, &text);
         prop_assert!(may_be_in(&[], &text));
     }
 
-    /// Catches: what the two tests above do, in texts that nobody thought of.
+    /// Catches: what the two tests above catch, in random texts.
     #[test]
     fn no_text_is_denied(head in "[ -~]{0,60}", body in "(?s).{0,200}", html in any::<bool>(), from in 0_usize..200, n in 3_usize..30) {
         let kind = if html { "text/html" } else { "text/plain" };

@@ -1,4 +1,4 @@
-//! One message as it comes: it is kept, passed over, or ends the poll.
+//! One message while it comes: it is kept, it is passed over, or it ends the poll.
 
 use ring::digest;
 
@@ -7,29 +7,29 @@ use super::super::content::Content;
 use super::super::remote::Attributes;
 use super::{Collection, Error, Handle, Identity, Incoming, Told, Verdict, notice, store, unix_now};
 
-/// A message on its way in.
+/// A message of which a part has come.
 pub struct Arrival {
     handle: Handle,
     identity: Option<Identity>,
-    /// Of its octets up to the limit.
+    /// The SHA-256 of its octets up to the limit.
     digest: digest::Context,
     content: Content,
-    /// Octets that it has at least, and those of them that came.
+    /// Octets that it has at least.
     size: u64,
     came: u64,
-    /// `None` once it cannot be kept: the rest of it is read and forgotten.
+    /// `None` once it cannot be kept: the rest of it is read and dropped.
     incoming: Option<Incoming>,
-    /// What its server tells of it.
+    /// What the server tells of it besides its octets.
     told: Attributes,
 }
 
 impl Arrival {
-    /// What its server tells of it.
+    /// Takes in what the server tells of it besides its octets.
     pub fn came_with(&mut self, told: Attributes) {
         self.told = told;
     }
 
-    /// Which message it is, and what has come of it.
+    /// Its handle, its identity, and the content that came so far.
     pub fn so_far(&self) -> (Handle, Option<Identity>, &Content) {
         (self.handle, self.identity, &self.content)
     }
@@ -46,7 +46,7 @@ impl Arrival {
 }
 
 impl Collection {
-    /// The message of `handle` begins.
+    /// Begins to take in the message of `handle`.
     pub fn begin(&self, handle: Handle, identity: Option<Identity>) -> Arrival {
         Arrival {
             handle,
@@ -60,10 +60,10 @@ impl Collection {
         }
     }
 
-    /// It will have so many octets: the server cannot say less any more.
+    /// The server has announced so many octets and can no longer send fewer.
     ///
     /// # Errors
-    /// [`Error::Endless`].
+    /// [`Error::Endless`] if it is far above the limit.
     pub fn announced(&mut self, arrival: &mut Arrival, octets: u64) -> Result<(), Error> {
         if octets > self.ledger.limit() {
             arrival.incoming = None;
@@ -77,10 +77,10 @@ impl Collection {
         Ok(())
     }
 
-    /// Its next octets.
+    /// Takes in the next octets of a message.
     ///
     /// # Errors
-    /// The store's, but that the flash is full: it may have room for other messages. [`Error::Endless`].
+    /// [`Error::Endless`], and the store's. A full flash is not an error: there may be room for other messages.
     pub fn piece(&mut self, arrival: &mut Arrival, octets: &[u8]) -> Result<(), Error> {
         if arrival.identity.is_none() {
             let left = self.ledger.limit().saturating_sub(arrival.came);
@@ -103,24 +103,24 @@ impl Collection {
             Err(full @ (store::Error::Full | store::Error::OverQuota | store::Error::Limit(_))) => full,
             Err(error) => return Err(error.into()),
         };
-        // How much it will need nobody knows, but twice as much is not too much to wait for.
+        // Nobody knows how much room it needs; twice what came is not too much to wait for.
         let need = arrival.came.saturating_mul(2).min(self.ledger.limit());
         self.refuse(arrival, need, refused);
         Ok(())
     }
 
-    /// There is no room for it.
+    /// Notes that there is no room for a message.
     fn refuse(&mut self, arrival: &mut Arrival, need: u64, full: store::Error) {
         arrival.incoming = None;
         let place = arrival.identity.unwrap_or(Identity::in_place(arrival.handle));
         if !self.needs.note(place, need) {
-            // So many that have no room: others will have none either.
+            // So many messages had no room: there will be none for others either.
             self.stop();
         }
         self.problem(full.into());
     }
 
-    /// A message above the limit is passed over as long as its end may be near: closing the connection would cost more.
+    /// Passes over a message above the limit while its end may be near: a new connection would cost more.
     fn bounded(&mut self, arrival: &mut Arrival, by_octets: bool) -> Result<(), Error> {
         let limit = self.ledger.limit();
         if arrival.size <= limit.saturating_add(PASSED_OVER) {
@@ -129,13 +129,13 @@ impl Collection {
         let octets = if by_octets { limit } else { arrival.size };
         self.leave(arrival, notice::Large { goes_on: by_octets, ..notice::Large::new(octets) });
         if arrival.identity.is_none() {
-            // Nothing durable can say that it is this one: at least it does not end every poll at the same place.
+            // The message has no lasting identity. This at least keeps it from ending every poll at the same place.
             self.needs.note(Identity::in_place(arrival.handle), u64::MAX);
         }
         Err(Error::Endless(limit))
     }
 
-    /// A message that is larger than the limit stays: the user is told, and it is not read again.
+    /// Leaves a message above the limit at the server: the user is told, and it is not read again.
     fn leave(&mut self, arrival: &Arrival, large: notice::Large) {
         let known = arrival.identity;
         let identity = known.or_else(|| match arrival.came {
@@ -151,7 +151,8 @@ impl Collection {
         }
     }
 
-    /// The poll broke off at this message, of which so much has come. Once it was left for the last in vain, the user is told.
+    /// Notes that the poll broke off at this message, of which `content` has come. The user is told if the message
+    /// had been left for the last.
     pub fn broke_off(&mut self, handle: Handle, identity: Option<Identity>, content: &Content) {
         let place = identity.unwrap_or(Identity::in_place(handle));
         if !self.needs.broke_off(place, self.time.now()) {
@@ -168,7 +169,7 @@ impl Collection {
         }
     }
 
-    /// It is whole.
+    /// Takes in that a message has come whole.
     pub fn end(&mut self, arrival: Arrival) {
         self.needs.came(&arrival.identity.unwrap_or(Identity::in_place(arrival.handle)));
         if arrival.size > self.ledger.limit() {
@@ -191,7 +192,7 @@ impl Collection {
                     None => {}
                 }
             }
-            // There was no room: it comes again with a later poll.
+            // There was no room for it: a later poll collects it.
             (Verdict::Collect(_), None) => {}
             (verdict, _) => self.settle(verdict, handle, size),
         }

@@ -1,23 +1,24 @@
-//! What the user is told by letters: they come in the commit that notes it.
+//! Letters to the user: each comes in the commit that notes that the user was told.
 
 use super::{Collection, Content, Error, Flags, Handle, INBOX, Identity, Wanted, notice, unix_now};
 
-/// Messages that the user is told of at once: a letter and its notes wait in memory.
+/// Messages that the user is told of in one commit: the letter and its notes wait in memory.
 const TOLD_AT_ONCE: usize = 1000;
 
-/// A message that stays at the server.
+/// A message that the user is to be told of.
 pub(super) struct Told {
-    /// What notes that the user was told, ...
+    /// The identity that notes that the user was told.
     pub identity: Identity,
-    /// ... and what notes that it is not to be read again.
+    /// The identity that notes that the message is not to be read again.
     pub unread: Option<Identity>,
     pub large: notice::Large,
-    /// It is deleted there once he was.
+    /// The message's handle, if it is deleted at the server once the user was told.
     pub doomed: Option<Handle>,
 }
 
 impl Collection {
-    /// A message that is too large, of which so much came: the user is told, and then it is deleted there.
+    /// Tells the user of a message that is too large and is then deleted at the server. `content` is what was read of
+    /// it.
     pub fn dooms(&mut self, wanted: &Wanted, content: Option<&Content>) {
         let Some(identity) = wanted.identity else { return };
         let large =
@@ -25,15 +26,15 @@ impl Collection {
         self.tell(Told { identity, unread: None, large, doomed: Some(wanted.handle) });
     }
 
-    /// The user is told of it with the last commit of the round.
+    /// Tells the user of a message with the last commit of the round.
     pub(super) fn tell(&mut self, told: Told) {
-        // The others are told of with the next polls.
+        // The next polls tell of the rest.
         if self.told.len() < TOLD_AT_ONCE {
             self.told.push(told);
         }
     }
 
-    /// What is to be told goes with the next commit.
+    /// Puts the letters into the next commit.
     pub(super) fn write_letters(&mut self) -> Result<(), Error> {
         self.write_of_stuck_messages()?;
         let told = std::mem::take(&mut self.told);
@@ -68,7 +69,7 @@ impl Collection {
         Ok(())
     }
 
-    /// A letter goes with the next commit: false where there is no room for it.
+    /// Puts a letter into the next commit. False where there is no room for it.
     fn write(&mut self, letter: &str, now: i64) -> Result<bool, Error> {
         if self.fits(letter.len() as u64).is_err() {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! For the tests: an IMAP server, and polls of it.
+//! An IMAP server for the tests, and polls of it.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -41,13 +41,13 @@ pub fn mails() -> Vec<Mail> {
 pub struct Provider {
     listener: Async<TcpListener>,
     pub folder: RefCell<Vec<Mail>>,
-    /// What it says where a command begins so, in place of all else but the end.
+    /// The reply to a command that begins with the first text, in place of the usual untagged responses.
     pub odd: RefCell<Option<(&'static str, String)>>,
     /// Folders beside the INBOX, with their attributes.
     pub others: RefCell<Vec<(&'static str, &'static str, Vec<Mail>)>>,
     pub uid_validity: Cell<u32>,
     pub uid_plus: Cell<bool>,
-    /// The connection ends when a command that begins so comes.
+    /// The connection ends when a command that begins with this text comes.
     pub hangs_up_at: Cell<Option<&'static str>>,
     pub idle: Cell<bool>,
     pub break_after: Cell<usize>,
@@ -106,7 +106,7 @@ impl Provider {
                 continue;
             }
             let Some((tag, command)) = line.split_once(' ') else {
-                // The password, in its literal.
+                // The password comes in a literal of its own.
                 let login = if self.hangs_up_at.get() == Some("CAPABILITY") { 1 } else { 2 };
                 self.say(stream, &format!("P{login} OK\r\n")).await?;
                 continue;
@@ -120,7 +120,7 @@ impl Provider {
             }
             if command == "IDLE" {
                 self.say(stream, "+ idling\r\n").await?;
-                // What has come since the client was told last is news, too.
+                // Messages that came since the client was last told are news, too.
                 while stream.buffered().is_empty() && self.folder.borrow().len() == told_of {
                     let octets = async { stream.fill().await.map(|octets| octets.is_empty()) };
                     let passes = async {
@@ -145,7 +145,7 @@ impl Provider {
         Ok(())
     }
 
-    /// Does what `command` says: the untagged responses.
+    /// Does what `command` says. Returns the untagged responses.
     fn obey(&self, command: &str, selected: &str) -> String {
         if let Some((_, reply)) = self.odd.borrow().as_ref().filter(|(at, _)| command.starts_with(at)) {
             return reply.clone();
@@ -234,14 +234,14 @@ pub async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome
     poll_with(source, store, &Experience::default()).await
 }
 
-/// A poll that knows what earlier ones have found out.
+/// A poll that knows what earlier polls have found out.
 pub async fn poll_with(source: &Source, store: &Store, needs: &Experience) -> (Result<(), Error>, Outcome) {
     let clock = Time::default();
     let account = store.account("ann").await.unwrap();
     let mut wire = Wire::connect(source, Duration::from_millis(300), Rc::default(), Budget::usual(&clock))
         .await
         .unwrap();
-    // Time passes where nothing else happens.
+    // Time passes while nothing else happens.
     let passes = async {
         loop {
             Timer::after(Duration::from_millis(2)).await;

@@ -1,4 +1,4 @@
-//! Servers that say what they like, whatever they are asked.
+//! Servers that send whatever they like.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const PREAUTH: &str = "* PREAUTH\r\nP1 OK\r\n";
 const ONE: &str = "* 1 EXISTS\r\n* OK [UIDVALIDITY 1]\r\nP2 OK\r\n";
 const LISTED: &str = "* 1 FETCH (UID 5 RFC822.SIZE 3)\r\nP3 OK\r\n";
 
-/// A poll of a server that says this, with so many octets to spare.
+/// A poll of a server that sends `says`, with a budget of `octets` that are not messages.
 async fn poll(store: &Store, says: &str, octets: u64) -> Result<(), Error> {
     poll_at(&Speaker::new(), store, says, octets).await
 }
@@ -43,7 +43,7 @@ async fn poll_at(speaker: &Speaker, store: &Store, says: &str, octets: u64) -> R
     smol::future::or(poll, speaker.says(says.as_bytes())).await
 }
 
-/// Catches: untagged lines, literals that nobody asked for, and news of flags, that nobody counts.
+/// Catches: untagged lines, unrequested literals and flag updates that nobody counts.
 #[test]
 fn chatter_without_end_ends_a_poll_at_every_step() {
     let all = [PREAUTH, ONE, LISTED].concat();
@@ -59,7 +59,7 @@ fn chatter_without_end_ends_a_poll_at_every_step() {
             let result = async_io::block_on(poll(&new_store(), &says, 50_000));
             match result {
                 Err(Error::Chatter) => assert!(!greeting),
-                // No greeting at all.
+                // There was no greeting at all.
                 Err(Error::Protocol(_)) => assert!(greeting, "{before}{chatter}"),
                 result => panic!("{result:?} for {before}{chatter}"),
             }
@@ -67,7 +67,7 @@ fn chatter_without_end_ends_a_poll_at_every_step() {
     }
 }
 
-/// Catches: a literal of 100 GB that is read as far as the limit, written to flash, or told of with each poll.
+/// Catches: a literal of 100 GB that is read up to the limit, written to flash, or reported with each poll.
 #[test]
 fn a_message_whose_length_is_too_large_is_not_read() {
     async_io::block_on(async {
@@ -83,7 +83,7 @@ fn a_message_whose_length_is_too_large_is_not_read() {
     });
 }
 
-/// Catches: a list that is kept whole where no UIDVALIDITY makes the UIDs worth something.
+/// Catches: a list of any length that is kept in memory although, without UIDVALIDITY, its UIDs are worthless.
 #[test]
 fn a_list_without_uidvalidity_has_an_end() {
     let list: String =

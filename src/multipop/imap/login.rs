@@ -14,7 +14,7 @@ use crate::multipop::wire;
 use crate::outgoing::{self, Answer, Credentials, Login, Next, Offer};
 use crate::sasl::client::{AccessToken, Mechanism};
 
-/// Logged in in the end; then tags up to this number were used.
+/// The next step of the login. At the end it holds the highest number that was used in a tag.
 type Step = outgoing::Step<u32>;
 
 enum State {
@@ -22,7 +22,7 @@ enum State {
     Capability,
     StartTls,
     Sasl,
-    /// LOGIN was begun: the user name is next.
+    /// LOGIN was sent: the user name is next.
     User,
     Password,
     LoggingIn,
@@ -35,18 +35,18 @@ pub struct Opening {
     starttls: bool,
     tls: bool,
     capabilities: Vec<String>,
-    /// The server may be asked for them.
+    /// Whether the server may be asked for its capabilities.
     has_capa: bool,
     tag: u32,
     state: State,
 }
 
 impl Opening {
-    /// To be fed the greeting. `token` is what it logs in with where the source's `auth` is `oauth2`; `tls` tells whether the
-    /// connection is secure already.
+    /// Waits for the greeting. `token` is the access token where the source's `auth` is `oauth2`. `tls` tells whether
+    /// the connection has TLS already.
     ///
     /// # Errors
-    /// What no server could accept.
+    /// The source's credentials cannot be sent to any server.
     pub fn new(source: &Source, token: Option<&AccessToken>, tls: bool) -> Result<Opening, Error> {
         Ok(Opening {
             login: Login::new(Credentials::of(source, token))?,
@@ -59,7 +59,7 @@ impl Opening {
         })
     }
 
-    /// Does without what the server is known to hang up on.
+    /// Leaves out the features on which this server is known to hang up.
     pub fn with_manners(self, manners: &Manners) -> Opening {
         Opening {
             has_capa: !manners.avoids(Feature::Capabilities),
@@ -125,7 +125,8 @@ impl Opening {
         self.say(next)
     }
 
-    /// RFC 3501 sections 6.2.2 and 6.2.3. Literals carry whatever a password may hold.
+    /// The command for the next step of a login (RFC 3501 sections 6.2.2 and 6.2.3). Literals carry any octets of a
+    /// password.
     fn say(&mut self, next: Next) -> Result<Step, Error> {
         let user = self.login.username().to_owned();
         Ok(match next {
@@ -139,12 +140,13 @@ impl Opening {
                 self.send(State::Password, &[&format!("{user} {{{length}}}")])
             }
             Next::Done => Step::Done(self.tag),
-            // POP3's own.
+            // APOP belongs to POP3.
             Next::Apop(_) => return Err(outgoing::Error::NoMechanism.into()),
         })
     }
 
-    /// LOGIN with quoted strings, for a server that refuses literals there, as far as they can say it (RFC 3501 section 9, quoted).
+    /// LOGIN with quoted strings, for a server that refuses literals there. `None` if quoted strings cannot hold the
+    /// user name or password (RFC 3501 section 9, quoted).
     fn quoted(&self) -> Option<Zeroizing<String>> {
         let mut command = Zeroizing::new(String::with_capacity(2048));
         command.push_str("LOGIN");
@@ -192,7 +194,7 @@ impl wire::Opening for Opening {
         };
         match (mem::replace(&mut self.state, State::Over), response) {
             (State::Greeting, Response::Ok(_)) => self.capa(),
-            // Whoever is logged in before TLS is not who we want to be (RFC 3501 section 7.1.4).
+            // A session that is logged in before TLS may be anybody's (RFC 3501 section 7.1.4).
             (State::Greeting, Response::PreAuth) if !self.starttls => Ok(Step::Done(self.tag)),
             (State::Greeting, _) => Err(not_imap(line)),
             (state, Response::Tagged(tag, result)) if tag == self.tag => self.tagged(state, result).await,
@@ -211,7 +213,7 @@ impl wire::Opening for Opening {
         }
     }
 
-    /// What was learned before counts no more (RFC 3501 section 6.2.1).
+    /// After STARTTLS: forgets the capabilities that were learned before it (RFC 3501 section 6.2.1).
     fn secured(&mut self) -> Result<Step, Error> {
         self.tls = true;
         self.starttls = false;
@@ -220,7 +222,8 @@ impl wire::Opening for Opening {
     }
 }
 
-/// What came is no answer of IMAP. Its beginning is shown: it often tells which server was reached.
+/// The error for a line that is not IMAP. It shows the beginning of the line, which often tells which server was
+/// reached.
 fn not_imap(line: &[u8]) -> Error {
     Error::Protocol(format!("it said \"{}\"", printable(&String::from_utf8_lossy(line))))
 }
@@ -233,8 +236,8 @@ mod tests {
     use crate::config::Secret;
     use crate::multipop::wire::Opening as _;
 
-    /// Plays a dialog against a login as `tim` with the password `tanstaaf`: `S:` is the server, `C:` what
-    /// the client must send, and the last line what comes of it: `DONE`, or `ERROR` and how it begins.
+    /// Plays a dialog with a login as `tim` with the password `tanstaaf`. `S:` lines are the server's, `C:` lines are
+    /// what the client must send. The last line is the result: `DONE`, or `ERROR` and how the error begins.
     fn play(auth: SourceAuth, security: Security, dialog: &str) {
         let source = Source {
             username: "tim".try_into().unwrap(),
@@ -337,7 +340,7 @@ mod tests {
         play(SourceAuth::Apop, Security::None, &format!("{dialog}ERROR the server offers no way"));
         play(SourceAuth::User, Security::None, &format!("{dialog}ERROR the server offers no way"));
         let dialog = "\nS: * OK\nC: P1 CAPABILITY\nS: P1 OK\n";
-        // Catches: a server that takes no literals there and is given up.
+        // Catches: giving up on a server that takes no literals there.
         let login = "C: P2 LOGIN {3}\nS: P2 BAD no\nC: P3 LOGIN \"tim\" \"tanstaaf\"\nS: P3 NO no\nERROR the login was refused: no";
         play(SourceAuth::Login, Security::None, &format!("{dialog}{login}"));
     }

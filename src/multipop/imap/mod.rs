@@ -1,9 +1,9 @@
-//! Collecting by IMAP (RFC 3501): [`Opening`] up to the login, [`Mailbox`] from there on, both without I/O.
+//! Collecting by IMAP (RFC 3501): [`Opening`] logs in, [`Mailbox`] does the rest. Both do no I/O.
 //!
-//! A message's unique-id is the folder's UIDVALIDITY and its UID; a folder that gets a new UIDVALIDITY is a new one. All commands name
-//! messages by UID, so that any number may be under way (RFC 3501 section 5.5). Messages are fetched without being marked as
-//! read. A collected message is removed with UID EXPUNGE (RFC 4315); where the server lacks that, with EXPUNGE, but only if that
-//! removes nobody else's messages.
+//! A message's unique-id is the folder's UIDVALIDITY and its UID; a folder with a new UIDVALIDITY is a new folder.
+//! All commands name messages by UID, so any number of them may be under way (RFC 3501 section 5.5). Messages are
+//! fetched without being marked as read. A collected message is removed with UID EXPUNGE (RFC 4315), or, where the
+//! server lacks that, with EXPUNGE, but only if that removes no messages that others have marked.
 
 #[cfg(test)]
 pub mod fake;
@@ -36,42 +36,42 @@ use super::wire::is_said_by;
 use crate::config::Source;
 use crate::message::mailbox_name;
 
-/// Requests under way: at a round trip of 40 ms 32 of them were a third of what the server can say.
+/// Requests under way. At a round trip of 40 ms a window of 32 used a third of what a server can send.
 const WINDOW: usize = 128;
-/// Octets of a message that are enough to compare it, as most of them are.
+/// Octets of a message that are enough to compare it, for most messages.
 const BEGINNING: u32 = 16 * 1024;
-/// Messages that one command names: some servers take no line of more than 8000 octets.
+/// Messages that one command names, at most: some servers take no line of more than 8000 octets.
 const NAMED_AT_ONCE: usize = 500;
-/// Messages that a folder without UIDVALIDITY may have: they are all read whole.
+/// Messages that a folder without UIDVALIDITY may have: each of them is read whole.
 const UNKNOWN_LIMIT: u32 = 100_000;
 
-/// A unique identifier (RFC 3501 section 2.3.1.1), which is what a message is asked for by.
+/// A unique identifier (RFC 3501 section 2.3.1.1), by which messages are asked for.
 type Uid = Handle;
 
-/// What can be asked of a server.
+/// A request to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Request {
-    /// CAPABILITY, which may say more after the login.
+    /// CAPABILITY. After the login the answer may name more.
     Capability,
-    /// ID (RFC 2971): some servers open no folder before they know whom.
+    /// ID (RFC 2971): some servers open no folder before the client has named itself.
     Id,
-    /// LIST of the folders that fit a pattern.
+    /// LIST of the folders that match a pattern.
     Folders(String),
     /// IDLE (RFC 2177).
     Idle,
-    /// SELECT of a folder by its name in UTF-8, or EXAMINE where nothing is to be changed there.
+    /// SELECT of a folder, named in UTF-8, or EXAMINE where `changes` is false.
     Select { folder: String, changes: bool },
     /// All messages of the folder with their UIDs, sizes and flags.
     List,
-    /// One message, which stays unseen.
+    /// FETCH of one message without marking it as seen.
     Fetch(Uid),
     /// The first octets of one message.
     Look(Uid),
-    /// `\Deleted` for messages.
+    /// STORE of `\Deleted` for messages.
     Flag(Vec<Uid>),
-    /// Those messages are removed, and no others (RFC 4315).
+    /// UID EXPUNGE of these messages and no others (RFC 4315).
     Expunge(Vec<Uid>),
-    /// All messages with `\Deleted` are removed.
+    /// EXPUNGE of all messages that have `\Deleted`.
     ExpungeAll,
     /// LOGOUT.
     Logout,
@@ -111,46 +111,49 @@ fn set(uids: &[Uid]) -> String {
     uids.join(",")
 }
 
-/// A folder at a server at which we are logged in.
+/// A logged-in session with a server.
 pub struct Mailbox {
-    /// The token of this appliance.
+    /// The token of this appliance, by which it recognizes itself.
     own: String,
     manners: Manners,
-    /// Whether something may be deleted there.
+    /// Whether messages may be deleted there.
     changes: bool,
     responses: Responses,
     tag: u32,
-    /// With their tags.
+    /// The requests under way with their tag numbers, oldest first.
     under_way: VecDeque<(u32, Request)>,
     output: String,
     has_uid_plus: bool,
     wants_id: bool,
     has_idle: bool,
-    /// IDLE goes on; it is to end as soon as it does.
+    /// Whether IDLE is in force: its continuation has come.
     is_idling: bool,
+    /// Whether IDLE is to end as soon as it is in force.
     is_woken: bool,
     uid_validity: Option<u32>,
     exists: u32,
-    /// More have come since.
+    /// Whether more messages have come since.
     has_news: bool,
-    /// Of the listing: UIDs that came, in any order, those among them that came without a size, and whether they have
-    /// `\\Deleted`. News of flags look alike.
+    /// The UIDs of the listing that came so far, in any order. Flag updates look like listed messages.
     seen: HashSet<Uid>,
+    /// UIDs of the listing that came without a size, each with whether the message has `\Deleted`.
     without_size: Vec<(Uid, bool)>,
-    /// The listing is over, and only these are left to be told of.
+    /// The listing has ended, and only the messages without a size are still to be reported.
     is_listed: bool,
-    /// The unique-id of the one that was told of last.
+    /// The unique-id of the message that was reported last.
     unique_id: String,
-    /// Messages that were asked for, and have not begun, each with whether its beginning is all.
+    /// Messages that were asked for and have not begun, each with whether only its beginning was asked for.
     awaited: VecDeque<(Uid, bool)>,
-    /// The one that has.
+    /// The message that has begun, with whether only its beginning was asked for.
     begun: Option<(Uid, bool)>,
-    /// Messages that have come, and whose requests have not ended: a literal that says too much about its length swallows that.
+    /// Messages that came whole while their requests are not answered yet. A literal with too large a length swallows
+    /// that answer.
     whole: Vec<Uid>,
 }
 
 impl Mailbox {
-    /// Nothing asked yet of the folders of `source`. Tags up to `tag` were used, and `own` is the token of this appliance.
+    /// A session in which nothing was asked yet about `source`. Tag numbers up to `tag` were used, and `own` is the
+    /// token of this appliance.
     pub fn new(source: &Source, tag: u32, own: &str, manners: &Manners) -> Mailbox {
         Mailbox {
             own: own.to_owned(),
@@ -215,7 +218,7 @@ impl Mailbox {
                 }
             }
             Response::Exists(n) if self.is_selecting() => self.exists = n,
-            // What is new while nobody waits for it is the next round's.
+            // News that come while nobody waits for them are left to the next round.
             Response::Exists(n) => {
                 let is_news = n > mem::replace(&mut self.exists, n);
                 self.has_news |= is_news;
@@ -277,7 +280,7 @@ impl Mailbox {
     fn refused(&mut self, request: &Request, refusal: &Refusal) -> Result<Event<'static>, Error> {
         let (command, reason) = (request.command(), refusal.to_string());
         let message = match *request {
-            // That is its own affair.
+            // The server may refuse these.
             Request::Id | Request::Capability => return Ok(Event::Done),
             Request::Select { .. } | Request::List => {
                 return Err(Error::Refused { command, reason });
@@ -317,7 +320,7 @@ impl Mailbox {
         Event::Listed(Listed { message: uid, unique_id: self.unique_id.as_bytes(), size, is_deleted })
     }
 
-    /// The next of those that came without a size only.
+    /// The next message that came only without a size.
     fn sizeless(&mut self) -> Event<'_> {
         match self.without_size.pop() {
             Some((uid, is_deleted)) if self.seen.insert(uid) => self.tell(uid, 0, is_deleted),
@@ -329,7 +332,7 @@ impl Mailbox {
         }
     }
 
-    /// A message begins; where the server does not tell yet which one, it is the one asked for first.
+    /// A message begins. Where the server does not tell its UID yet, it is the first one that was asked for.
     fn begins(&mut self, uid: Option<Uid>) -> Option<(Uid, bool)> {
         self.begun = match uid {
             Some(uid) => self.no_longer_awaited(uid),
@@ -367,7 +370,7 @@ impl Mailbox {
 }
 
 impl RemoteMailbox for Mailbox {
-    /// The capabilities may be more after the login.
+    /// The server may name more capabilities after the login.
     fn begin(&mut self) {
         if !self.manners.avoids(Feature::Capabilities) {
             self.ask(Request::Capability);
@@ -400,7 +403,7 @@ impl RemoteMailbox for Mailbox {
         with_body
     }
 
-    /// Each request has an end of its own.
+    /// Nothing to ask: in IMAP each request has a tagged answer.
     fn confirm(&mut self) {}
 
     fn delete(&mut self, messages: &mut VecDeque<Uid>) {
@@ -422,7 +425,7 @@ impl RemoteMailbox for Mailbox {
     }
 
     fn wait(&mut self) {
-        // What has come since the folder was listed is news, too.
+        // Messages that came since the folder was listed are news, too.
         if !self.has_news {
             self.ask(Request::Idle);
         }

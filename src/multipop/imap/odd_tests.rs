@@ -1,4 +1,4 @@
-//! IMAP servers that are odd in one way that has been told of in public.
+//! IMAP servers that are each odd in one way that was reported in public.
 
 use super::fake::{Provider, inbox, mail, mails, new_store, poll, poll_with, run, source};
 use crate::config::Source;
@@ -6,18 +6,18 @@ use crate::multipop::Error;
 use crate::multipop::errand::Experience;
 use crate::store::{Flags, INBOX};
 
-/// All that is there, whatever the server's way of saying it.
+/// Every message is collected, however the server lists it.
 #[test]
 fn what_is_said_in_another_way_is_collected_all_the_same() {
     let list =
         |items: &[&str]| items.iter().map(|item| format!("* 1 FETCH ({item})\r\n")).collect::<String>();
     for (command, reply) in [
-        // Catches: one of them all, the one with the greatest UID.
+        // Catches: a listing of which only the message with the greatest UID is collected.
         (
             "UID FETCH 1:*",
             list(&["UID 9 RFC822.SIZE 13 FLAGS ()", "UID 5 RFC822.SIZE 0", "UID 3 RFC822.SIZE 24"]),
         ),
-        // Catches: none of them.
+        // Catches: a listing without sizes of which nothing is collected.
         (
             "UID FETCH 1:*",
             list(&["UID 3 FLAGS ()", "FLAGS (\\Seen) UID 5", "UID 9 FLAGS ()", "UID 3 FLAGS (\\Seen)"]),
@@ -47,15 +47,16 @@ fn what_is_said_in_another_way_is_collected_all_the_same() {
     }
 }
 
-/// Catches: a message that does not come and costs no word, or the others; one that is believed though its length is a lie.
+/// Catches: a message that does not come and is not reported, or that costs the others; a message that is believed
+/// though its announced length is wrong.
 #[test]
 fn one_message_that_cannot_be_had_costs_one_message() {
     for (reply, breaks) in [
         ("* 2 FETCH (UID 5 BODY[] NIL)\r\n", false),
         ("", false),
-        // More than its literal says: what is left over is no part of a response.
+        // The literal says too little: what is left over does not belong to a response.
         ("* 2 FETCH (UID 5 BODY[] {3}\r\nSubject: x\r\n)\r\n", true),
-        // Less: it swallows the end of its request, and what follows.
+        // The literal says too much: it swallows the end of its request, and what follows.
         ("* 2 FETCH (UID 5 BODY[] {60}\r\nSubject: x\r\n)\r\n", true),
     ] {
         let provider = Provider::new(mails());
@@ -80,8 +81,8 @@ fn one_message_that_cannot_be_had_costs_one_message() {
     }
 }
 
-/// Catches: a folder that the server does not open before it is told who asks (163.com), or that is opened for changing where all
-/// of it is left.
+/// Catches: a folder that the server does not open before the client sends ID (163.com); SELECT where all messages
+/// are to stay and EXAMINE would do.
 #[test]
 fn who_asks_says_so_and_does_not_ask_for_more_than_it_needs() {
     let provider = Provider::new(mails());
@@ -98,7 +99,7 @@ fn who_asks_says_so_and_does_not_ask_for_more_than_it_needs() {
     });
 }
 
-/// Catches: mail that was read long ago and comes as new, with the day of its collection.
+/// Catches: mail that was read long ago and is delivered as unseen, or with the day of its collection.
 #[test]
 fn flags_and_internaldate_come_along() {
     let provider = Provider::new(mails());
@@ -119,10 +120,10 @@ fn flags_and_internaldate_come_along() {
     });
 }
 
-/// So many as people send them.
+/// Two letters, each with a Message-ID as usual.
 const LETTERS: [&str; 2] = ["Message-ID: <1@x>\r\n\r\nHello\r\n", "Message-ID: <2@x>\r\n\r\nAgain\r\n"];
 
-/// Catches: everything twice, or read whole to be compared.
+/// Catches: a renumbered folder whose messages come twice, or are read whole to be compared.
 #[test]
 fn a_folder_that_is_numbered_anew_gives_nothing_twice() {
     let provider = Provider::new(vec![mail(1, LETTERS[0]), mail(2, LETTERS[1])]);
@@ -138,8 +139,8 @@ fn a_folder_that_is_numbered_anew_gives_nothing_twice() {
     });
 }
 
-/// Catches: folders that are not collected, or not once; those of another name with the same UIDs that count as collected; what
-/// the settings do not name, and what holds the others' messages.
+/// Catches: folders that are not collected, or are collected twice; messages of another folder with the same UIDs
+/// that count as collected; folders that the settings do not name; a folder that holds messages of other folders.
 #[test]
 fn folders_are_collected_by_name_and_pattern() {
     let provider = Provider::new(vec![mail(1, LETTERS[0])]);
@@ -161,7 +162,7 @@ fn folders_are_collected_by_name_and_pattern() {
             result.unwrap();
             assert_eq!((outcome.collected, inbox(&store).await.len()), (collected, collected as usize));
             assert_eq!(poll(&source, &store).await.1.collected, 0);
-            // The first one is the one that has news.
+            // The first folder is visited last and is waited in for news.
             let heard = provider.heard.borrow();
             let last = heard.iter().rfind(|line| line.contains("EXAMINE")).unwrap();
             assert!(source.folders[0] != "INBOX" || last.contains("INBOX"), "{last}");
@@ -186,7 +187,7 @@ fn each_folder_is_emptied_for_itself() {
     }
 }
 
-/// Catches: an ID or a mechanism that costs the mailbox.
+/// Catches: an ID command or a mechanism on which the server hangs up and that makes the mailbox unreachable.
 #[test]
 fn what_a_server_hangs_up_on_is_done_without() {
     for (hangs_up_at, capabilities) in

@@ -1,5 +1,6 @@
-//! A dialog with a folder elsewhere as a script, for the fuzz target: lines that begin with `>` are what is asked, everything
-//! else is what the server says. It may be told all of it in advance, as in a test of the machine without a server.
+//! A dialog with a folder elsewhere as a script, for the fuzz target. Lines that begin with `>` are requests,
+//! everything else is what the server sends. The server's octets may be given in advance, as in a test without a
+//! server.
 
 use std::collections::VecDeque;
 
@@ -8,7 +9,8 @@ use crate::config::Source;
 use crate::multipop::errand::Manners;
 use crate::multipop::remote::{Event, RemoteMailbox};
 
-/// What came of it: what the client sent, and what the server's octets meant, which come `piece` at a time.
+/// Plays `script` and gives the server's octets in pieces of `piece`. Returns what the client sent and what the
+/// octets meant.
 pub fn played(script: &[u8], piece: usize) -> Vec<String> {
     let source = Source { leave_on_server: false, ..Source::default() };
     let mut mailbox = Mailbox::new(&source, 0, "own-token", &Manners::default());
@@ -35,7 +37,8 @@ pub fn played(script: &[u8], piece: usize) -> Vec<String> {
     told.0
 }
 
-/// What a line of the script asks for, by its first character. What the loop of a poll would not ask now is passed over.
+/// Makes the request that a line of the script names by its first character. A request that a poll would not make now
+/// is passed over.
 fn asks(mailbox: &mut Mailbox, asked: &str) {
     let asked = asked.trim_end_matches(['\r', '\n']);
     let mut rest = asked.chars();
@@ -64,7 +67,7 @@ fn asks(mailbox: &mut Mailbox, asked: &str) {
 struct Told(Vec<String>);
 
 impl Told {
-    /// Takes octets of the server: false after an error.
+    /// Takes the server's octets. False after an error.
     fn hears(&mut self, mailbox: &mut Mailbox, mut octets: &[u8]) -> bool {
         loop {
             match mailbox.receive(&mut octets) {
@@ -81,7 +84,7 @@ impl Told {
         }
     }
 
-    /// How a message is cut into pieces does not count.
+    /// Joins the pieces of a message: how it is cut does not matter.
     fn goes_on(&mut self, what: &str, piece: &[u8]) {
         let octets = data_encoding::HEXLOWER.encode(piece);
         match self.0.last_mut() {
@@ -95,8 +98,8 @@ impl Told {
 mod tests {
     use super::*;
 
-    /// The way of a source that collects by patterns and pushes. Catches: a script that reaches neither LIST nor IDLE, or in
-    /// which a piece makes a difference.
+    /// A source that collects by patterns and pushes. Catches: a script that reaches neither LIST nor IDLE, or whose
+    /// result depends on the size of the pieces.
     #[test]
     fn a_script_reaches_folders_and_news() {
         let script = "\

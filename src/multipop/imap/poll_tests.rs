@@ -58,7 +58,7 @@ fn what_others_marked_as_deleted_is_neither_collected_nor_expunged() {
             poll(&source(&provider), &store).await.0.unwrap();
             assert_eq!(inbox(&store).await, bodies(&mails()));
             let left: Vec<u32> = provider.folder.borrow().iter().map(|mail| mail.uid).collect();
-            // Without UID EXPUNGE ours stay beside theirs, marked.
+            // Without UID EXPUNGE our marked messages stay, since others have marked messages there.
             let expected: &[u32] = if uid_plus { &[1] } else { &[1, 3, 5, 9] };
             assert_eq!(left, expected);
             assert_eq!(poll(&source(&provider), &store).await.1.collected, 0);

@@ -1,36 +1,36 @@
-//! Responses of an IMAP server (RFC 3501 section 7), as far as a collector needs them. The message in a
-//! FETCH response streams; every other literal is passed over.
+//! Responses of an IMAP server (RFC 3501 section 7), as far as a collector needs them. The message in a FETCH
+//! response streams; every other literal is dropped.
 
 use crate::message::date;
 use crate::multipop::Error;
 use crate::multipop::refusal::{Refusal, printable};
 use crate::store::Flags;
 
-/// Octets of a response, its literals not counted.
+/// Octets of a response, without its literals, at most.
 const LINE_LIMIT: usize = 64 * 1024;
-/// Octets of a folder's name in a literal.
+/// Octets of a folder's name in a literal, at most.
 const NAME_LIMIT: u64 = 1024;
-/// What stands for a literal in the text around it: no atom looks like this.
+/// Stands in the text for a literal: no atom looks like this.
 const LITERAL: &[u8] = b"{}";
 
-/// A response that is whole.
+/// A whole response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Response {
-    /// The end of the command with this number in its tag.
+    /// The tagged response to the command with this number in its tag.
     Tagged(u32, Result<(), Refusal>),
-    /// `+`, and the server's challenge.
+    /// `+` and the server's challenge.
     Continue(String),
-    /// `* OK`, in the greeting or anywhere, with UIDVALIDITY if it tells that.
+    /// `* OK`, as the greeting or later, with UIDVALIDITY if it holds one.
     Ok(Option<u32>),
     /// `* PREAUTH`.
     PreAuth,
-    /// `* BYE`, and why.
+    /// `* BYE` and its text.
     Bye(String),
-    /// In upper case.
+    /// `* CAPABILITY`: the names in upper case.
     Capability(Vec<String>),
     /// `* LIST`: the encoded name of a folder that can be collected from.
     Folder(Vec<u8>),
-    /// `* ID` (RFC 2971), as it stands there.
+    /// `* ID` (RFC 2971), undecoded.
     Id(String),
     /// `* n EXISTS`.
     Exists(u32),
@@ -38,11 +38,11 @@ pub enum Response {
     Expunge,
     /// `* n FETCH`.
     Fetch(Fetch),
-    /// Anything else.
+    /// Any other response.
     Other,
 }
 
-/// What a FETCH response tells.
+/// The data of a FETCH response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Fetch {
     /// UID.
@@ -51,24 +51,24 @@ pub struct Fetch {
     pub size: Option<u64>,
     /// Whether `\Deleted` is among its FLAGS.
     pub deleted: bool,
-    /// `\Seen`, `\Answered`, `\Flagged` and `\Draft` among its FLAGS.
+    /// Which of `\Seen`, `\Answered`, `\Flagged` and `\Draft` are among its FLAGS.
     pub flags: Flags,
-    /// Those that are not RFC 3501's own.
+    /// The keywords among its FLAGS.
     pub keywords: Vec<String>,
     /// INTERNALDATE, seconds since 1970 UTC.
     pub date: Option<i64>,
-    /// BODY[], where it came as a quoted string.
+    /// BODY[], if it came as a quoted string.
     pub body: Option<Vec<u8>>,
-    /// Whether the response ends where it should: a literal that says too little about its length leaves something over.
+    /// Whether the response ends where it should. A literal whose length is too small leaves octets over.
     pub is_whole: bool,
 }
 
 /// What a server's octets mean.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// The octets are used up.
+    /// The input is used up.
     More,
-    /// A message of so many octets begins; its UID, if it came before.
+    /// A message of so many octets begins, with its UID if that came before it.
     Begun(Option<u32>, u64),
     /// A part of the message.
     Piece(&'a [u8]),
@@ -76,12 +76,12 @@ pub enum Event<'a> {
     Response(Response),
 }
 
-/// What becomes of a literal.
+/// What is done with a literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Literal {
-    /// It is a message.
+    /// It is the message of a FETCH response, which streams.
     Message,
-    /// It is a folder's name, which is put into the response as a quoted string.
+    /// The name of a folder, which is put into the response as a quoted string.
     Name,
     Other,
 }
@@ -89,19 +89,19 @@ enum Literal {
 /// Takes responses apart as they come.
 #[derive(Default)]
 pub struct Responses {
-    /// The response so far, [`LITERAL`] in the place of each literal.
+    /// The response so far, with [`LITERAL`] in the place of each literal.
     line: Vec<u8>,
-    /// What is left of a literal, and what becomes of it.
+    /// The octets that are left of a literal, and what is done with it.
     literal: Option<(u64, Literal)>,
-    /// The response has brought its message.
+    /// Whether the response has brought its message.
     has_message: bool,
 }
 
 impl Responses {
-    /// Takes octets from `input`, which is moved behind them, up to the next thing that means something.
+    /// Takes octets from `input`, which is moved past them, up to the next event.
     ///
     /// # Errors
-    /// What comes is no IMAP.
+    /// What comes is not IMAP.
     pub fn receive<'i>(&mut self, input: &mut &'i [u8]) -> Result<Event<'i>, Error> {
         loop {
             if let Some((left, literal)) = self.literal {
@@ -140,7 +140,8 @@ impl Responses {
                 self.has_message = false;
                 return Ok(Event::Response(response));
             };
-            // There is one in a response; to look for the UID before each of very many would be quadratic work.
+            // A response has one message at most. To look for the UID before each of many literals would be quadratic
+            // work.
             let before = self.line.get(..start).unwrap_or_default();
             let is_message =
                 !self.has_message && (ends_with(before, b"BODY[] ") || ends_with(before, b"BODY[]<0> "));
@@ -159,7 +160,7 @@ impl Responses {
         }
     }
 
-    /// Moves octets from `input` to the line; whether it is whole, its line end off.
+    /// Moves octets from `input` to the line. True if the line is whole; its line end is removed.
     fn take_line(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
         let lf = memchr::memchr(b'\n', input);
         let (piece, rest) = input.split_at(lf.map_or(input.len(), |lf| lf + 1));
@@ -176,7 +177,8 @@ impl Responses {
     }
 }
 
-/// `{n}` or `~{n}` at the end of a line (RFC 3501 section 4.3, RFC 3516 section 4.1): where it stands, and n.
+/// Finds `{n}` or `~{n}` at the end of a line (RFC 3501 section 4.3, RFC 3516 section 4.1). Returns where it begins,
+/// and n.
 fn literal_at_end(line: &[u8]) -> Option<(usize, u64)> {
     let start = memchr::memrchr(b'{', line)?;
     let digits = line.get(start + 1..)?.strip_suffix(b"}")?;
@@ -198,7 +200,7 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     if digits.starts_with('+') { None } else { digits.parse().ok() }
 }
 
-/// A line that is a whole response.
+/// Parses a line that is a whole response.
 pub fn parse(line: &[u8]) -> Response {
     if let Some(fetch) = fetch(line) {
         return Response::Fetch(fetch);
@@ -236,7 +238,7 @@ pub fn parse(line: &[u8]) -> Response {
     }
 }
 
-/// What tags begin with; a number follows.
+/// The prefix of tags; a number follows.
 pub const TAG: &str = "P";
 
 fn uid_validity(text: &str) -> Option<u32> {
@@ -245,7 +247,7 @@ fn uid_validity(text: &str) -> Option<u32> {
     if name.eq_ignore_ascii_case("UIDVALIDITY") { number(value.trim().as_bytes()) } else { None }
 }
 
-/// `* n FETCH (name value …)`, or its beginning.
+/// Parses `* n FETCH (name value …)`, or the beginning of it.
 fn fetch(line: &[u8]) -> Option<Fetch> {
     let rest = line.strip_prefix(b"* ")?;
     let digits = rest.iter().take_while(|octet| octet.is_ascii_digit()).count();
@@ -279,8 +281,8 @@ fn fetch(line: &[u8]) -> Option<Fetch> {
     Some(fetch)
 }
 
-/// `(attributes) delimiter name` (RFC 3501 section 7.2.2). Folders that hold what others hold, too, are none of their own
-/// (RFC 6154 section 2).
+/// Parses `(attributes) delimiter name` (RFC 3501 section 7.2.2). Folders that only show messages of other folders
+/// are left out (RFC 6154 section 2).
 fn folder(text: &[u8]) -> Response {
     const NONE: [&[u8]; 4] = [b"\\Noselect", b"\\NonExistent", b"\\All", b"\\Flagged"];
     let parts = word(text).and_then(|(attributes, rest)| Some((attributes, word(rest)?.1)));
@@ -293,11 +295,12 @@ fn folder(text: &[u8]) -> Response {
     }
 }
 
-/// Keywords that a message keeps, and octets of each.
+/// Keywords of a message that are kept, at most.
 const KEYWORDS: usize = 32;
+/// Octets of a keyword that is kept, at most.
 const KEYWORD: usize = 64;
 
-/// Those among the flags that are keywords: atoms (RFC 3501 section 9, flag-keyword).
+/// The keywords among the flags: atoms (RFC 3501 section 9, flag-keyword).
 fn keywords(flags: &[u8]) -> Vec<String> {
     let is_atom = |word: &&[u8]| {
         let plain = |octet: &u8| octet.is_ascii_graphic() && !b"{%*\"\\]".contains(octet);
@@ -307,7 +310,7 @@ fn keywords(flags: &[u8]) -> Vec<String> {
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-/// Flags that a message keeps.
+/// The system flags of a message that are kept.
 const KEPT: [(&[u8], Flags); 4] = [
     (b"\\Seen", Flags::SEEN),
     (b"\\Answered", Flags::ANSWERED),
@@ -315,7 +318,7 @@ const KEPT: [(&[u8], Flags); 4] = [
     (b"\\Draft", Flags::DRAFT),
 ];
 
-/// The next atom, quoted string or parenthesized list, and what comes after it.
+/// The next atom, quoted string or parenthesized list, and the text after it.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.trim_ascii_start();
     let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
@@ -457,7 +460,7 @@ mod tests {
         }
     }
 
-    /// Catches: a response that is read from its beginning for each of thousands of literals.
+    /// Catches: a response that is scanned from its beginning for each of thousands of literals.
     #[test]
     fn a_response_has_one_message() {
         let octets =

@@ -1,8 +1,8 @@
-//! What is sent to an IMAP server, and what is made of its octets.
+//! What is sent to an IMAP server, and what its octets mean.
 
 use super::*;
 
-/// A folder that is listed, with what was said to it.
+/// A folder that has been listed, and what was sent to the server for it.
 fn listed(capabilities: &str) -> (Mailbox, String) {
     let mut mailbox = Mailbox::new(&Source::default(), 4, "0123", &Manners::default());
     mailbox.begin();
@@ -116,8 +116,8 @@ fn an_early_goodbye_ends_the_poll() {
     assert!(matches!(mailbox.receive(&mut input), Err(Error::TurnedAway(why)) if why == "shutting down"));
 }
 
-/// Catches: news that come before they are waited for and are not heard, messages whose number is that of one that was removed,
-/// and a wait that ends before it has begun, which a server takes for nonsense (RFC 2177 section 3).
+/// Catches: news that come before they are waited for and are missed; news that are missed since a removed message
+/// leaves the number the same; DONE that is sent before IDLE has begun, which servers refuse (RFC 2177 section 3).
 #[test]
 fn news_are_what_has_come_since_the_folder_was_listed() {
     let hear = |mailbox: &mut Mailbox, said: &str| {

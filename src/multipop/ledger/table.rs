@@ -1,31 +1,32 @@
-//! What is known of a source's identities while a poll lasts. It is read from the store once, for of 100,000 messages that
-//! is 3.3 MB; what the rounds of the poll note is added here as well.
+//! What is known of a source's identities during a poll. It is read from the store once: for 100,000 messages that is
+//! 3.3 MB. What the rounds of the poll note is added here as well.
 
 use crate::store::{IdentityHash, Known};
 
-/// Whether this round has met an identity that is known.
+/// Whether this round has met a known identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Met {
-    /// It is not listed so far.
+    /// Not listed so far.
     No,
     Listed,
-    /// It is not listed, and another identity has taken its place.
+    /// Not listed, and another identity has taken its place.
     Replaced,
 }
 
-/// Bits of a content that name its shelf.
+/// The number of leading bits of a content hash that choose its shelf.
 const SHELF: u32 = 12;
 
-/// Which of many have a content, on shelves by its first bits: that is made in two passes, and the few on a shelf need no order.
+/// Finds the entries with a given content hash. Entries lie on shelves by the first bits of the hash: the shelves are
+/// filled in two passes, and the few entries of a shelf need no order.
 #[derive(Debug, Default)]
 struct Contents {
     places: Vec<u32>,
-    /// Where each shelf begins, and the last one ends.
+    /// Where each shelf begins in `places`, and at the end where the last one ends.
     shelves: Vec<u32>,
 }
 
 impl Contents {
-    /// Of these, where 0 is none.
+    /// Shelves for these content hashes; 0 stands for none.
     fn of(contents: impl Iterator<Item = u64> + Clone) -> Contents {
         let mut shelves = vec![0u32; (1 << SHELF) + 1];
         let known = contents.enumerate().filter(|(_, content)| *content != 0);
@@ -55,7 +56,7 @@ impl Contents {
         (content >> (64 - SHELF)) as usize
     }
 
-    /// Those that share a shelf with `content`.
+    /// The entries on the same shelf as `content`.
     fn near(&self, content: u64) -> &[u32] {
         let begins = |shelf: usize| self.shelves.get(shelf).map_or(0, |begins| *begins as usize);
         let shelf = Contents::shelf(content);
@@ -63,31 +64,31 @@ impl Contents {
     }
 }
 
-/// Identities that are known, and what this round has met of them.
+/// The known identities, and which of them this round has met.
 #[derive(Debug)]
 pub struct Table {
-    /// In ascending order.
+    /// In ascending order of the identities.
     known: Vec<(IdentityHash, Known)>,
     met: Vec<Met>,
-    /// Where in `known` those are that have a content.
+    /// Where in `known` the entries with a content hash are.
     contents: Contents,
-    /// What this round has noted: nothing of it is known before the next one.
+    /// What this round has noted. It counts from the next round on.
     noted: Vec<(IdentityHash, Known)>,
 }
 
 impl Table {
-    /// What `known` says, in any order.
+    /// A table of what is `known`, in any order.
     pub fn new(mut known: Vec<(IdentityHash, Known)>) -> Table {
         #[cfg(test)]
         MADE.set(MADE.get() + 1);
-        // As it comes from the store it is in order.
+        // The store gives it in order, so this costs little.
         known.sort_unstable_by_key(|(identity, _)| *identity);
         let mut table = Table { known, met: Vec::new(), contents: Contents::default(), noted: Vec::new() };
         table.begin();
         table
     }
 
-    /// A round begins: it has met nothing.
+    /// Begins a round, in which nothing was met yet.
     fn begin(&mut self) {
         self.met.clear();
         self.met.resize(self.known.len(), Met::No);
@@ -95,12 +96,12 @@ impl Table {
         self.contents = Contents::of(self.known.iter().map(|(_, known)| known.content));
     }
 
-    /// All that is known, in order.
+    /// All that is known, in order of the identities.
     pub fn known(&self) -> &[(IdentityHash, Known)] {
         &self.known
     }
 
-    /// All that is known, and whether this round has met it.
+    /// All that is known, each with whether this round has met it.
     pub fn all(&self) -> impl Iterator<Item = (&IdentityHash, &Known, Met)> + Clone {
         self.known.iter().zip(&self.met).map(|((identity, known), met)| (identity, known, *met))
     }
@@ -111,7 +112,7 @@ impl Table {
         Some((&self.known.get(at)?.1, self.met.get_mut(at)?))
     }
 
-    /// Whether one of this content is known.
+    /// Whether an identity with this content hash is known.
     pub fn has_content(&self, content: u64) -> bool {
         content != 0 && self.of_content(content).next().is_some()
     }
@@ -121,7 +122,8 @@ impl Table {
         places.filter(move |at| self.known.get(*at).is_some_and(|(_, known)| known.content == content))
     }
 
-    /// Those of this content that are listed no longer: another identity takes their place, and the next round does not know them.
+    /// Marks the identities of this content that are not listed as replaced: the next round does not know them.
+    /// Returns them.
     pub fn replace(&mut self, content: u64) -> Vec<IdentityHash> {
         let mut replaced = Vec::new();
         for at in self.of_content(content).collect::<Vec<_>>() {
@@ -133,7 +135,8 @@ impl Table {
         replaced
     }
 
-    /// Those of this content that are not listed are there under another identity: whether there are any.
+    /// Marks the identities of this content that are not listed as listed, since they are there under another
+    /// identity. Returns whether there were any.
     pub fn meet(&mut self, content: u64) -> bool {
         let mut any = false;
         for at in self.of_content(content).collect::<Vec<_>>() {
@@ -145,19 +148,19 @@ impl Table {
         any
     }
 
-    /// Something is noted of an identity, with the commit that is under way: when it was collected, and its content, 0 where that
-    /// stays what it was.
+    /// Notes an identity with the commit that is under way: when it was collected, and its content hash. With 0 the
+    /// content stays what it was.
     pub fn note(&mut self, identity: IdentityHash, date: i64, content: u64) {
         self.noted.push((identity, Known { date: date.into(), content, unlisted: 0 }));
     }
 
-    /// The next round begins, and everything that was noted is durable.
+    /// Begins the next round, once everything that was noted is durable.
     pub fn go_on(&mut self) {
         let mut met = self.met.iter();
         self.known.retain(|_| met.next() != Some(&Met::Replaced));
         let mut noted = std::mem::take(&mut self.noted);
         noted.sort_by_key(|(identity, _)| *identity);
-        // The last word counts, but for a content that it does not tell.
+        // The last note of an identity counts, but a content of 0 does not replace an earlier one.
         noted.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
             if same {
@@ -178,7 +181,8 @@ impl Table {
         self.begin();
     }
 
-    /// Brings new ones to their places, the last one first: no second list of all of them is needed.
+    /// Moves new entries to their places, beginning with the last one, so that no second list of all entries is
+    /// needed.
     #[expect(
         clippy::indexing_slicing,
         reason = "`place` counts down from the length by one for each entry that is put, old or new"
@@ -202,7 +206,7 @@ impl Table {
     }
 }
 
-/// As the store does it.
+/// Does what the store does with a later entry.
 trait Renew {
     fn renew(&mut self, later: Known);
 }
@@ -216,7 +220,7 @@ impl Renew for Known {
 
 #[cfg(test)]
 thread_local! {
-    /// How many tables were made.
+    /// How many tables this thread has made.
     pub static MADE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
@@ -231,8 +235,9 @@ mod tests {
         Known { date: (date as i64).into(), content, unlisted: (date % 2) as u32 }
     }
 
-    /// Catches: an identity that is lost, doubled or out of order from one round to the next; a content that is forgotten since a
-    /// note does not tell it; one that another has replaced and that is known all the same; what is found by content elsewhere.
+    /// Catches: an identity that is lost, doubled or out of order from one round to the next; a content that is
+    /// forgotten since a later note leaves it out; an identity that was replaced and is still known; a content that
+    /// is found at another identity.
     #[test]
     fn the_next_round_knows_what_the_store_does() {
         for seed in 1..=40 {
@@ -252,7 +257,7 @@ mod tests {
                         }
                         continue;
                     }
-                    // What is replaced and comes again in the same round is of no server.
+                    // No server lists an identity again that was replaced in the same round.
                     if table.entry(&identity).is_some_and(|(_, met)| *met == Met::Replaced) {
                         continue;
                     }

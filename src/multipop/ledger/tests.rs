@@ -14,7 +14,7 @@ fn source() -> Source {
     Source { host: "pop.example".try_into().unwrap(), ..Source::default() }
 }
 
-/// Lists messages of (unique-id, size); new ones are collected, and so known to the next poll.
+/// Lists messages of (unique-id, size). New ones are collected, so the next poll knows them.
 fn poll(
     source: &Source,
     known: &mut Vec<(IdentityHash, Known)>,
@@ -71,8 +71,8 @@ fn collected_messages_are_deleted_unless_they_shall_stay() {
 
 #[test]
 fn what_is_listed_no_longer_is_forgotten_after_30_days() {
-    // Catches: a listing that is short once, after which everything comes twice; a ledger that never forgets; days that are
-    // counted from before a message was listed again; a clock that was not set.
+    // Catches: a listing that is short once, after which everything comes twice; a ledger that never forgets; days
+    // that are counted from before a message was listed again; a forgotten message because the clock was not set.
     const MONTH: i64 = 30 * 86_400;
     let (mut source, mut known) = (source(), Vec::new());
     source.leave_on_server = true;
@@ -89,7 +89,7 @@ fn what_is_listed_no_longer_is_forgotten_after_30_days() {
     assert_eq!(poll(&all, NOW + 3 * MONTH), ("C.".into(), 2));
 }
 
-/// Catches: a message that was recognised by its content and is deleted there, or read again with each poll.
+/// Catches: a message that was recognised by its content and is deleted at the server, or read again with each poll.
 #[test]
 fn what_came_under_another_identity_is_left_alone() {
     let mut source = source();
@@ -112,9 +112,9 @@ fn messages_that_share_a_unique_id_are_all_collected_once() {
     assert_eq!(poll(&source, &mut known, &[("a", 1)], NOW), "C");
     assert_eq!(poll(&source, &mut known, &[("a", 1), ("a", 1), ("b", 1), ("a", 7)], NOW), ".CCC");
     assert_eq!(poll(&source, &mut known, &[("a", 1), ("a", 1), ("b", 1), ("a", 7)], NOW), "....");
-    // The first is deleted by someone else: those that are left were all collected.
+    // Somebody else deletes the first message: the rest were all collected.
     assert_eq!(poll(&source, &mut known, &[("a", 1), ("b", 1)], NOW), "..");
-    // Another one comes that differs in size alone.
+    // Another message comes that differs only in size.
     assert_eq!(poll(&source, &mut known, &[("a", 1), ("a", 9)], NOW), ".C");
 }
 
@@ -171,7 +171,7 @@ fn one_poll_takes_on_a_bounded_number_of_new_messages() {
     assert!(ledger.has_more());
 }
 
-/// Catches: a ledger that does not go on where a provider renames its server, and one that serves two mailboxes.
+/// Catches: a ledger that starts anew where a provider renames its server, and one that serves two mailboxes.
 #[test]
 fn the_ledger_stays_wherever_the_server_is() {
     let of = |id| Source { id, ..source() };
@@ -182,8 +182,8 @@ fn the_ledger_stays_wherever_the_server_is() {
     }
 }
 
-/// Catches: new mail that never comes, since as many messages as a round takes on came before under other identities, or are too
-/// large, and stand in front of it.
+/// Catches: new mail that never comes, since messages that came before under other identities or are too large stand
+/// in front of it and use up the limit of the round.
 #[test]
 fn what_is_left_alone_takes_no_place_of_what_is_new() {
     let source = Source { max_size: 10, leave_on_server: true, ..source() };
@@ -202,7 +202,7 @@ fn what_is_left_alone_takes_no_place_of_what_is_new() {
     }
 }
 
-/// Catches: a content that is not found, or found though it is not there.
+/// Catches: a content that is not found, or that is found although no entry has it.
 #[test]
 fn contents_are_found_on_their_shelves() {
     let content = |n: u64| if n.is_multiple_of(3) { 0 } else { n.wrapping_mul(0x9E37_79B9_7F4A_7C15) };

@@ -1,4 +1,4 @@
-//! What operator and users see of polls: words, letters, progress, and sources that stand still.
+//! What operators and users see of polls: words, letters, progress, and stopped sources.
 
 use async_io::Timer;
 
@@ -17,7 +17,7 @@ fn mails(count: usize) -> Vec<Mail> {
     (1..=count).map(|n| Mail::new(&n.to_string(), format!("Subject: {n}\r\n\r\nabc\r\n"))).collect()
 }
 
-/// The subjects of the letters that ann got.
+/// The subjects of the letters that the account `ann` got.
 async fn letters(context: &Context) -> Vec<String> {
     let bodies = inbox(&context.store).await;
     let texts = bodies.iter().map(|body| String::from_utf8_lossy(body).into_owned());
@@ -27,7 +27,8 @@ async fn letters(context: &Context) -> Vec<String> {
         .collect()
 }
 
-/// Catches: "your mail could not be collected" where one message of many does not come, and a poll that is put off for it.
+/// Catches: "your mail could not be collected" when one message of many does not come, and a poll that is delayed for
+/// that.
 #[test]
 fn one_message_that_is_refused_is_told_of_as_such() {
     let provider = Provider::new(&mails(3));
@@ -54,7 +55,7 @@ fn one_message_that_is_refused_is_told_of_as_such() {
     });
 }
 
-/// Catches: the same where the connection breaks at it, once the others are there.
+/// Catches: "your mail could not be collected" when the connection breaks at one message after all others have come.
 #[test]
 fn one_message_that_breaks_the_connection_is_told_of_as_such() {
     let provider = Provider::new(&mails(3));
@@ -73,7 +74,8 @@ fn one_message_that_breaks_the_connection_is_told_of_as_such() {
     });
 }
 
-/// Catches: a row of letters that begins anew with each restart, or is lost; and one that goes on after all was well.
+/// Catches: a series of letters that begins anew with each restart, or is lost; a series that goes on after all was
+/// well.
 #[test]
 fn a_row_of_letters_outlives_the_appliance() {
     let provider = Provider::new(&[]);
@@ -106,7 +108,7 @@ fn a_row_of_letters_outlives_the_appliance() {
     }
 }
 
-/// Catches: the row of the password that was wrong, where another one is wrong now.
+/// Catches: a series about a wrong password that goes on although the password was changed and is wrong again.
 #[test]
 fn with_other_settings_a_row_begins_anew() {
     let provider = Provider::new(&[]);
@@ -128,7 +130,7 @@ fn with_other_settings_a_row_begins_anew() {
     });
 }
 
-/// Catches: a password that the provider refuses and that is shown to it each hour for ever.
+/// Catches: a refused password that is sent to the provider each hour for ever.
 #[test]
 fn a_refused_password_is_tried_four_times_a_day() {
     let provider = Provider::new(&[]);
@@ -145,8 +147,8 @@ fn a_refused_password_is_tried_four_times_a_day() {
     });
 }
 
-/// Catches: a poll that goes on, or loses what has come; a source that is polled again when its time has come, or with other
-/// settings; and one that stands still for ever.
+/// Catches: a stopped poll that goes on, or that loses what has come; a stopped source that is polled at its next
+/// interval, or with other settings; one that cannot be started again.
 #[test]
 fn a_source_that_was_stopped_stands_still_until_it_is_to_go_on() {
     let provider = Provider::new(&mails(2));
@@ -174,7 +176,7 @@ fn a_source_that_was_stopped_stands_still_until_it_is_to_go_on() {
     });
 }
 
-/// Catches: a long poll of which nobody can tell whether it gets anywhere.
+/// Catches: a long poll that shows no progress.
 #[test]
 fn a_poll_under_way_tells_how_far_it_is() {
     let provider = Provider::new(&mails(3));
@@ -198,7 +200,8 @@ fn a_poll_under_way_tells_how_far_it_is() {
     });
 }
 
-/// Catches: a poll that leaves no trace, or one in each log every ten minutes; one message that reads as the whole mailbox.
+/// Catches: a poll that leaves no line in the log, or one every ten minutes when nothing happened; one message that
+/// reads like the whole mailbox.
 #[test]
 fn a_poll_is_one_line_in_the_log() {
     let closed = || Error::from(outgoing::Error::Closed);

@@ -1,4 +1,4 @@
-//! Polls of many sources beside each other, and settings that change meanwhile.
+//! Polls of many sources at once, and settings that change meanwhile.
 
 use std::time::Instant;
 
@@ -42,7 +42,7 @@ pub(super) fn config(accounts: &[Account]) -> Config {
     config
 }
 
-/// A poller with these settings, running beside the providers while `test` plays.
+/// Plays `test` with a poller that runs with these settings, and with the providers.
 pub(super) fn play<T>(
     config: Config,
     providers: &[&Provider],
@@ -187,7 +187,7 @@ fn the_user_is_told_of_lasting_trouble_once_and_the_operator_at_once() {
     });
 }
 
-/// Catches a poll that contacts the provider although nothing could be kept.
+/// Catches: a poll that contacts the provider although nothing could be kept.
 #[test]
 fn a_flash_that_takes_no_changes_leaves_the_mail_where_it_is() {
     let mails = [Mail::new("1", "a\r\n")];
@@ -220,13 +220,13 @@ fn without_the_time_no_certificate_is_judged_and_nothing_fails() {
     play_in(Context::without_time, settings, &[&near, &far], async |poller, context| {
         until("the one without TLS", async || poller.status()[0].last_poll.is_some()).await;
         until("the other waits", async || poller.status()[1].waiting_for_time).await;
-        // Not even the operator can hurry it.
+        // A poll that the operator asks for waits as well.
         assert_eq!(poller.collect_now(Some("far")), 1);
         Timer::after(Duration::from_millis(20)).await;
         let status = &poller.status()[1];
         assert!(status.waiting_for_time && status.failures == 0 && status.last_poll.is_none());
         context.clock.set_known();
-        // Its certificate, which there is none of, is judged now.
+        // Its certificate is judged now, and there is none.
         until("a poll", async || poller.status()[1].failures == 1).await;
         assert!(!poller.status()[1].waiting_for_time);
     });
@@ -245,8 +245,8 @@ fn only_so_many_polls_run_at_once() {
     });
 }
 
-/// Catches: providers that fall silent in a message, or whose message has no end, as many as there are places, and another user's
-/// mail that waits for them; those whose login is lost for that.
+/// Catches: providers that fall silent within a message or send one without end, as many as there are places, and
+/// keep another user's mail waiting; a login that is lost for that.
 #[test]
 fn no_provider_holds_a_place_that_others_need() {
     let flood = Some(("RETR", "+OK\r\nSubject: a\r\n", String::new()));
@@ -262,7 +262,7 @@ fn no_provider_holds_a_place_that_others_need() {
             accounts.push(account(&format!("a{n}"), bad));
         }
         let all: Vec<&Provider> = bad.iter().chain([&good]).collect();
-        // So it is not their silence that ends their polls, nor a limit.
+        // With these settings neither silence nor a limit ends the polls of the slow providers.
         let mut settings = config(&accounts);
         settings.multipop.timeout = u32::MAX;
         settings.server.max_message_size = u64::MAX;
@@ -285,7 +285,8 @@ fn no_provider_holds_a_place_that_others_need() {
     }
 }
 
-/// Catches: a source that is this appliance, in whose circle mail grows for ever; another appliance that counts as this one.
+/// Catches: a source that is this appliance itself and multiplies mail for ever; another appliance that is taken for
+/// this one.
 #[test]
 fn an_appliance_does_not_collect_from_itself() {
     for is_own in [true, false] {
@@ -305,8 +306,8 @@ fn an_appliance_does_not_collect_from_itself() {
     }
 }
 
-/// Catches: logins that come more often than the server says it bears, also where the interval is short or somebody is in a
-/// hurry.
+/// Catches: logins that come more often than the server allows, also where the interval is short or the operator asks
+/// for a poll.
 #[test]
 fn a_server_that_wants_pauses_gets_them() {
     let provider = Provider::new(&[]);
@@ -329,8 +330,8 @@ fn said(provider: &Provider, command: &str) -> bool {
     provider.heard.borrow().iter().any(|line| line.starts_with(command))
 }
 
-/// Catches: a source that is asked to push and polls, a login for each message, news that come while nobody waits and are not
-/// heard, an operator's command that waits for the server, and a connection that nobody makes anew.
+/// Catches: a source with `push` that polls instead; a login for each message; news that are missed since they come
+/// before the wait; an operator's command that waits for the server; a broken connection that is not made anew.
 #[test]
 fn a_source_that_pushes_tells_of_news_at_once() {
     let letter = |uid| imap::fake::mail(uid, "Message-ID: <1@x>\r\n\r\n");
@@ -348,7 +349,7 @@ fn a_source_that_pushes_tells_of_news_at_once() {
         play(config(&[ann]), &[], async |poller, context| {
             let test = async {
                 let logins = || provider.heard.borrow().iter().filter(|line| line.contains("LOGIN")).count();
-                // So slowly that nobody is late on a machine that has much to do.
+                // In small steps, so that nothing times out on a busy machine.
                 let passes = async || {
                     Timer::after(Duration::from_millis(20)).await;
                     context.time.advance(Duration::from_millis(100));
@@ -369,7 +370,7 @@ fn a_source_that_pushes_tells_of_news_at_once() {
                     .await;
                 }
                 assert_eq!((logins(), poller.status()[0].collected), (1, 3));
-                // Whoever asks is told, and a quiet line is tried.
+                // An operator's command lists the folder anew, and so does a quiet connection after a while.
                 let lists = || provider.heard.borrow().iter().filter(|line| line.contains("EXAMINE")).count();
                 let before = lists();
                 assert_eq!(poller.collect_now(None), 1);

@@ -1,9 +1,9 @@
 //! The end of a multi-line response, and the dots that were stuffed into it (RFC 1939 section 3).
 //!
-//! What comes out is exact to the octet: bare CRs and LFs stay where they were. A response ends at a dot
-//! after CRLF only, so that a message with a bare LF before a dot can neither end early nor pass its rest
-//! off as replies; for a server that ends its own replies with a bare LF, LF does. Servers differ in whether
-//! they stuff a dot after a bare LF: two dots there are taken for one that was stuffed, one is left alone.
+//! The text comes out exact to the octet: bare CRs and LFs stay where they were. A response ends at a dot after CRLF
+//! only, so a message with a bare LF before a dot can neither end early nor pass its rest off as replies. For a
+//! server that ends its own status lines with a bare LF, a dot after LF ends the response. Servers differ in whether
+//! they stuff a dot after a bare LF: two dots there are taken for a stuffed one, a single dot is left alone.
 
 /// Takes a multi-line response apart as it comes.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub struct Dots {
     bare_lf: bool,
 }
 
-/// Where in a line the next octet stands.
+/// The position of the next octet within a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Start,
@@ -34,19 +34,19 @@ enum At {
 pub enum Piece<'a> {
     /// Octets of the response.
     Octets(&'a [u8]),
-    /// The response is over; what is left of the input comes after it.
+    /// The response has ended; the rest of the input comes after it.
     End,
     /// The input is used up.
     More,
 }
 
 impl Dots {
-    /// At the first line of a response whose status line ended in a bare LF, or in CRLF.
+    /// A response whose status line ended in a bare LF, or in CRLF; its first line comes next.
     pub fn new(bare_lf: bool) -> Dots {
         Dots { at: At::Start, bare_lf }
     }
 
-    /// The next piece of `input`, which is moved behind it.
+    /// The next piece of `input`, which is moved past it.
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Piece<'a> {
         while let Some(&octet) = input.first() {
             match (self.at, octet) {
@@ -61,7 +61,7 @@ impl Dots {
                     return Piece::End;
                 }
                 (At::DotCr, _) => {
-                    // The CR was the text's own; the octet after it is looked at again.
+                    // The CR belongs to the text; the octet after it is looked at again.
                     self.at = At::Cr;
                     return Piece::Octets(b"\r");
                 }
@@ -85,8 +85,8 @@ impl Dots {
         self.at = to;
     }
 
-    /// How many octets at the front of `input`, which is not empty, are text for certain: all up to
-    /// a dot at the start of a line.
+    /// How many octets at the front of `input`, which is not empty, are certainly text: all up to a dot at the start
+    /// of a line.
     fn text(&mut self, input: &[u8]) -> usize {
         let mut after_cr = self.at == At::Cr;
         let mut from = 0;
@@ -109,7 +109,7 @@ impl Dots {
 mod tests {
     use super::*;
 
-    /// The response in `input` fed in pieces of `size` octets, and what came after it.
+    /// The response in `input`, fed in pieces of `size` octets, and what came after it.
     fn read(input: &[u8], bare_lf: bool, size: usize) -> (Vec<u8>, Option<Vec<u8>>) {
         let mut dots = Dots::new(bare_lf);
         let mut text = Vec::new();
@@ -163,8 +163,8 @@ mod tests {
         }
     }
 
-    /// Stuffing as a server does it, be it after CRLF or after any LF, and taking it apart again, gives the
-    /// same octets back.
+    /// Catches: octets that change when a server stuffs the dots, be it after CRLF or after any LF, and they are
+    /// taken out again.
     #[test]
     fn stuffing_and_unstuffing_cancel_out() {
         proptest::proptest!(|(message in "[a.\r\n]{0,40}", size in 1usize..9, line_end in "\r?\n")| {

@@ -1,22 +1,22 @@
-//! A server's list of messages in little memory: numbers are small and each counts once, since a server numbers its messages
-//! from 1 (RFC 1939 section 4). A million of them cost less than 4 MiB.
+//! A server's list of messages in little memory. Message numbers are small and each counts once, since a server
+//! numbers its messages from 1 (RFC 1939 section 4). A million of them cost less than 4 MiB.
 
 use crate::multipop::collection::Handle;
 
-/// Sizes in a piece: they are not moved when more come.
+/// Sizes in one allocation: allocations are not moved when the list grows.
 const PIECE: usize = 4096;
 
 /// The size of each message.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// One more than the size, 0 for a message that is not listed.
+    /// For each message number one more than the size; 0 for a message that is not listed.
     sizes: Vec<Box<[u32; PIECE]>>,
     last: Handle,
     len: u32,
 }
 
 impl Listing {
-    /// A line of LIST, whose number is [`super::LISTING_LIMIT`] at the most.
+    /// Notes a line of LIST, whose number is [`super::LISTING_LIMIT`] at the most.
     pub fn note(&mut self, number: Handle, size: u64) {
         let at = number as usize;
         while self.sizes.len() <= at / PIECE {
@@ -40,7 +40,7 @@ impl Listing {
         self.last
     }
 
-    /// Octets of a message; 0 where nothing is known.
+    /// Octets of a message; 0 if the message is not listed.
     pub fn size(&self, number: Handle) -> u64 {
         self.listed(number).unwrap_or(0)
     }
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!((listing.size(1), listing.size(2), listing.size(Handle::MAX)), (120, 0, 0));
     }
 
-    /// Catches: a list whose memory grows with what a server writes into its lines.
+    /// Catches: a list whose memory depends on the sizes or the repeated lines that a server sends.
     #[test]
     fn a_million_messages_cost_less_than_4_mib() {
         let mut listing = Listing::default();

@@ -14,19 +14,20 @@ use crate::outgoing::{self, Answer, Credentials, Login, Next, Offer};
 use crate::sasl::client::AccessToken;
 use crate::sasl::md5::apop_timestamp;
 
-/// Lines that a list of capabilities may have.
+/// Lines of a CAPA response, at most.
 const CAPABILITIES_LIMIT: u32 = 200;
 
-/// Octets of an access token: in base64 they are a line of 11 KiB. Commands have 255 octets (RFC 2449 section 4); a response must
-/// be taken as long as the mechanism makes it (RFC 5034 section 4), but servers have their limits.
+/// Octets of an access token, at most: in base64 that is a line of 11 KiB. Commands have 255 octets at most (RFC 2449
+/// section 4). A server must take a response as long as the mechanism makes it (RFC 5034 section 4), but servers have
+/// their limits.
 const LONGEST_TOKEN: usize = 8 * 1024;
 
 type Step = outgoing::Step<Opened>;
 
-/// The maildrop is open.
+/// What is known when the maildrop is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Opened {
-    /// Requests may be pipelined (RFC 2449 section 6.6).
+    /// Whether requests may be pipelined (RFC 2449 section 6.6).
     pub pipelining: bool,
     /// The least time between two logins (RFC 2449 section 6.5).
     pub login_delay: Duration,
@@ -41,9 +42,9 @@ enum State {
     Stls,
     Securing,
     Sasl,
-    /// USER: `+OK` asks for the password.
+    /// USER was sent: `+OK` asks for the password.
     User,
-    /// PASS or APOP: `+OK` is the end.
+    /// PASS or APOP was sent: `+OK` ends the login.
     Pass,
     Over,
 }
@@ -55,17 +56,17 @@ pub struct Opening {
     tls: bool,
     timestamp: Option<String>,
     capabilities: Capabilities,
-    /// The server may be asked for them.
+    /// Whether the server may be asked for its capabilities.
     has_capa: bool,
     state: State,
 }
 
 impl Opening {
-    /// To be fed the greeting. `token` is what it logs in with where the source's `auth` is `oauth2`; `tls` tells whether the
-    /// connection is secure already.
+    /// Waits for the greeting. `token` is the access token where the source's `auth` is `oauth2`. `tls` tells whether
+    /// the connection has TLS already.
     ///
     /// # Errors
-    /// What no server could accept.
+    /// The source's credentials cannot be sent to any server.
     pub fn new(source: &Source, token: Option<&AccessToken>, tls: bool) -> Result<Opening, Error> {
         let breaks_lines = |text: &str| text.contains(['\r', '\n']);
         if breaks_lines(&source.username) || breaks_lines(source.password.reveal()) {
@@ -86,7 +87,7 @@ impl Opening {
         })
     }
 
-    /// Does without what the server is known to hang up on.
+    /// Leaves out the features on which this server is known to hang up.
     pub fn with_manners(self, manners: &Manners) -> Opening {
         Opening {
             has_capa: !manners.avoids(Feature::Capabilities),
@@ -115,8 +116,8 @@ impl Opening {
             }
             return Ok(self.send(State::Stls, &["STLS"]));
         }
-        // A server without CAPA has USER, and one that forgets to say so is asked where TLS keeps
-        // the password safe: without TLS, silence about USER may mean that it is forbidden.
+        // A server without CAPA has USER. A server with CAPA that does not list USER is tried all the same where TLS
+        // keeps the password safe; without TLS the missing USER may mean that it is forbidden.
         let user = self.capabilities.user || !self.capabilities.known || self.tls;
         let offer = Offer {
             mechanisms: mem::take(&mut self.capabilities.sasl),
@@ -127,7 +128,7 @@ impl Opening {
         Ok(self.say(next))
     }
 
-    /// RFC 5034 section 4, RFC 1939 section 7.
+    /// The command for the next step of a login (RFC 5034 section 4, RFC 1939 section 7).
     fn say(&mut self, next: Next) -> Step {
         let user = self.login.username().to_owned();
         match next {
@@ -211,7 +212,7 @@ impl wire::Opening for Opening {
         }
     }
 
-    /// What was learned before counts no more (RFC 2595 section 4).
+    /// After STLS: forgets the capabilities that were learned before it (RFC 2595 section 4).
     fn secured(&mut self) -> Result<Step, Error> {
         self.tls = true;
         self.starttls = false;
@@ -224,7 +225,8 @@ fn status(line: &[u8]) -> Result<Status, Error> {
     Status::parse(line).ok_or_else(|| not_pop3(line))
 }
 
-/// What came is no answer of POP3. Its beginning is shown: it often tells which server was reached.
+/// The error for a line that is not POP3. It shows the beginning of the line, which often tells which server was
+/// reached.
 pub fn not_pop3(line: &[u8]) -> Error {
     Error::Protocol(format!("it said \"{}\"", printable(&String::from_utf8_lossy(line))))
 }

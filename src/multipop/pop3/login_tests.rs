@@ -6,9 +6,9 @@ use super::*;
 use crate::config::Secret;
 use crate::multipop::wire::Opening as _;
 
-/// Plays a dialog against a login as `tim` with the password `tanstaaf`: `S:` is the server, `C:` what
-/// the client must send, and the last line what comes of it: `OPEN`, `OPEN pipelining` or `ERROR` and
-/// how the error begins.
+/// Plays a dialog with a login as `tim` with the password `tanstaaf`. `S:` lines are the server's, `C:` lines are
+/// what the client must send. The last line is the result: `OPEN`, `OPEN pipelining` or `ERROR` and how the error
+/// begins.
 fn play(auth: SourceAuth, security: Security, dialog: &str) {
     let source = Source {
         username: "tim".try_into().unwrap(),
@@ -210,7 +210,7 @@ fn a_configured_mechanism_is_the_only_one() {
 
 #[test]
 fn scram_without_a_verifier_at_the_server_gives_way_but_an_impostor_does_not() {
-    // The client's nonce is random: the dialog is played by hand.
+    // The client's nonce is random, so the dialog is played step by step.
     let source = Source { username: "tim".try_into().unwrap(), ..Source::default() };
     let begin = || {
         let mut login = Opening::new(&source, None, true).unwrap();
@@ -250,8 +250,8 @@ fn what_cannot_be_sent_is_refused_at_home() {
     assert!(matches!(Opening::new(&source, None, true), Err(Error::Outgoing(outgoing::Error::NoToken))));
 }
 
-/// Catches: a token in the command itself, which is limited to 255 octets (RFC 2449 section 4) and which Microsoft's servers do
-/// not take there; and one that no server takes, which is sent all the same.
+/// Catches: a token in the command itself, which has 255 octets at most (RFC 2449 section 4) and where Microsoft's
+/// servers do not take it; a token that is too long for any server and is sent all the same.
 #[test]
 fn a_token_follows_in_a_line_of_its_own_and_has_a_limit() {
     let source =

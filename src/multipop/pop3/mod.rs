@@ -1,8 +1,8 @@
-//! Collecting by POP3 (RFC 1939): [`Opening`] up to the login, [`Maildrop`] from there on, both without I/O.
+//! Collecting by POP3 (RFC 1939): [`Opening`] logs in, [`Maildrop`] does the rest. Both do no I/O.
 //!
-//! Any number of requests may be under way where the server allows it; replies come in their order (RFC 2449 section 6.6). What a
-//! server says is taken as leniently as can be without losing count of the replies. DELE counts for the server only
-//! with QUIT (RFC 1939 section 6). A server without UIDL has its messages read whole.
+//! Any number of requests may be under way where the server allows it; replies come in their order (RFC 2449 section
+//! 6.6). Replies are parsed as leniently as can be without losing count of them. DELE takes effect at the server only
+//! with QUIT (RFC 1939 section 6). If a server lacks UIDL, its messages are read whole.
 
 mod dots;
 mod listing;
@@ -23,20 +23,20 @@ use super::errand::{Feature, Manners};
 use super::refusal::Refusal;
 use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 
-/// Requests under way, where the server allows more than one: at a round trip of 40 ms 32 of them were a third of what it
-/// can say.
+/// Requests under way, where the server allows more than one. At a round trip of 40 ms a window of 32 used a third of
+/// what a server can send.
 const WINDOW: usize = 128;
-/// Lines of a body that are enough to compare messages, as most of them are.
+/// Lines of a body that are enough to compare a message, for most messages.
 const BEGINNING: u32 = 200;
 
-/// What can be asked of a maildrop. A message is named by its number in this session.
+/// A request to the server. A message is named by its number in this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Request {
     Stat,
     List,
     Uidl,
     Retr(Handle),
-    /// The header, and so many lines of the body.
+    /// TOP: the header, and so many lines of the body.
     Top(Handle, u32),
     Noop,
     Dele(Handle),
@@ -62,7 +62,7 @@ impl Request {
 /// Where in the reply to the oldest request the next octet stands.
 enum Reading {
     Status,
-    /// Of a list: so many lines have come.
+    /// In a list, of which so many lines have come.
     List(u32),
     Message(Dots),
 }
@@ -76,26 +76,29 @@ pub struct Maildrop {
     reading: Reading,
     line: Vec<u8>,
     line_is_whole: bool,
-    /// How many messages STAT tells of.
+    /// The number of messages that STAT tells.
     stat: Option<u32>,
     listing: Listing,
     /// Why there is no listing.
     unlisted: Option<Error>,
-    /// There is no UIDL, so the messages are told of from the listing: this number is the next.
+    /// Where the server has no UIDL, messages are reported from the listing, and this number is the next; else
+    /// `None`.
     unnamed: Option<Handle>,
     has_quit: bool,
-    /// UIDs that were told of.
+    /// Messages for which UIDL gave a unique-id.
     identified: u32,
-    /// Lines of lists that made no sense.
+    /// Lines of lists that could not be parsed.
     nonsense: u32,
-    /// A message that has come to its end: where a lone dot stands in it, what follows is no reply.
+    /// A message that has ended and is not confirmed yet. If it was cut at a lone dot in its text, what follows is
+    /// not a reply.
     whole: Option<Handle>,
-    /// The line at hand has confirmed that, and is to be read again for itself; whether it ended with LF alone.
+    /// The line in `line` has confirmed a message and is still to be read as a reply; the value tells whether it
+    /// ended with a bare LF.
     again: Option<bool>,
 }
 
 impl Maildrop {
-    /// Nothing asked yet.
+    /// A maildrop in which nothing was asked yet.
     pub fn new(pipelining: bool, manners: &Manners) -> Maildrop {
         Maildrop {
             manners: manners.clone(),
@@ -123,7 +126,7 @@ impl Maildrop {
         self.output.push_str("\r\n");
     }
 
-    /// The oldest request is answered.
+    /// Takes out the oldest request, which is answered.
     fn answered(&mut self) -> Result<Request, Error> {
         self.reading = Reading::Status;
         self.under_way.pop_front().ok_or_else(|| not_pop3(&self.line))
@@ -175,7 +178,7 @@ impl Maildrop {
             }
             Request::Uidl => {
                 if self.nonsense > 0 && self.identified == 0 {
-                    // No list at all: the messages are known by their content.
+                    // The server has neither list: messages are known by their content.
                     self.unnamed = Some(0);
                     return Ok(Event::Done);
                 }
@@ -193,7 +196,7 @@ impl Maildrop {
         })
     }
 
-    /// Whether STAT tells of no more messages than there are in the lists, as far as it tells anything.
+    /// Whether STAT tells of no more messages than the lists hold. True where STAT told nothing.
     fn stat_agrees(&self) -> bool {
         self.stat.is_none_or(|count| count <= self.listing.len().max(self.identified))
     }
@@ -225,8 +228,8 @@ impl Maildrop {
         }
     }
 
-    /// A line of LIST or UIDL: `number SP value`, where UIDL's value is the rest of the line, odd octets,
-    /// spaces and overlength included.
+    /// Takes in a line of LIST or UIDL: `number SP value`. UIDL's value is the rest of the line, with odd octets,
+    /// spaces and any length.
     fn listed(&mut self, lines: u32) -> Result<Event<'_>, Error> {
         let endless = || Error::Protocol("its list of messages has no end".to_owned());
         if lines >= LISTING_LIMIT {
@@ -240,7 +243,7 @@ impl Maildrop {
         let value = value.trim_ascii();
         let number: Option<Handle> = std::str::from_utf8(number).ok().and_then(|n| n.parse().ok());
         let Some(message) = number.filter(|&n| n > 0) else {
-            // It costs that message, and no other: the list ends where it says so.
+            // A line that cannot be parsed costs its message and no other: the list goes on to its end.
             self.nonsense += 1;
             return Ok(Event::Other);
         };
@@ -248,7 +251,7 @@ impl Maildrop {
             return Err(endless());
         }
         if self.under_way.front() == Some(&Request::Uidl) {
-            // What was cut off may be all that tells two long ones apart.
+            // A line was cut off: two long unique-ids may differ only in what is missing.
             let unique_id = if whole { value } else { b"" };
             self.identified += 1;
             let size = self.listing.size(message);
@@ -260,7 +263,7 @@ impl Maildrop {
         Ok(Event::Other)
     }
 
-    /// The next message of the listing, known by nothing but its content.
+    /// The next message of the listing, which has no unique-id and is known by its content.
     fn unnamed(&mut self, message: Handle) -> Event<'_> {
         if message > self.listing.last() {
             self.unnamed = None;
@@ -273,7 +276,8 @@ impl Maildrop {
         }
     }
 
-    /// Moves octets from `input` to the line, whose beginning is kept; whether it is whole, its LF off.
+    /// Moves octets from `input` to the line, of which the beginning is kept. True if the line is whole; its LF is
+    /// removed.
     fn take_line(&mut self, input: &mut &[u8]) -> bool {
         if mem::take(&mut self.line_is_whole) {
             self.line.clear();
@@ -401,7 +405,7 @@ impl RemoteMailbox for Maildrop {
     }
 }
 
-/// The first number of `+OK number size` (RFC 1939 section 5, STAT).
+/// The message count of `+OK count size` (RFC 1939 section 5, STAT).
 fn number(line: &[u8]) -> Option<u32> {
     let second = line.split(|octet| *octet == b' ').filter(|word| !word.is_empty()).nth(1)?;
     std::str::from_utf8(second).ok()?.parse().ok()

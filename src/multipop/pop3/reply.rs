@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::multipop::refusal::Refusal;
 use crate::sasl::client::Mechanism;
 
-/// Octets of a line that are kept; what a server says beyond is of no use to anyone.
+/// Octets of a line that are kept; what a server sends beyond them is of no use.
 pub const LINE_LIMIT: usize = 8192;
 
-/// A status line.
+/// A status line, or a SASL challenge.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Status {
     /// `+OK`, and the text after it.
@@ -20,7 +20,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// `None` for what no POP3 server says.
+    /// Parses a status line. `None` for a line that is not POP3.
     pub fn parse(line: &[u8]) -> Option<Status> {
         let line = String::from_utf8_lossy(line);
         let rest = |prefix: &str| {
@@ -37,18 +37,18 @@ impl Status {
     }
 }
 
-/// What a server says it can do.
+/// The capabilities of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Whether it knows CAPA at all; if not, the rest says nothing.
+    /// Whether the server knows CAPA; if not, the other fields say nothing.
     pub known: bool,
     /// STLS (RFC 2595 section 4).
     pub stls: bool,
     /// USER and PASS.
     pub user: bool,
-    /// Commands may be sent before the replies to earlier ones (RFC 2449 section 6.6).
+    /// Whether commands may be sent before the replies to earlier ones (RFC 2449 section 6.6).
     pub pipelining: bool,
-    /// SASL mechanisms (RFC 5034 section 3) that are known here.
+    /// The SASL mechanisms (RFC 5034 section 3) that Pillarbox knows, too.
     pub sasl: Vec<Mechanism>,
     /// The least time between two logins (RFC 2449 section 6.5).
     pub login_delay: Duration,

@@ -1,8 +1,8 @@
-//! What is made of a POP3 server's octets.
+//! What the octets of a POP3 server mean.
 
 use super::*;
 
-/// What a maildrop makes of `octets`, fed in pieces of `size`: one line an event, the pieces of a message joined.
+/// The events that `octets` give, fed in pieces of `size`: one line for each, with the pieces of a message joined.
 fn hear(maildrop: &mut Maildrop, octets: &[u8], size: usize) -> Result<Vec<String>, Error> {
     let mut heard: Vec<String> = Vec::new();
     for chunk in octets.chunks(size) {
@@ -85,7 +85,8 @@ fn pipelined_replies_belong_to_their_requests_however_they_arrive() {
     }
 }
 
-/// Catches: a server without UIDL whose messages are not told of, or some of them twice, and one without either that looks empty.
+/// Catches: a server without UIDL whose messages are not reported, or some of them twice; a server without LIST and
+/// UIDL that looks empty.
 #[test]
 fn without_uidl_the_list_tells_of_the_messages() {
     let list = b"+OK\r\n2 18\r\n1 0\r\n5000 7\r\n.\r\n-ERR what?\r\n";
@@ -146,7 +147,7 @@ fn nonsense_ends_the_session() {
     }
 }
 
-/// Catches: one line of a list that costs the whole mailbox; a list of nothing but nonsense, by which no message has a name.
+/// Catches: one bad line in a list that costs the whole mailbox; a list of bad lines only, which counts as a list.
 #[test]
 fn a_line_of_a_list_that_makes_no_sense_costs_its_message() {
     let mut maildrop = listing();
@@ -157,7 +158,7 @@ fn a_line_of_a_list_that_makes_no_sense_costs_its_message() {
     assert_eq!(heard, ["1 has 5 and is ", "2 has 6 and is ", "these are all"]);
 }
 
-/// Catches: a list whose lines nobody counts.
+/// Catches: a list without end whose lines nobody counts.
 #[test]
 fn a_list_has_an_end() {
     let (mut maildrop, lines) = (listing(), b"1 1\r\n".repeat(1000));

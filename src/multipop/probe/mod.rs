@@ -1,6 +1,6 @@
-//! Tries a source out, as a poll would go about it, and tells what there is: nothing is collected, changed or noted.
+//! Tries a source out as a poll would, and reports what is there. Nothing is collected, changed or noted.
 //!
-//! Each step is told in a line as it comes; the one that fails with what to do about it.
+//! Each step is reported in one line when it is done; a step that fails is reported with advice.
 
 #[cfg(test)]
 mod tests;
@@ -25,18 +25,19 @@ use crate::outgoing::{Route, shown};
 use crate::sasl::client::AccessToken;
 use crate::say::counted;
 
-/// Folders that are shown.
+/// Folders that are shown, at most.
 const SHOWN: usize = 200;
-/// How long one may take.
+/// How long a probe may take.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-/// Where the permission comes from that a source logs in with instead of a password; `None` for one with a password.
+/// A future that gives the access token of a source; `None` if the source logs in with a password.
 pub type Permission<'a> = Pin<Box<dyn Future<Output = Result<Option<AccessToken>, Error>> + 'a>>;
 
-/// Tries `source` out, which need not be in force, for `account`. Each step is told to `tell`, in a line without its end.
+/// Tries out `source`, which need not be in force, for `account`. Each step is given to `tell` as a line without line
+/// end.
 ///
 /// # Errors
-/// The step that failed: what, and what to do.
+/// The step that failed: what went wrong, and what to do.
 pub async fn probe(
     context: &Context,
     account: &str,
@@ -44,7 +45,7 @@ pub async fn probe(
     permission: Permission<'_>,
     tell: &dyn Fn(String),
 ) -> Result<(), String> {
-    // Nothing is to be changed there, whatever the source says.
+    // A probe changes nothing at the server, whatever the source's settings are.
     let harmless = Source { leave_on_server: true, delete_after: 0, ..source.clone() };
     let mut probe = Probe { context, account, source, tell };
     probe.run(&harmless, permission).await.map_err(|error| format!("{error}. {}", error.advice()))
@@ -58,7 +59,7 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// A step, and how it went.
+    /// Reports a step and its result.
     fn tell(&self, step: &str, words: &str) {
         (self.tell)(shown::step(step, words));
     }
@@ -109,7 +110,7 @@ impl Probe<'_> {
         self.tell("login", &format!("as {} {way}", self.source.username));
     }
 
-    /// What there is, and what of it would be collected.
+    /// Reports the folders, and what of them would be collected.
     async fn folders(&self, session: &mut Session<'_>, source: &Source) -> Result<(), Error> {
         if source.protocol == Protocol::Imap {
             let all = session.folders(["*"].into_iter()).await?;
@@ -130,7 +131,7 @@ impl Probe<'_> {
         Ok(())
     }
 
-    /// What is in `folder`, and what would become of it.
+    /// Reports what is in `folder`, and what a poll would do with it.
     async fn survey(&self, session: &mut Session<'_>, source: &Source, folder: &str) -> Result<(), Error> {
         let mut ledger = self.ledger(source, folder).await?;
         let mut found = Found::default();
@@ -147,10 +148,10 @@ impl Probe<'_> {
         Ok(())
     }
 
-    /// What is known to be collected from `source`, whose settings are those that count.
+    /// The ledger of `source` with what is known to be collected, judged by the settings of `source`.
     async fn ledger(&self, source: &Source, folder: &str) -> Result<Ledger, Error> {
         let config = self.context.config();
-        // An account that is not in force has no mail, and is not to be made.
+        // An account that is not in force has no mail, and must not be made.
         let known = match config.account(self.account) {
             Some(_) => self.context.store.account(self.account).await?.ledger_of(source_key(source, folder)),
             None => Vec::new(),
@@ -165,14 +166,14 @@ impl Probe<'_> {
     }
 }
 
-/// What is in a mailbox, and what the settings say of it.
+/// The messages of a mailbox, counted by what a poll would do with them.
 #[derive(Debug, Default)]
 struct Found {
     all: u64,
     octets: u64,
     new: u64,
     new_octets: u64,
-    /// New ones beyond what one poll takes on.
+    /// New messages beyond what one poll takes on.
     left: u64,
     unknown: u64,
     large: u64,
@@ -198,13 +199,13 @@ impl Found {
         }
     }
 
-    /// A line for each thing that would be done.
+    /// One line for each thing that a poll would do.
     fn consequences(&self, source: &Source) -> Vec<String> {
         let count = |n: u64| messages(u32::try_from(n).unwrap_or(u32::MAX));
         let new = self.new + self.left;
         let mut lines = vec![match new {
             0 => "nothing new to collect".to_owned(),
-            // Those beyond are as large as the others, as far as anybody knows.
+            // The sizes of the messages beyond one round are estimated from the others.
             _ => {
                 let octets = self.new_octets.checked_div(self.new).unwrap_or(0).saturating_mul(new);
                 let about = if self.left > 0 { "about " } else { "" };

@@ -1,4 +1,4 @@
-//! Sources that are tried out: every step is told, the one that fails with advice, and nothing is changed.
+//! Probes of sources: every step is reported, a failing one with advice, and nothing is changed.
 
 use std::cell::RefCell;
 use std::net::TcpListener;
@@ -44,7 +44,7 @@ async fn context(source: &Source) -> Context {
     Context::new(config, tls, Store::new(Rc::new(flash)))
 }
 
-/// What a probe says, one line a step, and how it ends.
+/// The lines that a probe reports, and its result.
 async fn probed(context: &Context, source: &Source) -> (String, Result<(), String>) {
     let told = RefCell::new(String::new());
     let tell = |line: String| {
@@ -63,7 +63,7 @@ async fn probed(context: &Context, source: &Source) -> (String, Result<(), Strin
     (told.take().replace(&port, "PORT"), result.map_err(|error| error.replace(&port, "PORT")))
 }
 
-/// Catches: a step that is not told, or wrongly; a message that is deleted, collected or noted by looking at it.
+/// Catches: a step that is not reported, or wrongly; a message that is deleted, collected or noted by a probe.
 #[test]
 fn a_pop3_source_is_told_of_step_by_step_and_left_as_it_is() {
     block_on(async {
@@ -75,7 +75,8 @@ fn a_pop3_source_is_told_of_step_by_step_and_left_as_it_is() {
         let account = context.store.account("ann").await.unwrap();
         let key = source_key(&source, "INBOX");
         let test = async {
-            // The first two come, and stay there, since the poll breaks off before its QUIT.
+            // The first two messages are collected, and stay at the server, since the poll breaks off before its
+            // QUIT.
             provider.behaviour.borrow_mut().silent_at = Some("RETR 3");
             let mut wire =
                 Wire::connect(&source, Duration::from_secs(60), Rc::default(), Budget::usual(&provider.time))
@@ -115,7 +116,7 @@ fn a_pop3_source_is_told_of_step_by_step_and_left_as_it_is() {
             assert_eq!(*provider.maildrop.borrow(), mails);
             let heard = provider.heard.borrow().join(" ");
             assert!(heard.ends_with("QUIT") && !heard.contains("RETR") && !heard.contains("DELE"), "{heard}");
-            // One that nobody has put in force yet.
+            // A source that is not in force yet.
             let (told, _) = probed(&context, &Source { id: 0, ..source.clone() }).await;
             assert!(told.contains("to be collected: 3 messages, 6 KiB\n"), "{told}");
         };
@@ -123,7 +124,8 @@ fn a_pop3_source_is_told_of_step_by_step_and_left_as_it_is() {
     });
 }
 
-/// Serves one connection by this script: a command that begins so, behind its tag, gets these lines.
+/// Serves one connection by this script: a command that begins, after its tag, with the first text gets the second
+/// one.
 async fn imap(listener: &Async<TcpListener>, script: &[(&str, &str)], heard: &RefCell<Vec<String>>) {
     let (tcp, _) = listener.accept().await.unwrap();
     let mut stream = Stream::new(tcp).unwrap();
@@ -159,7 +161,7 @@ const SCRIPT: &[(&str, &str)] = &[
     ),
 ];
 
-/// A probe of an IMAP server with this script; what it heard.
+/// A probe of an IMAP server with this script. Returns also the commands that the server heard.
 fn imap_probed(
     change: fn(Source) -> Source,
     script: &[(&str, &str)],
@@ -178,7 +180,7 @@ fn imap_probed(
     })
 }
 
-/// Catches: folders that are not named, or are looked at in a way that marks something there.
+/// Catches: folders that are not named, or that are opened in a way that changes flags there.
 #[test]
 fn an_imap_source_tells_its_folders() {
     let folders = |source| Source {
@@ -209,7 +211,7 @@ fn an_imap_source_tells_its_folders() {
     assert!(heard.ends_with("LOGOUT"), "{heard}");
 }
 
-/// Catches: a step that fails without saying which, why, and what to do; and a folder that is not there and is "empty".
+/// Catches: a step that fails without saying which, why, and what to do; a missing folder that is reported as empty.
 #[test]
 fn the_step_that_fails_says_what_to_do() {
     let (told, result, _) = imap_probed(
@@ -231,7 +233,7 @@ fn the_step_that_fails_says_what_to_do() {
         "the source's folder = \"Gone\" names no folder that can be opened there. Set folder to one of those that the server has."
     );
     block_on(async {
-        // Nobody listens there.
+        // No server listens there.
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let source = source(free);
         let (told, result) = probed(&context(&source).await, &source).await;
@@ -244,8 +246,8 @@ fn the_step_that_fails_says_what_to_do() {
     });
 }
 
-/// Catches: a source that logs in with a permission and is tried out with a password, and one without a permission that is not
-/// told so before the login.
+/// Catches: a source with an access token that is tried out with a password; a missing permission that is not
+/// reported before the login.
 #[test]
 fn a_permission_takes_the_place_of_a_password() {
     let script = [
@@ -264,7 +266,7 @@ fn a_permission_takes_the_place_of_a_password() {
     assert!(result.unwrap_err().starts_with(&oauth2::Error::None.to_string()));
 }
 
-/// Catches: TLS of which only is said that there is some.
+/// Catches: a report that says only that TLS is used.
 #[test]
 fn tls_is_told_with_the_certificate() {
     let folder = std::env::temp_dir().join(format!("pillarbox-probe-{}", std::process::id()));

@@ -8,19 +8,19 @@ use crate::clock::unix_now;
 use crate::config::Source;
 use crate::store::{self, Account, SourceKey, Transaction};
 
-/// Messages of one commit.
+/// Messages that one commit notes.
 const BATCH: usize = 1000;
 
 /// How many messages were noted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
-    /// New to the ledger.
+    /// Messages that were new to the ledger.
     pub new: u64,
-    /// They were there already.
+    /// Messages that the ledger knew already.
     pub known: u64,
 }
 
-/// One at work, to which a list is given message by message.
+/// An import under way, which is given the messages one by one.
 pub struct Import {
     account: Rc<Account>,
     ledger: Ledger,
@@ -32,8 +32,9 @@ pub struct Import {
 }
 
 impl Import {
-    /// For this folder of `source` of this account. What comes counts as collected by the appliance with `as_own`, so that it is deleted there as
-    /// the source's settings say; else, since it is not here, it is left alone for good.
+    /// An import for this folder of `source`. With `as_own`, a message counts as collected by the appliance, so it is
+    /// deleted at the server as the source's settings say. Otherwise the message is left alone at the server for
+    /// good, since it is not here.
     pub fn new(account: Rc<Account>, source: &Source, folder: &str, as_own: bool) -> Import {
         let key = source_key(source, folder);
         Import {
@@ -47,7 +48,7 @@ impl Import {
         }
     }
 
-    /// One message.
+    /// Notes one message.
     ///
     /// # Errors
     /// The store's; what was committed before stays.
@@ -66,7 +67,7 @@ impl Import {
         if self.waiting >= BATCH { self.commit().await } else { Ok(()) }
     }
 
-    /// That was all.
+    /// Ends the import.
     ///
     /// # Errors
     /// The store's.

@@ -1,7 +1,8 @@
-//! What another collecting program has collected already, from its own file, so that who changes over gets nothing twice.
+//! What another program has collected already, read from that program's own file, so that a user who changes over
+//! gets nothing twice.
 //!
-//! [`read()`] knows the files of fetchmail, getmail6 and mpop by what stands in them; [`Import`] notes it in the ledger of the
-//! source that it belongs to. A line that makes no sense costs that line.
+//! [`read()`] recognizes the files of fetchmail, getmail6 and mpop by their content. [`Import`] notes the messages in
+//! the ledger of their source. A line that cannot be parsed is passed over alone.
 
 mod import;
 mod read;
@@ -13,29 +14,29 @@ pub use read::{List, Parsed, read};
 
 use crate::config::{Protocol, Source};
 
-/// A message that was collected.
+/// A message that another program has collected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The server's unique-id: of IMAP `UIDVALIDITY.UID`.
+    /// The server's unique-id; for IMAP `UIDVALIDITY.UID`.
     pub unique_id: String,
-    /// When, in seconds since 1970, where the file says so.
+    /// When it was collected, in seconds since 1970, if the file tells it.
     pub date: Option<i64>,
 }
 
-/// Whose list it is, as far as the file says so.
+/// The mailbox that a list belongs to, as far as the file tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// What follows `oldmail-` in the name of getmail's file: server, port, login, and for IMAP the folder.
     pub name: Option<String>,
-    /// The login there.
+    /// The login at the server.
     pub user: Option<String>,
     /// The server.
     pub host: Option<String>,
 }
 
 impl Origin {
-    /// The folder of `source` that it is of, if it is of one; with `named`, the operator says that it is, and nothing may speak
-    /// against it but another login.
+    /// The folder of `source` that the list belongs to, if it belongs to one. With `named` the operator has named the
+    /// source, and then only another login speaks against it.
     pub fn folder_of(&self, source: &Source, named: bool) -> Option<String> {
         let same = |told: &Option<String>, ours: &str| {
             told.as_deref().is_some_and(|told| told.eq_ignore_ascii_case(ours))
@@ -55,7 +56,7 @@ impl Origin {
         }
     }
 
-    /// The same in words.
+    /// The mailbox in words.
     pub fn in_words(&self) -> String {
         match (&self.name, &self.user, &self.host) {
             (Some(name), ..) => name.clone(),
@@ -69,8 +70,8 @@ fn first_folder(source: &Source) -> String {
     source.wanted_folders().next().unwrap_or("INBOX").to_owned()
 }
 
-/// The folder, where getmail calls its file for `source` so: `SERVER-PORT-LOGIN`, and `-FOLDER` for IMAP. What a file name may not
-/// hold is replaced. The port may be another one by now.
+/// The folder, if getmail names its file for `source` in this way: `SERVER-PORT-LOGIN`, with `-FOLDER` for IMAP.
+/// Characters that a file name may not hold are replaced. The port may have changed since.
 fn named_folder(name: &str, source: &Source) -> Option<String> {
     let replaced = |text: &str, by: &str| {
         let mut out = String::new();
@@ -95,7 +96,7 @@ fn named_folder(name: &str, source: &Source) -> Option<String> {
     }
     let folder = folder.strip_prefix('-')?;
     let known = source.folders.iter().find(|known| replaced(known, ".") == folder);
-    // What a pattern stands for is known by its own name only.
+    // A folder that a pattern matches is known by its own name only.
     let by_pattern = || {
         let is_pattern = |known: &&str| known.contains(['*', '%']);
         let any = source.folders.iter().map(|known| known.as_str()).any(|known| is_pattern(&known));

@@ -1,31 +1,33 @@
-//! The files. fetchmail's `.fetchids` has a line `LOGIN@SERVER UNIQUE-ID` for each message (fetchmail(1), uid.c); the unique-id may
-//! be a Message-ID in angle brackets. getmail6's `oldmail-…` has `UNIQUE-ID NUL TIME`, for IMAP `UIDVALIDITY/UID` in its place, and
-//! in old files `UIDVALIDITY/FOLDER/UID`. mpop's has lists under a head ` NUMBER SERVER LOGIN`, after comments (mpop(1), uidls.c).
+//! The files. fetchmail's `.fetchids` has a line `LOGIN@SERVER UNIQUE-ID` for each message (fetchmail(1), uid.c); the
+//! unique-id may be a Message-ID in angle brackets. getmail6's `oldmail-…` has `UNIQUE-ID NUL TIME`; for IMAP the
+//! unique-id is `UIDVALIDITY/UID`, and in old files `UIDVALIDITY/FOLDER/UID`. mpop's file has lists under a head `
+//! NUMBER SERVER LOGIN`, after comments (mpop(1), uidls.c).
 
 use super::{Entry, Origin};
 
-/// Octets of a unique-id: RFC 1939 section 7 has 70, and some servers more.
+/// Octets of a unique-id, at most. RFC 1939 section 7 allows 70; some servers send more.
 const LONGEST: usize = 998;
-/// Lines that are told of one by one.
+/// Bad lines that are reported one by one.
 const TOLD: usize = 20;
 
 /// The messages of one mailbox.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct List {
-    /// Whose they are.
+    /// The mailbox that they belong to.
     pub origin: Origin,
-    /// Whether the file can only be of IMAP; else only of POP3.
+    /// True if the file can only be from IMAP, false if only from POP3.
     pub is_imap: bool,
-    /// What was collected.
+    /// The messages that were collected.
     pub entries: Vec<Entry>,
 }
 
 /// What a file holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
-    /// Its lists.
+    /// The list of each mailbox.
     pub lists: Vec<List>,
-    /// Lines that make no sense: the first ones, each with its number and why; and how many there are.
+    /// The first lines that could not be parsed, each with its number and the reason, and how many such lines there
+    /// are in all.
     pub passed_over: (Vec<(usize, &'static str)>, usize),
 }
 
@@ -47,7 +49,7 @@ impl Parsed {
     }
 }
 
-/// Reads the file called `name`, which is of whichever program it looks like.
+/// Reads the file called `name`, in the format that its content shows.
 pub fn read(name: &str, content: &[u8]) -> Parsed {
     let text = String::from_utf8_lossy(content);
     let first = text.lines().find(|line| !line.starts_with('#') && !line.is_empty()).unwrap_or_default();
@@ -114,7 +116,7 @@ fn getmail(name: &str, text: &str) -> Parsed {
             continue;
         };
         let date = Some(date);
-        // getmail writes a unique-id of POP3 without slashes.
+        // getmail replaces slashes in the unique-ids of POP3.
         let parts =
             id.split_once('/').map(|(validity, rest)| (validity, rest.rsplit('/').next().unwrap_or(rest)));
         match (parts, unique_id(id)) {

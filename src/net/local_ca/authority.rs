@@ -1,7 +1,7 @@
-//! The CA itself: a key, and a certificate of it that can be made again.
+//! The CA itself: a key, and a certificate that can be made again from it.
 //!
-//! The certificate says for which names the key may sign (RFC 5280 section 4.2.1.10): who gets hold of it cannot pretend to
-//! be a bank to the devices that trust it.
+//! The certificate limits the names for which the key may sign (RFC 5280 section 4.2.1.10): a thief of the key cannot
+//! pretend to be a bank to the devices that trust it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -22,9 +22,9 @@ use super::{CA, CA_KEY, DAY, EPOCH, Shelf, read};
 use crate::net::tls::{self, TlsError};
 use crate::net::trust;
 
-/// Domains that are nobody's outside: RFC 6762, RFC 8375, RFC 6761.
+/// Domains that belong to nobody outside: RFC 6762, RFC 8375, RFC 6761.
 const HOME_DOMAINS: [&str; 3] = ["local", "home.arpa", "localhost"];
-/// Networks that are nobody's outside, and the lengths of their prefixes: loopback, private and link-local ones.
+/// Networks that belong to nobody outside, with their prefix lengths: loopback, private and link-local ones.
 const HOME_NETWORKS: [(&str, u8); 8] = [
     ("127.0.0.0", 8),
     ("10.0.0.0", 8),
@@ -36,30 +36,31 @@ const HOME_NETWORKS: [(&str, u8); 8] = [
     ("fe80::", 10),
 ];
 
-/// Apple's devices refuse a server certificate that is valid for longer.
+/// Seconds for which a server certificate is valid: Apple's devices refuse a longer time.
 const VALIDITY: u64 = 825 * DAY;
+/// Seconds for which the CA's certificate is valid.
 const CA_VALIDITY: u64 = 30 * 365 * DAY;
 
-/// How long before its end a certificate is replaced.
+/// Seconds before its end when a certificate is replaced.
 const RENEWAL: u64 = 30 * DAY;
 
-/// The CA, with its certificate and its key.
+/// The CA: its certificate and its key.
 pub(super) struct Authority {
     pub(super) certificate: CertificateDer<'static>,
     pub(super) key: KeyPair,
 }
 
 impl Authority {
-    /// The CA in `tls/`, made at the first start, that may sign for `names`. Its key is what counts: the certificate is
-    /// made again from it where it does not fit, and what was signed before still does.
+    /// The CA in `tls/`, which may sign for `names`; it is made at the first start. The key is kept for ever. The
+    /// certificate is made again from it when it does not fit, and earlier signatures stay valid.
     pub(super) async fn open(
         shelf: &Shelf<'_>,
         names: &BTreeSet<String>,
         now: Option<u64>,
     ) -> Result<Authority, TlsError> {
         let flash = shelf.flash;
-        // Once devices trust the CA no cut may take it away, with its folder: neither now, nor when a process that
-        // was killed has left names that are only in the system's memory.
+        // Once devices trust the CA, a power cut must not take it away together with its folder: neither now, nor
+        // after a killed process has left directory entries that are only in the system's memory.
         let made = async {
             flash.create_dir("tls")?;
             flash.sync_dir("tls").await?;
@@ -86,7 +87,7 @@ impl Authority {
         let known = known.and_then(|pem| tls::chain(&pem).ok()?.pop());
         let mut parameters = parameters(&key);
         parameters.name_constraints = Some(at_home(names));
-        // Lists of certificates take none of the same issuer and number that is another one (NSS).
+        // Certificate lists refuse a different certificate with the same issuer and number (NSS).
         parameters.serial_number = Some(SerialNumber::from_slice(&serial()?));
         validity(&mut parameters, now, CA_VALIDITY);
         let certificate = parameters.self_signed(&key).map_err(|error| TlsError::file(CA, error))?;
@@ -106,8 +107,8 @@ impl Authority {
         Ok(Authority { certificate: certificate.der().clone(), key })
     }
 
-    /// Whether a client that trusts the CA accepts this certificate under all of `names`, now and for
-    /// [`RENEWAL`] more. Before the clock is set, a certificate of the future is one of the past.
+    /// Whether a client that trusts the CA accepts this certificate for all of `names`, now and for [`RENEWAL`] more.
+    /// Before the clock is set, a certificate from the future counts as one from the past.
     pub(super) fn would_vouch(
         &self,
         chain: &[CertificateDer<'static>],
@@ -144,14 +145,14 @@ impl Authority {
                 .into_iter()
                 .all(|at| verify(name, UnixTime::since_unix_epoch(at)).is_ok())
         };
-        // Signatures are verified for the first name: they are the work, and the same for all.
+        // Signatures are verified for the first name only: that is most of the work, and the same for all names.
         let mut names = names.iter().map(|name| ServerName::try_from(name.as_str()));
         let Ok(certificate) = ParsedCertificate::try_from(end_entity) else { return false };
         names.next().is_none_or(|name| name.is_ok_and(|name| is_of_time(&name)))
             && names.all(|name| name.is_ok_and(|name| verify_server_name(&certificate, &name).is_ok()))
     }
 
-    /// A certificate for `names`, and its key, both as PEM.
+    /// A certificate for `names` and its key, both in PEM.
     pub(super) fn issue(
         &self,
         names: &BTreeSet<String>,
@@ -178,7 +179,7 @@ pub(super) fn is_at_home(address: IpAddr) -> bool {
     HOME_NETWORKS.iter().any(home)
 }
 
-/// What the CA may sign for: `names` that lie in no domain of the home's, these domains, and the home's networks.
+/// The name constraints: the home's domains and networks, and those of `names` that are not in these domains.
 fn at_home(names: &BTreeSet<String>) -> NameConstraints {
     let is_inside = |name: &str, domain: &str| {
         name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -194,14 +195,14 @@ fn at_home(names: &BTreeSet<String>) -> NameConstraints {
     NameConstraints { permitted_subtrees: domains.chain(networks).collect(), excluded_subtrees: Vec::new() }
 }
 
-/// The name constraints of a certificate, as they stand there: identifier, whether critical, an octet string.
+/// The name constraints extension in a certificate: after its identifier, the critical flag and an octet string.
 fn constraints<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
     const ID: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x1e];
     let start = certificate.windows(ID.len()).position(|octets| octets == ID)?;
     let extension = certificate.get(start..)?;
     let value = extension.get(ID.len()..)?;
     let value = value.strip_prefix(&[0x01, 0x01, 0xff]).unwrap_or(value).strip_prefix(&[0x04])?;
-    // X.690 section 8.1.3: up to 127 the length itself, else how many octets of it follow.
+    // A length up to 127 is one octet, a longer one follows the number of its octets (X.690 section 8.1.3).
     let (len, rest) = match value {
         [len @ ..=0x7f, rest @ ..] => (usize::from(*len), rest),
         [0x81, len, rest @ ..] => (usize::from(*len), rest),
@@ -211,13 +212,14 @@ fn constraints<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
     extension.get(..extension.len() - rest.len() + len)
 }
 
-/// Whether the CA's certificate is valid now, and as long as one that it signs now. Before the clock is set, nobody knows.
+/// Whether the CA's certificate is valid now, and for as long as a certificate that it signs now. True while the
+/// clock is not set.
 fn covers(certificate: &CertificateDer<'_>, now: Option<u64>) -> bool {
     let Some(now) = now else { return true };
     trust::period(certificate).is_some_and(|(from, until)| from <= now && now + VALIDITY <= until)
 }
 
-/// A number for a certificate (RFC 5280 section 4.1.2.2): positive, and nobody has had it.
+/// A new serial number of a certificate (RFC 5280 section 4.1.2.2): positive and random.
 fn serial() -> Result<[u8; 16], TlsError> {
     let mut octets = [0; 16];
     let random = ring::rand::SystemRandom::new();
@@ -226,8 +228,8 @@ fn serial() -> Result<[u8; 16], TlsError> {
     Ok(octets)
 }
 
-/// The CA's certificate but for its period, its number and what it may sign for. Its name holds a part of its key's hash, so that several
-/// appliances' CAs can stand in one device's list.
+/// The CA's certificate without its period, its number and its name constraints. Its name holds a part of the key's
+/// hash, so that the CAs of several appliances can be told apart on a device.
 pub(super) fn parameters(key: &KeyPair) -> CertificateParams {
     let hash = ring::digest::digest(&ring::digest::SHA256, key.public_key_raw());
     let mark = data_encoding::HEXLOWER.encode(hash.as_ref().get(..4).unwrap_or_default());
@@ -235,12 +237,12 @@ pub(super) fn parameters(key: &KeyPair) -> CertificateParams {
     parameters.distinguished_name.push(DnType::CommonName, format!("Pillarbox local CA {mark}"));
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // Not for mail or programs, whose names the constraints do not tell.
+    // Not for mail signatures or programs, whose names the constraints do not cover.
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     parameters
 }
 
-/// From the day before `now`, since clocks differ, for `span` seconds.
+/// Sets a validity of `span` seconds from the day before `now`, since clocks differ.
 fn validity(parameters: &mut CertificateParams, now: Option<u64>, span: u64) {
     parameters.not_before = date_time_ymd(1970, 1, 1) + Duration::from_secs(now.unwrap_or(EPOCH) - DAY);
     parameters.not_after = parameters.not_before + Duration::from_secs(span);

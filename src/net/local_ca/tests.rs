@@ -1,4 +1,4 @@
-//! Certificates over time, cuts, damage, and a flash that takes no changes.
+//! Certificates over time, power cuts, damage, and a flash that takes no changes.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::flash::sim::SimFlash;
 const NOW: i64 = EPOCH as i64 + 1_000_000;
 const DAYS: i64 = DAY as i64;
 
-/// A data folder that is removed in the end.
+/// A data folder that is removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -69,14 +69,14 @@ fn the_certificate_stays_until_it_does_not_fit_and_the_ca_for_good() {
     });
 }
 
-/// The authority as somebody sees it who has imported this certificate of it.
+/// The authority as a device sees it that has imported this certificate.
 async fn imported(flash: &dyn Flash, ca: &str) -> Authority {
     let shelf = Shelf { flash, refuses: Cell::default() };
     let own = Authority::open(&shelf, &named("pillarbox.local"), None).await.unwrap();
     Authority { certificate: tls::chain(ca.as_bytes()).unwrap().pop().unwrap(), key: own.key }
 }
 
-/// Whether who has imported `ca` accepts a certificate for `names` that has just been signed.
+/// Whether a device that has imported `ca` accepts a new certificate for `names`.
 fn accepts(ca: &Authority, names: &[&str]) -> bool {
     let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let (chain, key) = ca.issue(&names, Some(NOW.unsigned_abs())).unwrap();
@@ -84,7 +84,7 @@ fn accepts(ca: &Authority, names: &[&str]) -> bool {
     ca.would_vouch(&chain, &key, &names, Some(NOW.unsigned_abs()))
 }
 
-/// Catches: a stolen key of the CA with which the whole world's servers can be played to the devices at home.
+/// Catches: a stolen CA key with which all servers of the world can be faked to the devices at home.
 #[test]
 fn the_ca_may_sign_only_for_what_is_at_home() {
     async_io::block_on(async {
@@ -136,7 +136,7 @@ fn the_ca_may_sign_only_for_what_is_at_home() {
     });
 }
 
-/// Catches: an address outside by which the whole certificate becomes one that nobody accepts.
+/// Catches: an outside address because of which clients refuse the whole certificate.
 #[test]
 fn addresses_that_may_not_be_signed_are_left_out() {
     async_io::block_on(async {
@@ -151,7 +151,8 @@ fn addresses_that_may_not_be_signed_are_left_out() {
     });
 }
 
-/// Catches: a first start with the clock ahead, or a clock that was ahead for an hour, that spoils the CA for ever.
+/// Catches: a CA that is spoilt for ever by a first start with the clock ahead, or by a clock that was ahead for an
+/// hour.
 #[test]
 fn a_ca_that_is_not_valid_is_made_again_from_its_key() {
     async_io::block_on(async {
@@ -169,7 +170,7 @@ fn a_ca_that_is_not_valid_is_made_again_from_its_key() {
             assert_ne!(first, second);
             assert_eq!(pem(then + DAYS).await.0, second);
             for trusted in [&before, &after] {
-                // Who trusts the earlier one goes on: only the key counts.
+                // Devices that trust the earlier certificate go on: only the key counts.
                 assert!(trusted.would_vouch(
                     &chain,
                     &key,
@@ -186,7 +187,7 @@ fn a_ca_that_is_not_valid_is_made_again_from_its_key() {
     });
 }
 
-/// The CA of an earlier version.
+/// The CA as an earlier version made it.
 fn unlimited(key: &rcgen::KeyPair) -> String {
     let mut parameters = authority::parameters(key);
     parameters.extended_key_usages.clear();
@@ -195,7 +196,8 @@ fn unlimited(key: &rcgen::KeyPair) -> String {
     parameters.self_signed(key).unwrap().pem()
 }
 
-/// Catches: a CA of an earlier version that stays unlimited, and devices that trust it and are locked out.
+/// Catches: a CA of an earlier version that stays unlimited, and devices that trust it and no longer accept the
+/// server.
 #[test]
 fn an_unlimited_ca_is_limited_and_devices_that_trust_it_go_on() {
     async_io::block_on(async {
@@ -220,7 +222,7 @@ fn an_unlimited_ca_is_limited_and_devices_that_trust_it_go_on() {
     });
 }
 
-/// Fails where the folder `tls` is not synced into the one above it.
+/// Catches: a folder `tls` that is not synced into its parent folder.
 #[test]
 fn a_cut_leaves_the_ca_that_devices_were_given() {
     smol::block_on(async {
@@ -259,7 +261,7 @@ fn clients_that_trust_the_ca_accept_every_name() {
     });
 }
 
-/// Catches a TLS that is given up where nothing can be kept, and a new key under the old CA's certificate.
+/// Catches: no TLS at all where nothing can be stored, and a new key with the certificate of the old CA.
 #[test]
 fn what_cannot_be_kept_is_made_for_as_long_as_the_process_lives() {
     async_io::block_on(async {
@@ -286,7 +288,7 @@ fn what_cannot_be_kept_is_made_for_as_long_as_the_process_lives() {
             );
             assert_eq!(flash.files(), before);
 
-            // The key of the CA is lost, its certificate is not.
+            // The key of the CA is lost, its certificate is still there.
             flash.remove(CA_KEY).unwrap();
             let ca = Authority::open(&shelf, &roots, None).await.unwrap();
             let (chain, key) = ca.issue(&roots, None).unwrap();

@@ -1,4 +1,4 @@
-//! Messages of multicast DNS (RFC 6762): what is said of a zone, and what of others concerns it.
+//! Messages of multicast DNS (RFC 6762): what is sent about a zone, and which messages of others concern it.
 
 mod reading;
 
@@ -11,39 +11,41 @@ use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Questio
 use super::zone::{Entry, Zone};
 pub use reading::parsed;
 
-/// The port of every message between responders; who asks from another one knows DNS only.
+/// The port of all messages between responders; a query from another port comes from a simple resolver.
 pub const PORT: u16 = 5353;
-/// Octets of a message that is sent, at most: it fits an Ethernet packet behind the heads of IPv6 and UDP (section 17).
+/// Octets of a message that is sent, at most: it fits an Ethernet packet after the headers of IPv6 and UDP (section
+/// 17).
 pub const SENT_MAX: usize = 1452;
-/// Seconds that a simple resolver may believe a record (section 6.7).
+/// Seconds for which a simple resolver may keep a record (section 6.7).
 const SHORT_TTL: u32 = 10;
-/// Questions of a simple resolver that are repeated to it. It has one.
+/// Questions that are repeated to a simple resolver, at most. It sends one.
 const REPEATED: usize = 4;
-/// What all were told that long ago is not told to all again (section 6).
+/// A record that was multicast within this time is not multicast again (section 6).
 const JUST: Duration = Duration::from_secs(1);
-/// The same where somebody probes for the name: all have to hear it again soon.
+/// The same time for an answer to a probe, which all must hear again soon.
 const JUST_FOR_PROBES: Duration = Duration::from_millis(250);
 
-/// What is sent in reply to a query.
+/// The reply to a query.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The message.
     pub octets: Vec<u8>,
-    /// To who asked only, not to all.
+    /// Whether it goes only to the peer that asked, and is not multicast.
     pub unicast: bool,
-    /// Others may answer the same question at the same moment (section 6).
+    /// Whether other devices may answer the same question at the same moment (section 6).
     pub is_shared: bool,
-    /// Which of the zone's entries are in it.
+    /// The positions of the zone's entries that are in it.
     pub said: Vec<usize>,
 }
 
-/// Whether it asks.
+/// Whether the message is a query.
 pub fn is_query(packet: &Packet<'_>) -> bool {
     !packet.has_flags(PacketFlag::RESPONSE) && packet.opcode() == OPCODE::StandardQuery
 }
 
-/// The reply of `zone` to a query, which came from the port `from`; `None` where it asks for nothing of this, or knows it.
-/// `more`: what the same one said afterwards that it knows (section 7.2). `since` tells how long ago all were told an entry.
+/// The reply of `zone` to a query that came from the port `from`; `None` if it asks for nothing of the zone, or the
+/// peer knows the answer. `more` are the peer's further messages with known answers (section 7.2). `since` tells how
+/// long ago an entry was multicast.
 pub fn reply(
     query: &Packet<'_>,
     more: &[Packet<'_>],
@@ -58,7 +60,7 @@ pub fn reply(
     let is_probe = !query.name_servers.is_empty();
     let asked: Vec<&Question<'_>> = query.questions.iter().filter(|it| concerns(it, zone)).collect();
     let known = || query.answers.iter().chain(more.iter().flat_map(|packet| &packet.answers));
-    // Section 7.1: what the other one knows for half of its time at least need not be said.
+    // A record that the peer knows for at least half of its time need not be sent (section 7.1).
     let is_known = |Entry { record, .. }: &Entry| {
         !is_simple && known().any(|other| other == record && other.ttl >= record.ttl / 2)
     };
@@ -67,7 +69,7 @@ pub fn reply(
     let mut answers: Vec<usize> =
         answers.filter(|(_, it)| is_asked(it) && !is_known(it)).map(|(at, _)| at).collect();
     let entry = |at: usize| zone.entries.get(at);
-    // Section 5.4: now and then everybody hears what one has asked for.
+    // Now and then a record that was asked for by unicast is multicast (section 5.4).
     let all_know = |at: &usize| {
         let quarter = entry(*at).map(|it| Duration::from_secs(u64::from(it.record.ttl / 4)));
         since(*at).zip(quarter).is_some_and(|(since, quarter)| since < quarter)
@@ -100,17 +102,17 @@ pub fn reply(
             answers.append(&mut additional);
             return Some(Reply { octets, unicast, is_shared, said: answers });
         }
-        // The other one asks again for what it misses.
+        // The peer asks again for what is missing.
         additional.pop().or_else(|| answers.pop())?;
     }
 }
 
-/// Says to all what `entries` are, in one message or more (section 8.3).
+/// Announces `entries` to all, in one message or more (section 8.3).
 pub fn announcement<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Vec<u8>> {
     messages(entries.map(|it| it.record.clone()).collect())
 }
 
-/// Takes `entries` back (section 10.1). Without the bit that flushes caches: of a name that keeps other addresses, only these end.
+/// Takes `entries` back (section 10.1). Without the cache-flush bit: if a name keeps other addresses, only these end.
 pub fn goodbye<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Vec<u8>> {
     let ended = |it: &Entry| ResourceRecord { ttl: 0, cache_flush: false, ..it.record.clone() };
     messages(entries.map(ended).collect())
@@ -140,7 +142,8 @@ fn response(id: u16) -> Packet<'static> {
     packet
 }
 
-/// Asks whether somebody else has one of `names`, and says what of `zone` is going to be there (sections 8.1 and 8.2).
+/// Asks whether another device has one of `names`, with the records of `zone` that are going to be announced
+/// (sections 8.1 and 8.2).
 pub fn probe(names: &[Name<'static>], zone: &Zone) -> Option<Vec<u8>> {
     let mut packet = Packet::new_query(0);
     let question = |name: &Name<'static>| Question::new(name.clone(), QTYPE::ANY, CLASS::IN.into(), true);
@@ -151,8 +154,8 @@ pub fn probe(names: &[Name<'static>], zone: &Zone) -> Option<Vec<u8>> {
     packet.build_bytes_vec_compressed().ok()
 }
 
-/// Whether somebody else who probes for one of `names` at the same moment goes first (section 8.2): whose records are the
-/// later ones, by class, type and data.
+/// Whether another device that probes for one of `names` at the same moment has precedence (section 8.2): the one
+/// whose records are later by class, type and data.
 pub fn goes_first(packet: &Packet<'_>, names: &[Name<'static>], zone: &Zone) -> bool {
     let asks_for = |name: &Name<'_>| packet.questions.iter().any(|question| question.qname == *name);
     is_query(packet)
@@ -172,7 +175,7 @@ fn sorted<'a>(records: impl Iterator<Item = &'a ResourceRecord<'a>>) -> Vec<(u16
     sorted
 }
 
-/// Data as it is without compression: what stands behind the head of a message and that of a record of the root.
+/// Record data without compression: what comes after the header of a message and that of a record of the root.
 fn octets(data: &RData<'_>) -> Vec<u8> {
     const HEADS: usize = 12 + 1 + 10;
     let mut packet = Packet::new_reply(0);
@@ -182,21 +185,21 @@ fn octets(data: &RData<'_>) -> Vec<u8> {
     octets
 }
 
-/// Which records of somebody else are a conflict.
+/// The stage of a name, which decides which records of others are a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Any of a name that is only asked for (section 8.1).
+    /// While the name is probed: any record of it (section 8.1).
     Probing,
-    /// Those that cannot be true beside ours (section 9): of one type and name.
+    /// When the name is announced: records of a type and name of ours that differ from ours (section 9).
     Announced,
 }
 
-/// Whether a message says something of one of `names` that is not ours: somebody else has the name.
+/// Whether a message has a record of one of `names` that is not ours, so that another device has the name.
 pub fn is_conflict(packet: &Packet<'_>, names: &[Name<'static>], zone: &Zone, stage: Stage) -> bool {
     let foreign = |record: &ResourceRecord<'_>| {
         let is_rival = |Entry { record: own, is_unique }: &Entry| {
             let kind = |it: &ResourceRecord<'_>| match it.rdata.type_code() {
-                // A host of one address has that of its family only.
+                // A host with addresses of one family: addresses of the other family conflict with them.
                 simple_dns::TYPE::AAAA => simple_dns::TYPE::A,
                 other => other,
             };
@@ -213,7 +216,7 @@ pub fn is_conflict(packet: &Packet<'_>, names: &[Name<'static>], zone: &Zone, st
         && packet.answers.iter().chain(&packet.additional_records).any(foreign)
 }
 
-/// Whether a peer has an address that only neighbours have (section 11).
+/// Whether the peer's address is one that only neighbours have (section 11).
 pub fn is_near(peer: IpAddr) -> bool {
     match peer.to_canonical() {
         IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || v4.is_loopback(),
@@ -226,7 +229,7 @@ fn concerns(question: &Question<'_>, zone: &Zone) -> bool {
     class && zone.entries.iter().any(|it| it.record.name == question.qname)
 }
 
-/// Whether an entry answers a question; that there is no record answers where none does.
+/// Whether an entry answers a question. The denial of a record answers if no other entry does.
 fn answers(entry: &Entry, question: &Question<'_>, zone: &Zone) -> bool {
     let is_of_type = |entry: &Entry| match question.qtype {
         QTYPE::ANY => true,
@@ -238,8 +241,8 @@ fn answers(entry: &Entry, question: &Question<'_>, zone: &Zone) -> bool {
     has_name(entry) && if entry.is_denial() { !is_there() } else { is_of_type(entry) }
 }
 
-/// What who hears `answers` will ask for next (RFC 6763 section 12): the place and text of a service, the addresses of a host,
-/// and which address it does not have (RFC 6762 section 6.2).
+/// The entries that a peer with `answers` asks for next (RFC 6763 section 12): the SRV and TXT records of a service,
+/// the addresses of a host, and the denial of an address family (RFC 6762 section 6.2).
 fn implied(answers: &[usize], zone: &Zone) -> Vec<usize> {
     let mut said = answers.to_vec();
     let mut next = 0;

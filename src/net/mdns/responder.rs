@@ -1,4 +1,4 @@
-//! One zone, as long as it stays the same: claims its names, announces it and answers for it.
+//! The responder of one zone, as long as the zone stays the same: claims its names, announces it and answers for it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -15,27 +15,29 @@ use super::{Device, LOOK, Wanted};
 use crate::clock::Time;
 use crate::net::addresses::Addresses;
 
-/// Between two probes, of which there are three (section 8.1).
+/// The time between two of the three probes (section 8.1).
 pub const PROBE: Duration = Duration::from_millis(250);
-/// Between two announcements (section 8.3), and how long who probed at the same moment goes first (section 8.2).
+/// The time between two announcements (section 8.3), and for which a device that probed at the same moment has
+/// precedence (section 8.2).
 pub const AGAIN: Duration = Duration::from_secs(1);
-/// Replies at once and each second, at most.
+/// Replies at once, and each second, at most.
 pub const BURST: u32 = 10;
-/// Milliseconds that a shared record waits, so that not all answer at once (section 6).
+/// Milliseconds, from and to, for which a reply with a shared record waits, so that not all devices answer at once
+/// (section 6).
 const SHARED: (u32, u32) = (20, 120);
-/// The same where the other one has more to say of what it knows (section 7.2).
+/// Milliseconds, from and to, for which a reply waits if the peer will send more known answers (section 7.2).
 const TRUNCATED: (u32, u32) = (400, 500);
-/// Queries that wait at once, at most; another one is answered at once.
+/// Queries that wait at once, at most; a further one is answered at once.
 pub const WAITING_MAX: usize = 8;
-/// Messages of known answers that are heard for one of them, at most.
+/// Messages with known answers that are kept for one query, at most.
 const MORE_MAX: usize = 3;
 
-/// Whether names are free.
+/// The result of probing for names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     Free,
     Taken,
-    /// Before that was known, something else is wanted.
+    /// Something else is wanted before the result was known.
     Changed,
 }
 
@@ -46,7 +48,7 @@ pub enum End {
     Conflict,
 }
 
-/// A query that is answered in a moment.
+/// A query whose reply waits.
 pub struct Waiting {
     pub due: Instant,
     peer: SocketAddr,
@@ -54,7 +56,7 @@ pub struct Waiting {
     pub more: Vec<Vec<u8>>,
 }
 
-/// One zone, and what was said of it.
+/// A zone, and what was sent about it.
 pub struct Responder {
     pub wanted: Wanted,
     pub zone: Zone,
@@ -62,16 +64,16 @@ pub struct Responder {
     pub sockets: Sockets,
     pub device: Rc<dyn Device>,
     pub time: Time,
-    /// When all were told each entry.
+    /// When each entry was multicast last.
     pub said: Vec<Option<Instant>>,
     pub waiting: Vec<Waiting>,
-    /// Replies that may be sent now.
+    /// Replies that may still be sent in this second.
     pub replies: u32,
     pub since: Instant,
 }
 
 impl Responder {
-    /// For `name`; `None` where there are no addresses, no sockets, or it is no name.
+    /// A responder for `name`; `None` if there are no addresses or no sockets, or the name is not possible.
     pub fn new(
         name: String,
         wanted: Wanted,
@@ -105,7 +107,7 @@ impl Responder {
         is_near(peer.ip()) || self.device.is_on_lan(peer.ip())
     }
 
-    /// Asks three times whether somebody else has one of the names that are `new`.
+    /// Probes three times for those names that are `new`.
     pub async fn claim(&self, new: impl Fn(&Name<'static>) -> bool, changed: EventListener) -> Claim {
         let names: Vec<Name<'static>> = self.zone.names().into_iter().filter(|name| new(name)).collect();
         if names.is_empty() {
@@ -117,7 +119,7 @@ impl Responder {
             Claim::Changed
         };
         let asked = async {
-            // Section 8.1: devices that come up together do not ask together.
+            // Devices that start together must not probe together (section 8.1).
             self.time.sleep(between((0, 250))).await;
             loop {
                 match self.asked(&names, &question).await {
@@ -129,7 +131,7 @@ impl Responder {
         or(changed, asked).await
     }
 
-    /// `None`: somebody else asks for the same, and goes first.
+    /// Sends the three probes. `None` if another device probes for the same name and has precedence.
     async fn asked(&self, names: &[Name<'static>], question: &[u8]) -> Option<Claim> {
         for _ in 0..3 {
             self.sockets.to_all(question).await;
@@ -157,14 +159,14 @@ impl Responder {
         Some(Claim::Free)
     }
 
-    /// Announces the zone twice, and answers until it is another one or somebody else claims a name.
+    /// Announces the zone twice, and answers until the zone has changed or another device claims a name.
     pub async fn answer(&mut self) -> End {
         let device = self.device.clone();
         self.announce().await;
         let mut again = Some(self.time.now() + AGAIN);
         let mut look = self.time.now() + LOOK;
         let mut changed = device.changed();
-        // It may have changed before anybody listened.
+        // A change may have come before the listener was made.
         let mut is_due = device.wanted().as_ref() != Some(&self.wanted);
         loop {
             let now = self.time.now();
@@ -197,7 +199,7 @@ impl Responder {
                 Event::Changed => is_due = true,
                 Event::Message(..) | Event::Due => {}
             }
-            // Whatever woke it: who asks without a pause keeps the timer from ending.
+            // After any event: a peer that sends without a pause keeps the timer from ending.
             let now = self.time.now();
             if again.is_some_and(|due| due <= now) {
                 self.announce().await;
@@ -222,7 +224,7 @@ impl Responder {
         }
     }
 
-    /// Takes back what was announced and is not in `next`.
+    /// Takes back the announced records that are not in `next`.
     pub async fn goodbye(&self, next: Option<&Zone>) {
         let ends = self.zone.told().map(|(_, it)| it);
         let ends = ends.filter(|it| !next.is_some_and(|next| next.has(&it.record)));
@@ -233,7 +235,7 @@ impl Responder {
 
     pub async fn hear(&mut self, mut message: Vec<u8>, peer: SocketAddr) -> Option<End> {
         let packet = parsed(&mut message)?;
-        // Our own words come back by loopback, and claim nothing that is not ours.
+        // Our own messages come back by loopback, and hold only records that are ours.
         if is_conflict(&packet, &self.zone.names(), &self.zone, Stage::Announced) {
             return Some(End::Conflict);
         }
@@ -269,7 +271,7 @@ impl Responder {
         Some(self.time.since((*self.said.get(at)?)?))
     }
 
-    /// Replies to `query` of `peer`, which then said `more` of what it knows.
+    /// Replies to `query` of `peer`, which then sent the known answers `more`.
     pub async fn reply_to(&mut self, mut query: Vec<u8>, mut more: Vec<Vec<u8>>, peer: SocketAddr) {
         let Some(query) = parsed(&mut query) else { return };
         let more: Vec<Packet<'_>> = more.iter_mut().filter_map(|it| parsed(it)).collect();
@@ -304,7 +306,7 @@ enum Event {
     Due,
 }
 
-/// By chance.
+/// A random time between two numbers of milliseconds.
 fn between((least, most): (u32, u32)) -> Duration {
     let random: Option<[u8; 4]> =
         ring::rand::generate(&ring::rand::SystemRandom::new()).ok().map(|random| random.expose());

@@ -1,4 +1,4 @@
-//! The sockets of multicast DNS: one for each family that there is.
+//! The sockets of multicast DNS, one for each address family that the machine has.
 
 use std::future::pending;
 use std::io;
@@ -14,12 +14,12 @@ use crate::net::addresses::Addresses;
 
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
-/// Octets of a message that are read (section 17: what fits an Ethernet packet).
+/// Octets of a message that are read, at most (section 17: an Ethernet packet).
 pub const MESSAGE_MAX: usize = 1500;
-/// Pause after an error.
+/// The pause after an error.
 const BREATHER: Duration = Duration::from_secs(1);
 
-/// One for each family that there is.
+/// A socket for each address family that the machine has.
 pub struct Sockets {
     pub v4: Option<Async<UdpSocket>>,
     pub v4_group: SocketAddr,
@@ -29,7 +29,7 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// As the machine has them now; without what the kernel refuses.
+    /// Opens the sockets for `addresses`, without those that the kernel refuses.
     pub fn open(addresses: &Addresses) -> Sockets {
         let refused = |family: &str, error: &io::Error| log::debug!("mdns: {family}: {error}");
         let v4 =
@@ -41,15 +41,15 @@ impl Sockets {
         Sockets { v4, v4_group, v6, interfaces: addresses.interfaces.clone() }
     }
 
-    /// Whether there is none.
+    /// Whether there is no socket.
     pub fn is_empty(&self) -> bool {
         self.v4.is_none() && self.v6.is_none()
     }
 
     /// The next message that comes in, and who sent it.
     pub async fn message(&self) -> (Vec<u8>, SocketAddr) {
-        // A neighbour who sends without a pause must not keep the only thread to itself. Before a message is taken:
-        // whoever stops waiting meanwhile loses none.
+        // A neighbour that sends without a pause must not keep the thread busy. The pause comes before a message is
+        // read, so that none is lost if the future is dropped.
         smol::future::yield_now().await;
         let (mut v4, mut v6) = ([0; MESSAGE_MAX], [0; MESSAGE_MAX]);
         let first = async {
@@ -63,7 +63,7 @@ impl Sockets {
         or(first, second).await
     }
 
-    /// Sends to one. A packet that is lost is asked for again.
+    /// Sends to one peer. If the packet is lost, the peer asks again.
     pub async fn to_one(&self, octets: &[u8], peer: SocketAddr) {
         let socket = if peer.is_ipv4() { &self.v4 } else { &self.v6 };
         if let Some(socket) = socket {
@@ -71,7 +71,7 @@ impl Sockets {
         }
     }
 
-    /// Sends to the group.
+    /// Sends to the multicast group.
     pub async fn to_all(&self, octets: &[u8]) {
         if let Some(socket) = &self.v4 {
             let _ = socket.send_to(octets, self.v4_group).await;
@@ -109,13 +109,14 @@ fn socket_v6(interfaces: &[u32]) -> io::Result<Async<UdpSocket>> {
     Async::new(socket)
 }
 
-/// Receives one message; never where there is no socket.
+/// Receives one message; waits for ever if there is no socket.
 async fn receive(socket: Option<&Async<UdpSocket>>, buffer: &mut [u8]) -> (usize, SocketAddr) {
     let Some(socket) = socket else { return pending().await };
     loop {
         match socket.recv_from(buffer).await {
             Ok(received) => return received,
-            // An ICMP error of an earlier reply, or an interface that went away: the next look finds out.
+            // An ICMP error about an earlier reply, or an interface that went away, which the next look at the
+            // addresses finds.
             Err(_) => drop(Timer::after(BREATHER).await),
         }
     }

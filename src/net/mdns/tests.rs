@@ -1,4 +1,4 @@
-//! The responder among neighbours on loopback, with a clock that stands still.
+//! The responder with neighbours on loopback, and a clock that stands still.
 
 use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -15,7 +15,7 @@ use super::*;
 
 const IMAPS: Service = Service { kind: "imaps", port: 993, is_mail: true };
 
-/// What a test lets it want.
+/// A device that wants what the test sets.
 struct Want {
     wanted: RefCell<Option<Wanted>>,
     changed: Event,
@@ -44,7 +44,7 @@ impl Want {
     }
 }
 
-/// A responder on loopback, its network, and what is said to all there.
+/// A responder on loopback, its network, and the messages to the group.
 struct Scene {
     responder: Responder,
     want: Rc<Want>,
@@ -63,7 +63,7 @@ fn scene() -> Scene {
     let at = socket.get_ref().local_addr().unwrap();
     let wanted = Wanted { hostname: "pillarbox.local".to_owned(), services: vec![IMAPS] };
     let want = Rc::new(Want { wanted: RefCell::new(Some(wanted.clone())), changed: Event::new() });
-    // Those of this machine, so that they are the same at the next look.
+    // The addresses of this machine, so that they are the same at the next look.
     let mut addresses = Addresses::now();
     if addresses.all().is_empty() {
         addresses.v4 = Some(Ipv4Addr::new(192, 168, 1, 5));
@@ -75,7 +75,7 @@ fn scene() -> Scene {
     Scene { responder, want, time, at, group, client: self::socket() }
 }
 
-/// A message that all heard.
+/// The next message to the group.
 async fn heard(group: &Async<UdpSocket>) -> Vec<u8> {
     let mut buffer = [0; MESSAGE_MAX];
     let patience = async {
@@ -97,7 +97,7 @@ fn query(name: &str, kind: TYPE) -> Vec<u8> {
     query.build_bytes_vec().unwrap()
 }
 
-/// Says that `host` has the address 192.0.2.1; in a probe, that it is going to.
+/// A message that `host` has the address 255.255.255.255; in a probe, that it is going to have it.
 fn claims(host: &str, is_probe: bool) -> Vec<u8> {
     let name = Name::new(host).unwrap();
     let address = RData::A(A { address: u32::MAX });
@@ -112,7 +112,7 @@ fn claims(host: &str, is_probe: bool) -> Vec<u8> {
     packet.build_bytes_vec().unwrap()
 }
 
-/// Lets everything else run until it waits.
+/// Lets all other tasks run until they wait.
 async fn settle() {
     for _ in 0..50 {
         yield_now().await;
@@ -120,7 +120,7 @@ async fn settle() {
     Timer::after(Duration::from_millis(20)).await;
 }
 
-/// Catches: a neighbour who sends without a pause, and keeps the only thread for as long as packets wait.
+/// Catches: a neighbour that sends without a pause and keeps the thread busy for as long as packets come.
 #[test]
 fn others_have_their_turn_between_packets() {
     const PACKETS: u32 = 20;
@@ -147,8 +147,8 @@ fn others_have_their_turn_between_packets() {
     });
 }
 
-/// Catches: packets that keep the second announcement away (section 8.3), one that comes early, or is followed by
-/// more; and packets that keep it from noticing that something else is wanted.
+/// Catches: packets that delay the second announcement (section 8.3), an announcement that comes early, or a third
+/// one; packets that delay a change of what is wanted.
 #[test]
 fn a_busy_network_delays_nothing() {
     async_io::block_on(async {
@@ -157,13 +157,13 @@ fn a_busy_network_delays_nothing() {
             let (mut buffer, query) = ([0; MESSAGE_MAX], query("pillarbox.local", TYPE::A));
             let mut announced = 0;
             for packet in 1..=30 {
-                // The reply tells that the packet was heard, and the one before dealt with.
+                // The reply shows that the packet was read, and the one before it handled.
                 client.send_to(&query, at).await.unwrap();
                 client.recv_from(&mut buffer).await.unwrap();
                 while group.get_ref().recv_from(&mut buffer).is_ok() {
                     announced += 1;
                 }
-                // After the tenth packet a second is over.
+                // One second has passed after the tenth packet.
                 assert_eq!(announced, if packet <= 10 { 1 } else { 2 }, "at packet {packet}");
                 time.advance(AGAIN / 10);
             }
@@ -177,14 +177,14 @@ fn a_busy_network_delays_nothing() {
     });
 }
 
-/// Catches: a listener that closed, and is announced until the next look.
+/// Catches: a closed service that is announced until the next look.
 #[test]
 fn a_change_is_followed_at_once_and_taken_back() {
     async_io::block_on(async {
         let Scene { mut responder, want, group, .. } = scene();
         let changes = async {
             heard(&group).await;
-            // A change that is none.
+            // A notice without a change.
             want.set(want.wanted());
             settle().await;
             want.set(Some(Wanted { services: Vec::new(), ..want.wanted().unwrap() }));
@@ -206,14 +206,14 @@ fn a_change_is_followed_at_once_and_taken_back() {
     });
 }
 
-/// Catches: somebody else's claim of our name that is not heard.
+/// Catches: another device's claim of our name that is missed.
 #[test]
 fn a_conflict_later_on_ends_it() {
     async_io::block_on(async {
         let Scene { mut responder, at, group, client, .. } = scene();
         let rival = async {
             heard(&group).await;
-            // Not ours.
+            // This name is not ours.
             client.send_to(&claims("other.local", false), at).await.unwrap();
             settle().await;
             client.send_to(&claims("Pillarbox.local", false), at).await.unwrap();
@@ -224,7 +224,7 @@ fn a_conflict_later_on_ends_it() {
     });
 }
 
-/// What becomes of the claim while `network` goes on, and how many probes were heard.
+/// The result of the claim while `network` runs, and how many probes were sent.
 async fn claimed(
     scene: &Scene,
     new: impl Fn(&Name<'static>) -> bool,
@@ -237,21 +237,22 @@ async fn claimed(
     or(scene.responder.claim(new, scene.want.changed()), network).await
 }
 
-/// Catches: fewer than three probes, or names that were not asked for; a name that is known to be our own and asked for again.
+/// Catches: fewer than three probes, or names that were not probed; a name that is known to be ours and is probed
+/// again.
 #[test]
 fn a_name_is_asked_for_three_times() {
     async_io::block_on(async {
         let scene = scene();
         let network = async {
             for n in 0..3 {
-                // The first one waits for chance, the others a quarter of a second.
+                // The first probe comes after a random time, the others after a quarter of a second.
                 settle().await;
                 scene.time.advance(PROBE);
                 let message = heard(&scene.group).await;
                 let packet = Packet::parse(&message).unwrap();
                 assert_eq!(packet.questions.len(), 3, "probe {n}");
                 assert!(!packet.name_servers.is_empty());
-                // Our own words come back.
+                // Our own message comes back.
                 scene.client.send_to(&message, scene.at).await.unwrap();
             }
             settle().await;
@@ -278,7 +279,7 @@ fn a_name_that_somebody_has_is_taken() {
     });
 }
 
-/// Catches: two that come up together and both go on (section 8.2), and one that never tries again.
+/// Catches: two devices that start together and both go on (section 8.2), and one that never tries again.
 #[test]
 fn who_goes_first_gets_a_second_to_take_the_name() {
     async_io::block_on(async {
@@ -315,7 +316,7 @@ fn a_change_ends_a_claim() {
     });
 }
 
-/// Catches: a reply that goes to all although one asked from another port, and one too many in a second.
+/// Catches: a reply that is multicast although one peer asked from another port, and one reply too many in a second.
 #[test]
 fn replies_go_to_who_asked_and_are_few() {
     async_io::block_on(async {
@@ -335,8 +336,8 @@ fn replies_go_to_who_asked_and_are_few() {
     });
 }
 
-/// Catches: answers of all devices at the same moment (section 6), one before the rest of what the other one knows was heard
-/// (section 7.2), and memory for as many as ask.
+/// Catches: answers of all devices at the same moment (section 6); a reply before the peer's further known answers
+/// have come (section 7.2); memory that grows with the number of queries.
 #[test]
 fn what_is_shared_waits_and_what_is_cut_off_longer() {
     async_io::block_on(async {
@@ -350,7 +351,7 @@ fn what_is_shared_waits_and_what_is_cut_off_longer() {
         let due: Vec<_> = responder.waiting.iter().map(|it| it.due - time.now()).collect();
         let ms = Duration::from_millis;
         assert!((ms(20)..=ms(120)).contains(&due[0]) && (ms(400)..=ms(500)).contains(&due[1]), "{due:?}");
-        // What it knows counts, of the same one, and up to a limit.
+        // Known answers of the same peer count, up to a limit.
         let mut known = Packet::new_query(0);
         known.answers.push(responder.zone.entries.iter().find(|it| !it.is_unique).unwrap().record.clone());
         for _ in 0..10 {

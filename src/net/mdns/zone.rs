@@ -1,5 +1,5 @@
-//! The records that this device has in the domain `local`: its name and addresses, and where each of its services is
-//! found (RFC 6763; RFC 6186 for who knows the domain of an address only).
+//! The records of this device in the domain `local`: its name and addresses, and its services (RFC 6763; RFC 6186 for
+//! clients that know only the domain of an address).
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -7,42 +7,43 @@ use std::net::IpAddr;
 use simple_dns::rdata::{A, AAAA, NSEC, NsecTypeBitMap, PTR, RData, SRV, TXT};
 use simple_dns::{CLASS, Name, ResourceRecord, TYPE};
 
-/// Seconds that others may believe what says something of a host: addresses, ports (RFC 6762 section 10).
+/// Seconds for which others may keep records about a host: addresses and ports (RFC 6762 section 10).
 pub const HOST_TTL: u32 = 120;
-/// The same of all other records.
+/// Seconds for which others may keep all other records.
 pub const OTHER_TTL: u32 = 4500;
-/// Where all kinds of services are asked for (RFC 6763 section 9).
+/// The name under which service types are asked for (RFC 6763 section 9).
 const KINDS: &str = "_services._dns-sd._udp.local";
-/// Octets of a label (RFC 1035 section 2.3.4).
+/// Octets of a label, at most (RFC 1035 section 2.3.4).
 const LABEL_MAX: usize = 63;
 
 /// A service that others may find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Service {
-    /// What it is: `imaps` is found as `_imaps._tcp`.
+    /// The service type: `imaps` is announced as `_imaps._tcp`.
     pub kind: &'static str,
-    /// The port that it has.
+    /// The port of the service.
     pub port: u16,
-    /// Whether who has an address of mail asks for it (RFC 6186): then it is found below the host name, too.
+    /// Whether mail clients look for it by the domain of an address (RFC 6186): then it is also announced below the
+    /// host name.
     pub is_mail: bool,
 }
 
-/// One record, and what it is to others.
+/// A record of the zone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// As it is announced.
+    /// The record as it is announced.
     pub record: ResourceRecord<'static>,
-    /// Nobody else may have one of this name and type (RFC 6762 section 2).
+    /// Whether no other device may have a record of this name and type (RFC 6762 section 2).
     pub is_unique: bool,
 }
 
 impl Entry {
-    /// Says of which types there are records, and is one only where there is none (RFC 6762 section 6.1).
+    /// Whether it only denies that there are records of other types (RFC 6762 section 6.1).
     pub fn is_denial(&self) -> bool {
         matches!(self.record.rdata, RData::NSEC(_))
     }
 
-    /// A or AAAA.
+    /// Whether it is an A or AAAA record.
     pub fn is_address(&self) -> bool {
         matches!(self.record.rdata, RData::A(_) | RData::AAAA(_))
     }
@@ -53,12 +54,13 @@ impl Entry {
 pub struct Zone {
     /// The host name, such as `pillarbox.local`.
     pub host: String,
-    /// In the order in which they are told.
+    /// The entries, in the order in which they are announced.
     pub entries: Vec<Entry>,
 }
 
 impl Zone {
-    /// The records of `host`, a name in `local`, with these addresses and services; `None` where it cannot be a name.
+    /// The records of `host`, a name in `local`, with these addresses and services; `None` if the name is not
+    /// possible.
     pub fn new(host: &str, addresses: &[IpAddr], services: &[Service]) -> Option<Zone> {
         let own = host.strip_suffix(".local").filter(|own| own.split('.').all(|label| !label.is_empty()))?;
         let label = own.split('.').next()?;
@@ -68,7 +70,7 @@ impl Zone {
             zone.add(&target, HOST_TTL, true, data(*address));
         }
         for (n, Service { kind, port, is_mail }) in services.iter().enumerate() {
-            // Of several ports the first one is told.
+            // Of several ports of a service the first one is announced.
             if services.iter().take(n).any(|earlier| earlier.kind == *kind) {
                 continue;
             }
@@ -77,7 +79,7 @@ impl Zone {
             let place = SRV { priority: 0, weight: 0, port: *port, target: target.clone() };
             zone.add(&of_kind, OTHER_TTL, false, RData::PTR(PTR(instance.clone())));
             zone.add(&instance, HOST_TTL, true, RData::SRV(place.clone()));
-            // RFC 6763 section 6.1: where there is nothing to say, an empty string says it.
+            // Without any text, the TXT record holds an empty string (RFC 6763 section 6.1).
             let text = TXT::new().with_string("").ok()?;
             zone.add(&instance, OTHER_TTL, true, RData::TXT(text));
             if *is_mail {
@@ -98,7 +100,7 @@ impl Zone {
         self.entries.push(Entry { record, is_unique });
     }
 
-    /// The names that nobody else may have.
+    /// The names that no other device may have.
     pub fn names(&self) -> Vec<Name<'static>> {
         let mut names: Vec<Name<'static>> = Vec::new();
         for Entry { record, .. } in self.entries.iter().filter(|it| it.is_unique) {
@@ -109,18 +111,18 @@ impl Zone {
         names
     }
 
-    /// What is said of itself: all but what there is not.
+    /// The records that are announced: all but the denials.
     pub fn told(&self) -> impl Iterator<Item = (usize, &Entry)> {
         self.entries.iter().enumerate().filter(|(_, it)| !it.is_denial())
     }
 
-    /// Whether it has just this record.
+    /// Whether the zone has exactly this record.
     pub fn has(&self, record: &ResourceRecord<'_>) -> bool {
         self.entries.iter().any(|it| it.record == *record)
     }
 }
 
-/// The name in the domain `local` of a host name: its label before `local`, or its first one.
+/// The name in the domain `local` for a host name: that of its label before `local`, or of its first label.
 pub fn local_name(hostname: &str) -> String {
     let hostname = hostname.to_ascii_lowercase();
     match hostname.strip_suffix(".local") {
@@ -129,12 +131,12 @@ pub fn local_name(hostname: &str) -> String {
     }
 }
 
-/// `pillarbox.local`, `pillarbox-2.local` and so on.
+/// The name with a number: `pillarbox.local`, `pillarbox-2.local` and so on.
 pub fn numbered(name: &str, number: u32) -> String {
     match name.strip_suffix(".local") {
         Some(label) if number > 1 => {
             let end = format!("-{number}");
-            // The last label before `local` grows, and has to stay one.
+            // The last label before `local` gets longer, and must stay within its limit.
             let fits = LABEL_MAX.saturating_sub(end.len()).min(label.len());
             format!("{}{end}.local", label.get(..fits).unwrap_or(label))
         }
@@ -153,7 +155,7 @@ fn data(address: IpAddr) -> RData<'static> {
     }
 }
 
-/// RFC 4034 section 4.1.2: a bit for each type that there is, all of them below 256.
+/// A denial of all types but these, all of them below 256: one bit for each type (RFC 4034 section 4.1.2).
 fn only(name: &Name<'static>, types: impl Iterator<Item = TYPE>) -> RData<'static> {
     let mut bitmap: Vec<u8> = Vec::new();
     for number in types.map(u16::from) {
@@ -178,7 +180,7 @@ mod tests {
             ("mail.local", 1, "mail.local".to_owned()),
             ("mail.local", 2, "mail-2.local".to_owned()),
             (&format!("{longest}.local"), 1, format!("{longest}.local")),
-            // Catches: a name that cannot be one, and a loop without a pause over it.
+            // Catches: a name that is not possible, and a loop without a pause because of it.
             (&format!("{longest}.local"), 12, format!("{}-12.local", "x".repeat(60))),
         ] {
             assert_eq!(numbered(name, number), next);
@@ -198,8 +200,8 @@ mod tests {
         }
     }
 
-    /// Catches: a record that is forgotten, unique though others have such, or believed for the wrong time; the second
-    /// port of a service as a second place.
+    /// Catches: a record that is missing, is unique though other devices have such ones, or has the wrong TTL; the
+    /// second port of a service as a second record.
     #[test]
     fn each_service_has_its_records() {
         let imaps = Service { kind: "imaps", port: 993, is_mail: true };

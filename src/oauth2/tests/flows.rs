@@ -1,4 +1,4 @@
-//! How a permission is asked for.
+//! Requests for permissions.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::*;
 const CODES: &str = r#"{"device_code":"d","user_code":"ABCD-EFGH","verification_uri":"https://p.example/device",
     "expires_in":"900","interval":5,"message":"x"}"#;
 
-/// With a device endpoint beside the token endpoint.
+/// Runs a test with a device endpoint besides the token endpoint.
 fn with_device(test: impl AsyncFnOnce(&Stage)) {
     let settings = |config: &mut Config| {
         for source in &mut config.accounts[0].sources {
@@ -35,12 +35,12 @@ async fn begun(stage: &Stage) -> Device {
     }
 }
 
-/// Waits for the outcome, while the clock moves by `pauses`, each as soon as the server was asked after the one before.
+/// Waits for the outcome. The clock moves by each of `pauses` as soon as the server was asked after the one before.
 async fn outcome(stage: &Stage, device: Device, pauses: &[u64]) -> Result<(), Error> {
     let clock = async {
         let asked = stage.server.times();
         for (n, pause) in pauses.iter().enumerate() {
-            // Not a moment earlier.
+            // There is no request before its time.
             stage.context.time.advance(Duration::from_secs(pause - 1));
             Timer::after(Duration::from_millis(5)).await;
             assert_eq!(stage.server.times(), asked + n, "asked before its time");
@@ -55,8 +55,8 @@ async fn outcome(stage: &Stage, device: Device, pauses: &[u64]) -> Result<(), Er
     or(stage.tokens.wait(ANN, device), clock).await
 }
 
-/// RFC 8628 section 3.5. Catches: a pause that is not kept or does not grow, a user who gives up the code for a server's passing
-/// trouble, and a permission that only one source of the login gets.
+/// RFC 8628 section 3.5. Catches: a pause that is not kept or does not grow; a code that is given up for a passing
+/// error of the server; a permission that only one source of the login gets.
 #[test]
 fn a_code_is_waited_for_at_the_server_s_pace() {
     with_device(async |stage| {
@@ -76,12 +76,12 @@ fn a_code_is_waited_for_at_the_server_s_pace() {
         outcome(stage, device, &[5, 5, 10, 10, 15]).await.unwrap();
         assert!(stage.server.was_asked("device_code&device_code=d&client_id=id&client_secret=hush"));
         assert_eq!(stage.refresh_tokens(), ["new", "new", "other"]);
-        // It is at hand already, also for who still knows the old one.
+        // The token is there already, also for a client with the old refresh token.
         assert_eq!(stage.access(2).await.unwrap().reveal(), "a1");
     });
 }
 
-/// Catches: an end that is not told as what it is, and a code that is asked about for ever.
+/// Catches: an ended code that is reported as something else, or is asked about for ever.
 #[test]
 fn a_code_has_an_end() {
     for (word, told) in [
@@ -108,13 +108,13 @@ fn a_code_has_an_end() {
         let late = or(stage.tokens.wait(ANN, device), clock).await;
         assert!(matches!(late, Err(Error::Late)));
     });
-    // One without a refresh token is worth nothing tomorrow.
+    // Without a refresh token the permission would end tomorrow.
     with_device(async |stage| {
         let device = begun(stage).await;
         stage.server.says(&[(200, r#"{"access_token":"a1"}"#)]);
         assert!(matches!(outcome(stage, device, &[5]).await, Err(Error::Refused(_))));
     });
-    // Nor is a code that nobody can type, or an address that is none.
+    // A code that cannot be typed, or an invalid address.
     for codes in ["{}", &CODES.replace("https://p", "javascript:p"), &CODES.replace("ABCD-EFGH", "")] {
         with_device(async |stage| {
             stage.server.says(&[(200, codes)]);
@@ -123,7 +123,7 @@ fn a_code_has_an_end() {
     }
 }
 
-/// Catches: a QR code without the code in it, and a pause that grows until nobody waits any more.
+/// Catches: a QR code without the code in it, and a pause that grows until the user gives up.
 #[test]
 fn what_a_provider_gives_besides_is_used() {
     let complete = CODES.replace("}", r#","verification_uri_complete":"https://p.example/device?c=ABCD"}"#);
@@ -155,8 +155,8 @@ async fn address(stage: &Stage) -> Code {
     }
 }
 
-/// RFC 7636 section 4. Catches: a challenge that is not that of the verifier, another redirect address in the second request, and
-/// a code that is taken for the answer to another question.
+/// RFC 7636 section 4. Catches: a challenge that does not match the verifier, another redirect address in the second
+/// request, and a code that is accepted for another request.
 #[test]
 fn a_pasted_address_becomes_a_permission() {
     play_in(
@@ -209,7 +209,7 @@ fn a_pasted_address_becomes_a_permission() {
     );
 }
 
-/// Catches: two questions with one state or one verifier, and a Google account that gives no refresh token.
+/// Catches: two requests with the same state or verifier, and a Google account that gives no refresh token.
 #[test]
 fn each_question_is_its_own() {
     let google = |config: &mut Config| {
@@ -230,7 +230,8 @@ fn each_question_is_its_own() {
     );
 }
 
-/// Catches: an edit that was begun before a permission came and takes it away again; and a permission for another login.
+/// Catches: an edit that was begun before a permission came and takes it away again; a permission that another login
+/// gets.
 #[test]
 fn a_new_permission_is_also_that_of_who_knows_the_old_one() {
     play_in(
@@ -248,7 +249,7 @@ fn a_new_permission_is_also_that_of_who_knows_the_old_one() {
                 edit.accounts[0].sources.iter().map(|it| it.oauth2.as_ref().unwrap()).collect();
             assert_eq!(tokens[0].refresh_token.reveal(), "new");
             assert_eq!(tokens[2].refresh_token.reveal(), "other");
-            // Its source is gone: nobody is asked.
+            // The source was removed: no server is asked.
             stage.context.renew_tokens(Config::default());
             assert!(matches!(stage.tokens.ask(ANN).await, Err(Error::Settings(_))));
         },

@@ -1,4 +1,4 @@
-//! Access tokens as they are renewed, and refresh tokens that are replaced.
+//! Renewal of access tokens, and refresh tokens that are replaced.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use smol::future::{or, zip};
 use super::super::Error;
 use super::*;
 
-/// Catches: a request for each source of one login, which a provider takes for a theft where it replaces refresh tokens; another
-/// form of the request; and one client's token that another gets.
+/// Catches: a request for each source of one login, which a provider takes for theft where it replaces refresh
+/// tokens; a request of another form; a token of one client that another client gets.
 #[test]
 fn who_has_one_permission_shares_one_request() {
     play(async |stage| {
@@ -27,7 +27,7 @@ fn who_has_one_permission_shares_one_request() {
     });
 }
 
-/// Catches: a token that ends on the way to the server, and one that is asked for before it is time.
+/// Catches: a token that ends on the way to the server, and one that is renewed too early.
 #[test]
 fn a_token_is_renewed_a_minute_before_it_ends() {
     play(async |stage| {
@@ -41,13 +41,13 @@ fn a_token_is_renewed_a_minute_before_it_ends() {
         stage.context.time.advance(Duration::from_secs(1));
         assert!(!stage.tokens.is_good(&stage.client(1), &first));
         assert_eq!(stage.access(1).await.unwrap().reveal(), "a2");
-        // It was not said how long: an hour.
+        // Without a lifetime in the response it is an hour.
         stage.context.time.advance(Duration::from_secs(3500));
         assert_eq!(stage.access(1).await.unwrap().reveal(), "a2");
     });
 }
 
-/// Catches: a token that is handed out again though a server has refused it, and another one that is thrown away for it.
+/// Catches: a refused token that is handed out again, and another token that is dropped for it.
 #[test]
 fn a_refused_token_is_forgotten() {
     play(async |stage| {
@@ -55,14 +55,14 @@ fn a_refused_token_is_forgotten() {
         let first = stage.access(1).await.unwrap();
         stage.tokens.forget(&stage.client(1), &first);
         assert_eq!(stage.access(1).await.unwrap().reveal(), "a2");
-        // The other source hears of the same refusal later.
+        // The other source learns later that the same token was refused.
         stage.tokens.forget(&stage.client(2), &first);
         assert_eq!(stage.access(2).await.unwrap().reveal(), "a2");
     });
 }
 
-/// Catches: a new refresh token that only one of its holders gets, or that goes to another permission; and a poll that began
-/// before with the old one.
+/// Catches: a new refresh token that only one of its holders gets, or that goes to another permission; a poll that
+/// began with the old one and fails.
 #[test]
 fn a_replaced_refresh_token_is_kept_for_all() {
     play(async |stage| {
@@ -80,24 +80,24 @@ fn a_replaced_refresh_token_is_kept_for_all() {
     });
 }
 
-/// A new refresh token that cannot be stored. Catches: one that is used before it is durable, after which the stored one is worth
-/// nothing; one that is forgotten; a good access token that is thrown away, with the mail that could come meanwhile; and a store
-/// that is tried once only.
+/// A new refresh token that cannot be stored. Catches: a new one that is used before it is durable, after which the
+/// stored one is worthless; one that is lost; a good access token that is not used, so that mail does not come; a
+/// single try to store it.
 #[test]
 fn a_refresh_token_that_cannot_be_stored_waits_and_is_not_used() {
     play(async |stage| {
         stage.server.says(&[(200, r#"{"access_token":"a1","refresh_token":"r2","expires_in":600}"#)]);
         stage.kept.fails.set(true);
-        // Whoever it is for works.
+        // The access token is given to all who need it.
         assert_eq!((stage.told().await, stage.access(2).await.unwrap().reveal()), ("a1".to_owned(), "a1"));
         assert_eq!(stage.refresh_tokens(), ["r1", "r1", "other"]);
-        // Then there is no other one, and nobody asks for it.
+        // When it ends there is no other one, and the server is not asked.
         stage.context.time.advance(Duration::from_secs(600));
         for _ in 0..2 {
             assert_eq!(stage.told().await, "the new refresh token cannot be stored: the flash is full");
         }
         assert_eq!(stage.server.times(), 1);
-        // There is room: it is stored first.
+        // There is room again: the refresh token is stored first.
         stage.kept.fails.set(false);
         stage.server.says(&[(503, "")]);
         assert_eq!(stage.told().await, "the token server answers with status 503");
@@ -107,7 +107,8 @@ fn a_refresh_token_that_cannot_be_stored_waits_and_is_not_used() {
         assert!(stage.server.was_asked("refresh_token=r2"));
         assert_eq!(stage.kept.times.get(), 1);
     });
-    // While the token is still good, too; and settings that somebody else stores meanwhile have it.
+    // It is also stored while the access token is still valid, and it is in settings that another task stores
+    // meanwhile.
     for somebody_else in [false, true] {
         play(async |stage| {
             stage.server.says(&[(200, r#"{"access_token":"a1","refresh_token":"r2"}"#)]);
@@ -122,14 +123,14 @@ fn a_refresh_token_that_cannot_be_stored_waits_and_is_not_used() {
             assert_eq!(stage.told().await, "a1");
             assert_eq!(stage.refresh_tokens(), ["r2", "r2", "other"]);
             assert_eq!(stage.server.times(), 1);
-            // That was that.
+            // After that nothing more is stored.
             let times = stage.kept.times.get();
             assert_eq!((stage.told().await, stage.kept.times.get()), ("a1".to_owned(), times));
         });
     }
 }
 
-/// Catches: a poll that is withdrawn while the provider answers, and takes the only refresh token that is good with it.
+/// Catches: a withdrawn poll that takes along the only valid refresh token, which the provider was just sending.
 #[test]
 fn what_a_provider_sends_is_kept_though_nobody_waits_any_more() {
     play(async |stage| {
@@ -148,8 +149,8 @@ fn what_a_provider_sends_is_kept_though_nobody_waits_any_more() {
     });
 }
 
-/// Catches: settings that were made before a token was replaced and bring the old one back: a commit, an import; and a token that
-/// a person has given which gives way.
+/// Catches: settings made before a token was replaced that bring the old one back (a commit, an import); a token from
+/// a user that is replaced by an older one.
 #[test]
 fn settings_from_before_get_the_successor() {
     play(async |stage| {
@@ -166,7 +167,7 @@ fn settings_from_before_get_the_successor() {
         assert_eq!(tokens(&imported), ["r2", "by hand", "other"]);
         assert!(!stage.tokens.succeed(&mut imported));
 
-        // The same in the console, which knows what it began with.
+        // The same in the console, which remembers the settings it began with.
         let now = (*stage.context.config()).clone();
         let mut edit = before.clone();
         edit.server.max_connections += 1;
@@ -177,7 +178,7 @@ fn settings_from_before_get_the_successor() {
     });
 }
 
-/// Catches: a permission that has ended and is asked for again and again, and a new one that nobody tries.
+/// Catches: an ended permission that is used again and again, and a new one that is not used.
 #[test]
 fn an_ended_permission_rests_until_there_is_another() {
     play(async |stage| {
@@ -203,7 +204,7 @@ fn an_ended_permission_rests_until_there_is_another() {
     });
 }
 
-/// Catches: permissions that nobody has any more and that are kept for ever.
+/// Catches: removed permissions that are kept for ever.
 #[test]
 fn what_the_settings_know_no_longer_is_forgotten() {
     play(async |stage| {

@@ -1,4 +1,4 @@
-//! A server of OAuth 2.0 that says what it is told to.
+//! An OAuth 2.0 server that answers as it is told.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,20 +10,20 @@ use rustls::ServerConfig;
 
 use crate::net::stream::Stream;
 
-/// What it says to one request.
+/// The answer to one request.
 pub enum Say {
-    /// These octets, and then the end.
+    /// These octets, then the end of the connection.
     Raw(Vec<u8>),
     /// These octets again and again.
     Endless(Vec<u8>),
-    /// These octets, and then nothing more.
+    /// These octets, then silence.
     Stall(Vec<u8>),
 }
 
 pub struct Server {
     listener: Async<TcpListener>,
     says: RefCell<VecDeque<Say>>,
-    /// With TLS, where that is told.
+    /// The TLS configuration, if it is to use TLS.
     pub tls: RefCell<Option<Arc<ServerConfig>>>,
     /// The contents of the requests.
     pub asked: RefCell<Vec<String>>,
@@ -39,7 +39,7 @@ impl Server {
         format!("http://{}{path}", self.listener.get_ref().local_addr().unwrap())
     }
 
-    /// The next answers: a status, and the content.
+    /// Sets the next answers: a status and a content each.
     pub fn says(&self, answers: &[(u16, &str)]) {
         for (status, content) in answers {
             let length = content.len();
@@ -52,12 +52,12 @@ impl Server {
         self.says.borrow_mut().push_back(say);
     }
 
-    /// How often it was asked.
+    /// The number of requests so far.
     pub fn times(&self) -> usize {
         self.asked.borrow().len()
     }
 
-    /// Whether the latest request holds this.
+    /// Whether the latest request holds `part`.
     pub fn was_asked(&self, part: &str) -> bool {
         self.asked.borrow().last().is_some_and(|asked| asked.contains(part))
     }
@@ -72,7 +72,7 @@ impl Server {
             {
                 continue;
             }
-            // Who goes away has had enough.
+            // A client may leave early.
             let _ = self.answer(&mut stream).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Token servers of one's own, with certificates that nobody else knows.
+//! Private token servers, with certificates that no public authority has signed.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use super::*;
 use crate::net::tls;
 
-/// PEM files of a test, which go with it.
+/// The PEM files of a test, which are removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -38,8 +38,8 @@ fn ca(name: &str) -> (CertificateParams, KeyPair, String) {
     (parameters, key, pem)
 }
 
-/// Catches: a refresh token that goes to whoever answers, a `ca` of the source that does not count for the token server, and
-/// a certificate of another name that is taken for its own.
+/// Catches: a refresh token that is sent to any server that answers, a source's `ca` that is not used for the token
+/// server, and a certificate for another name that is accepted.
 #[test]
 fn a_token_server_has_to_be_trusted() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Servers that are broken, slow or unwilling.
+//! Servers that are broken, slow or refuse.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use smol::future::or;
 use super::server::Say;
 use super::*;
 
-/// Catches: an answer that is none and is taken for one, a permission that is given up for a server's passing trouble, and a
-/// server's words that spoil a log.
+/// Catches: an invalid response that is accepted, a permission that is given up for a passing error of the server,
+/// and words of the server that spoil a log.
 #[test]
 fn what_goes_wrong_is_told_and_passes() {
     let (server, words) = ("the token server ", "the token server's answer makes no sense: ");
@@ -50,7 +50,8 @@ fn what_goes_wrong_is_told_and_passes() {
     });
 }
 
-/// Catches: an answer that is cut, has no end, or comes octet by octet, and costs more than half a minute or its share of memory.
+/// Catches: a response that is cut, has no end, or comes octet by octet, and takes more than half a minute or too
+/// much memory.
 #[test]
 fn a_server_is_waited_for_half_a_minute_and_heard_for_64_kib() {
     let words = "the token server's answer makes no sense: ";
@@ -93,7 +94,8 @@ fn a_server_is_waited_for_half_a_minute_and_heard_for_64_kib() {
     }
 }
 
-/// Catches: a certificate that is judged by a clock that was never set; and a refresh that a flash could not keep the outcome of.
+/// Catches: a certificate that is judged by a clock that was never set; a renewal whose result the flash could not
+/// keep.
 #[test]
 fn nobody_is_asked_without_the_time() {
     let settings = |config: &mut Config| {
@@ -107,7 +109,7 @@ fn nobody_is_asked_without_the_time() {
     });
 }
 
-/// Catches: secrets that go to a server in the clear since the settings were never checked.
+/// Catches: secrets that are sent to a server in plaintext since the settings were never checked.
 #[test]
 fn nothing_is_sent_in_the_clear() {
     let settings = |config: &mut Config| {

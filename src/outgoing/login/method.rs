@@ -1,22 +1,23 @@
-//! The ways to log in, what a server offers of them, and which are tried.
+//! The mechanisms to log in with, what a server offers, and which of these are tried.
 
 use std::collections::VecDeque;
 
 use crate::config::SourceAuth;
 use crate::sasl::client::Mechanism;
 
-/// A way to log in.
+/// A mechanism to log in with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
     Sasl(Mechanism),
-    /// RFC 1939 section 7.
+    /// APOP (RFC 1939 section 7).
     Apop,
     /// The protocol's own command for a name and a password.
     Command,
 }
 
 impl Method {
-    /// The strongest first: those that do not show the password come before those that do.
+    /// The mechanisms for a password, the strongest first: those that do not show the password come before those that
+    /// do.
     pub const ALL: [Method; 6] = [
         Method::Sasl(Mechanism::ScramSha256),
         Method::Sasl(Mechanism::CramMd5),
@@ -26,7 +27,7 @@ impl Method {
         Method::Command,
     ];
 
-    /// The same with an access token.
+    /// The mechanisms for an access token, the strongest first.
     pub const WITH_TOKEN: [Method; 2] =
         [Method::Sasl(Mechanism::OAuthBearer), Method::Sasl(Mechanism::XOAuth2)];
 
@@ -38,7 +39,7 @@ impl Method {
         }
     }
 
-    /// What it is called.
+    /// The name of the mechanism.
     pub fn in_words(self) -> &'static str {
         match self {
             Method::Sasl(mechanism) => mechanism.name(),
@@ -47,7 +48,8 @@ impl Method {
         }
     }
 
-    /// Whether a server that keeps a hash of the password cannot check it (RFC 2195 section 2, RFC 1939 section 7).
+    /// Whether the server needs the password itself, and cannot check a proof if it keeps only a hash (RFC 2195
+    /// section 2, RFC 1939 section 7).
     pub fn needs_the_password_itself(self) -> bool {
         matches!(self, Method::Apop | Method::Sasl(Mechanism::CramMd5))
     }
@@ -56,12 +58,12 @@ impl Method {
 /// What a server offers.
 #[derive(Debug, Clone, Default)]
 pub struct Offer {
-    /// SASL.
+    /// The SASL mechanisms.
     pub mechanisms: Vec<Mechanism>,
-    /// For APOP.
+    /// The timestamp in the greeting, for APOP.
     pub timestamp: Option<String>,
-    /// The protocol's own command for a name and a password: what it is called as a source's `auth`, and whether the
-    /// server lets it be used.
+    /// The protocol's own command for a name and a password: the source's `auth` that names it, and whether the
+    /// server allows it.
     pub command: Option<(SourceAuth, bool)>,
 }
 
@@ -87,10 +89,10 @@ impl Offer {
     }
 }
 
-/// The ways to show a password, in their order.
+/// The mechanisms to try for a password, in this order.
 pub(super) fn ways(auth: SourceAuth, offer: &Offer) -> VecDeque<Method> {
     let named = |method| offer.name(method) == Some(auth);
-    // Where one name stands for two ways, as LOGIN does in IMAP, the server has to say which one it knows.
+    // Where one name stands for two mechanisms, as LOGIN does in IMAP, only those are tried that the server offers.
     let alone = Method::ALL.into_iter().filter(|&method| named(method)).count() == 1;
     let tried = |&method: &Method| match auth {
         SourceAuth::Auto => offer.has(method),
@@ -99,7 +101,8 @@ pub(super) fn ways(auth: SourceAuth, offer: &Offer) -> VecDeque<Method> {
     Method::ALL.into_iter().filter(tried).collect()
 }
 
-/// The same for a token. A server that names no mechanism at all, as some of POP3 do, may have the elder one.
+/// The mechanisms to try for an access token, in this order. A server that names no mechanism at all, as some POP3
+/// servers do, may have the older one.
 pub(super) fn ways_with_token(offer: &Offer) -> VecDeque<Method> {
     let silent = offer.mechanisms.is_empty();
     let tried = |method: &Method| offer.has(*method) || silent && *method == Method::Sasl(Mechanism::XOAuth2);

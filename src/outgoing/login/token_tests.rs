@@ -1,4 +1,4 @@
-//! Logins with an access token: RFC 7628, and XOAUTH2 as Google's and Microsoft's manuals have it.
+//! Logins with an access token: RFC 7628, and XOAUTH2 as Google's and Microsoft's manuals describe it.
 
 use async_io::block_on;
 
@@ -23,7 +23,7 @@ fn offer(offered: &str) -> Offer {
     Offer { mechanisms, timestamp: Some("<1@x>".to_owned()), command: Some((SourceAuth::User, true)) }
 }
 
-/// What the client does, with the octets that it sends.
+/// What the client does next, with the octets that it sends.
 fn did(next: Result<Next, Error>) -> String {
     match next {
         Ok(Next::Auth(mechanism, initial)) => {
@@ -46,25 +46,25 @@ fn no(about: About) -> Answer<'static> {
 
 const MESSAGE: &str = "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyIHZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB";
 
-/// RFC 7628 section 4.1. Catches: another form of the message, and a weaker mechanism before a stronger one.
+/// RFC 7628 section 4.1. Catches: a message of another form, and a weaker mechanism before a stronger one.
 #[test]
 fn oauthbearer_comes_first_and_says_what_the_standard_says() {
     let mut it = login("user@example.com", TOKEN);
     assert_eq!(did(it.begin(offer("PLAIN XOAUTH2 OAUTHBEARER SCRAM-SHA-256"), true)), "AUTH OAUTHBEARER");
     assert_eq!(answer(&mut it, Answer::Challenge("")), MESSAGE);
     assert_eq!(answer(&mut it, Answer::Granted), "IN");
-    // With the command itself, where that is allowed.
+    // With an initial response in the command, where that is allowed.
     let mut it = login("user@example.com", TOKEN).with_initial_response(350);
     assert_eq!(did(it.begin(offer("OAUTHBEARER"), true)), format!("AUTH OAUTHBEARER {MESSAGE}"));
-    // RFC 5801 section 4: what a name must not hold.
+    // Characters that a name must not hold are escaped (RFC 5801 section 4).
     let mut it = login("a=b,c", TOKEN);
     let _ = it.begin(offer("OAUTHBEARER"), true);
     let message = decode(&answer(&mut it, Answer::Challenge(""))).unwrap();
     assert!(message.starts_with(b"n,a=a=3Db=2Cc,\x01host="));
 }
 
-/// RFC 7628 section 4.3. Catches: a challenge that is not answered, or not so, and a refused token that is told as a wrong
-/// password, or tried by other means.
+/// RFC 7628 section 4.3. Catches: a challenge that is not answered, or with another message; a refused token that is
+/// reported as a wrong password, or is tried by other mechanisms.
 #[test]
 fn a_refused_token_is_told_with_the_server_s_word() {
     let why = "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NvcGUiOiJleGFtcGxlX3Njb3BlIiwib3BlbmlkLWNvbmZpZ3VyYXRpb24iOiJodHRwczovL2V4YW1wbGUuY29tLy53ZWxsLWtub3duL29wZW5pZC1jb25maWd1cmF0aW9uIn0=";
@@ -77,7 +77,7 @@ fn a_refused_token_is_told_with_the_server_s_word() {
             let refused = format!("TokenRefused {{ status: {status:?}, words: \"no\" }}");
             assert_eq!(answer(&mut it, no(About::Login)), refused);
         }
-        // A word that would spoil a log.
+        // A status with characters that would spoil a log.
         let mut it = login("user@example.com", TOKEN);
         let _ = it.begin(offer(mechanism), true);
         let _ = answer(&mut it, Answer::Challenge(""));
@@ -85,12 +85,12 @@ fn a_refused_token_is_told_with_the_server_s_word() {
         let _ = answer(&mut it, Answer::Challenge(&data_encoding::BASE64.encode(odd.as_bytes())));
         let shown = format!("TokenRefused {{ status: \"a{}\", words: \"no\" }}", "x".repeat(79));
         assert_eq!(answer(&mut it, no(About::Login)), shown);
-        // Without a challenge.
+        // A refusal without a challenge.
         let mut it = login("user@example.com", TOKEN);
         let _ = it.begin(offer(mechanism), true);
         let _ = answer(&mut it, Answer::Challenge(""));
         assert_eq!(answer(&mut it, no(About::Login)), "TokenRefused { status: \"\", words: \"no\" }");
-        // One that says yes after it has said why not.
+        // A server that accepts the login after it has sent an error.
         let mut it = login("user@example.com", TOKEN);
         let _ = it.begin(offer(mechanism), true);
         let _ = answer(&mut it, Answer::Challenge(""));
@@ -99,7 +99,7 @@ fn a_refused_token_is_told_with_the_server_s_word() {
     }
 }
 
-/// Google's manual of XOAUTH2. Catches: another form of that message.
+/// Google's manual of XOAUTH2. Catches: a message of another form.
 #[test]
 fn xoauth2_is_for_servers_that_do_not_know_the_standard() {
     let mut it = login("someuser@example.com", "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg");
@@ -107,28 +107,28 @@ fn xoauth2_is_for_servers_that_do_not_know_the_standard() {
     let message = "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ==";
     assert_eq!(answer(&mut it, Answer::Challenge("")), message);
     assert_eq!(answer(&mut it, Answer::Granted), "IN");
-    // What RFC 5801 escapes stays as it is here.
+    // What RFC 5801 escapes is sent as it is here.
     let mut it = login("a=b,c", TOKEN);
     let _ = it.begin(offer("XOAUTH2"), true);
     let message = decode(&answer(&mut it, Answer::Challenge(""))).unwrap();
     assert!(message.starts_with(b"user=a=b,c\x01auth=Bearer "));
-    // The stronger one is refused as such: nothing was shown.
+    // The stronger mechanism itself is refused: nothing was shown.
     let mut it = login("user@example.com", TOKEN);
     let _ = it.begin(offer("XOAUTH2 OAUTHBEARER"), true);
     assert_eq!(answer(&mut it, no(About::Method)), "AUTH XOAUTH2");
     assert_eq!(answer(&mut it, no(About::Method)), "TokenRefused { status: \"\", words: \"no\" }");
-    // A mailbox in use is no matter of the token.
+    // A mailbox in use does not concern the token.
     let mut it = login("user@example.com", TOKEN);
     let _ = it.begin(offer("XOAUTH2"), true);
     assert_eq!(answer(&mut it, no(About::Now)), "Busy(\"no\")");
 }
 
-/// Catches: a password, or a token in the place of one, that is shown by a way for the other.
+/// Catches: a password that is sent with a mechanism for tokens, and a token with one for passwords.
 #[test]
 fn a_token_has_ways_of_its_own() {
     let mut it = login("user@example.com", TOKEN);
     assert_eq!(did(it.begin(offer("PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256"), true)), "NoMechanism");
-    // A server of POP3 that tells nothing at all.
+    // A POP3 server that offers no mechanism at all.
     assert_eq!(did(login("user@example.com", TOKEN).begin(offer(""), true)), "AUTH XOAUTH2");
     let password = Proof::Password(Secret::new("x").unwrap(), SourceAuth::Auto);
     let mut it =
@@ -140,7 +140,8 @@ fn a_token_has_ways_of_its_own() {
     );
 }
 
-/// Catches: a long token with the command, whose line would be too long, and one that says something of its own.
+/// Catches: a long token in the command itself, whose line would be too long, and a token that adds fields to the
+/// message.
 #[test]
 fn long_tokens_wait_for_the_challenge_and_odd_ones_are_none() {
     for octets in [400, 2048, 8192] {

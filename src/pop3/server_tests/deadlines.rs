@@ -5,7 +5,8 @@ use super::*;
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Catches: what is said without a login prolonging the minute, and a client that sends without a pause escaping it.
+/// Catches: commands without a login that extend the limit of one minute, and a client that escapes it by sending
+/// without a pause.
 #[test]
 fn who_does_not_log_in_is_let_go() {
     story(async |world| {
@@ -32,7 +33,7 @@ fn who_does_not_log_in_is_let_go() {
     });
 }
 
-/// Catches: deadlines of the login that go on after it, and a session that lives for ever.
+/// Catches: deadlines of the login that go on after it, and a session that never ends.
 #[test]
 fn who_is_silent_after_the_login_is_let_go_and_nothing_is_deleted() {
     story(async |world| {
@@ -49,15 +50,15 @@ fn who_is_silent_after_the_login_is_let_go_and_nothing_is_deleted() {
     });
 }
 
-/// Catches: a client that does not read and is waited for, and last words in the middle of a message.
+/// Catches: an endless wait for a client that does not read, and a goodbye within a message.
 #[test]
 fn who_does_not_read_is_let_go_and_sees_no_end_of_the_message() {
     story(async |world| {
-        // More than the buffers of both sockets take.
+        // More than the buffers of both sockets hold.
         world.deliver(&b"0123456789abcdef\r\n".repeat(1_000_000)).await;
         let mut client = world.login().await;
         client.play(&[("RETR 1", "+OK")]).await;
-        // Gone when the server has closed: nobody else holds the account then.
+        // The session is gone when nothing else holds the context.
         let gone = async {
             while Rc::strong_count(&world.context) > 1 {
                 world.context.time.advance(MINUTE);

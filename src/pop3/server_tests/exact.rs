@@ -1,4 +1,4 @@
-//! Messages of every kind octet by octet, and sessions beside each other.
+//! Messages of every kind octet by octet, and several sessions at once.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn messages_go_out_octet_by_octet() {
         }
         let mut client = world.login().await;
         for (number, (stored, sent)) in (1..).zip(messages) {
-            // RFC 1939 section 11: as it is sent, but for the dots.
+            // The size as it is sent, without stuffed dots (RFC 1939 section 11).
             let octets =
                 if stored.is_empty() || stored.ends_with(b"\r\n") { stored.len() } else { stored.len() + 2 };
             client.play(&[(&format!("LIST {number}"), &format!("+OK {number} {octets}"))]).await;
@@ -42,7 +42,7 @@ fn messages_go_out_octet_by_octet() {
     });
 }
 
-/// The lines of a multi-line response, the added dots taken off, and the line that ends it left out.
+/// The lines of a multi-line response, without the stuffed dots and without the final line.
 async fn unstuffed(client: &mut Client) -> Vec<u8> {
     let mut message = Vec::new();
     loop {
@@ -57,7 +57,7 @@ async fn unstuffed(client: &mut Client) -> Vec<u8> {
                 break;
             }
         }
-        // Clients end lines at LF.
+        // Some clients end lines at LF.
         match &line[..] {
             b".\r\n" => return message,
             [b'.', rest @ ..] => message.extend_from_slice(rest),
@@ -66,8 +66,8 @@ async fn unstuffed(client: &mut Client) -> Vec<u8> {
     }
 }
 
-/// Catches: a size of LIST, STAT or RETR that is not that of what RETR sends; for any message, as it was appended, copied, and
-/// after a restart.
+/// Catches: a size in LIST, STAT or RETR that differs from what RETR sends, for any message, whether appended or
+/// copied, and after a restart.
 #[test]
 fn sizes_are_those_of_what_is_sent() {
     story(async |world| {
@@ -105,7 +105,7 @@ fn sizes_are_those_of_what_is_sent() {
     });
 }
 
-/// Catches: mail from before the store kept how it ends whose sizes are not those of what is sent, or are read with each login.
+/// Catches: old messages whose end was not noted, whose sizes are wrong, or whose ends are read at each login.
 #[test]
 fn mail_from_before_is_looked_at_once() {
     story(async |world| {
@@ -116,7 +116,7 @@ fn mail_from_before_is_looked_at_once() {
         let mut client = world.login().await;
         client.play(&[("STAT", "+OK 3 11"), ("LIST 2", "+OK 2 5"), ("RETR 2", "+OK 5 octets")]).await;
         assert_eq!(world.mail().await.learn_last_lines(INBOX, 9).await, []);
-        // Where it cannot be noted it counts for the session all the same.
+        // If it cannot be noted, it counts for the session all the same.
         world.mail().await.forget_last_lines();
         world.flash.limit(Some(0));
         let mut client = world.login().await;
@@ -135,7 +135,7 @@ fn sessions_of_one_account_keep_their_numbers() {
         first.play(&[("DELE 1", "+OK"), ("DELE 2", "+OK"), ("QUIT", "+OK")]).await;
         assert_eq!(first.rest().await, b"");
         assert_eq!(world.uids().await, [3, 4]);
-        // What IMAP does beside it is the same to it.
+        // What IMAP does meanwhile does not change the session.
         world.expunge(&[4]).await;
         world.deliver(b"new\r\n").await;
         let uid_validity = world.mail().await.view(INBOX, |inbox| inbox.uid_validity).unwrap();
@@ -146,7 +146,7 @@ fn sessions_of_one_account_keep_their_numbers() {
                 ("LIST 3", "+OK 3 5"),
                 ("UIDL 3", &format!("+OK 3 {uid_validity:x}.3")),
                 ("RETR 5", "-ERR No such message"),
-                // One that is gone already is no obstacle to deleting the others.
+                // A message that is gone already does not keep the others from being deleted.
                 ("DELE 2", "+OK"),
                 ("DELE 3", "+OK"),
                 ("QUIT", "+OK"),

@@ -1,4 +1,4 @@
-//! Dialogs with the server over loopback, on the simulated flash: what only shows with a store behind it.
+//! Dialogs with the server over loopback, on the simulated flash, for what needs a store.
 
 mod deadlines;
 mod exact;
@@ -17,7 +17,7 @@ use crate::net::deadline;
 use crate::net::line::read_line;
 use crate::store::{Flags, Store};
 
-/// Nothing in these tests takes this long.
+/// A limit that no wait in these tests reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An appliance with the account `demo`, whose password is `right`.
@@ -27,7 +27,7 @@ struct World {
     executor: Rc<LocalExecutor<'static>>,
 }
 
-/// Runs a story in a world, whose deadlines run out only when the story lets time pass.
+/// Runs a test in a world whose deadlines expire only when the test lets time pass.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
@@ -98,7 +98,7 @@ impl World {
 struct Client(Stream);
 
 impl Client {
-    /// Commands, and how the first line of each answer begins.
+    /// Sends commands, and checks how the first line of each answer begins.
     async fn play(&mut self, dialog: &[(&str, &str)]) {
         for (command, answer) in dialog {
             self.says(command).await;
@@ -122,7 +122,7 @@ impl Client {
         assert!(line.starts_with(start), "{line:?}, not {start:?}");
     }
 
-    /// What still comes until the server closes.
+    /// Everything that comes until the server closes.
     async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         loop {
@@ -193,7 +193,7 @@ fn the_maildrop_is_a_snapshot() {
 #[test]
 fn commands_and_answers_travel_together() {
     story(async |world| {
-        // Larger than the pieces it is read in, and than a small body of the store.
+        // Larger than the pieces in which it is read, and than a small body of the store.
         let lines: String = (0..20_000).map(|n| format!(".{n}\r\n")).collect();
         world.deliver(format!("Subject: long\r\n\r\n{lines}").as_bytes()).await;
         let mut client = world.connect().await;
@@ -262,7 +262,7 @@ fn an_idle_connection_is_small() {
     });
 }
 
-/// Catches: a login that is looked at though too many from its address wait, and a session that goes on after that.
+/// Catches: a login that is checked though too many from its address wait, and a session that goes on after that.
 #[test]
 fn who_is_turned_away_hears_why_and_the_session_ends() {
     story(async |world| {
@@ -282,7 +282,7 @@ fn a_browser_is_sent_away() {
             client.says(&format!("{request}\r\nHost: home\r\n\r\nUSER demo\r\nPASS right")).await;
             assert_eq!(client.rest().await, b"-ERR This is no web server, goodbye\r\n", "{request}");
         }
-        // A path that is longer than a line, after a command, and what is none.
+        // A path that is longer than a line, after a command, and a word that is not an HTTP method.
         let mut client = world.connect().await;
         client.play(&[("CAPA", "+OK")]).await;
         client.says(&format!("GET /{}", "x".repeat(1000))).await;

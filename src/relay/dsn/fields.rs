@@ -1,4 +1,4 @@
-//! The part of a report for programs (RFC 3464 section 2).
+//! The machine-readable part of a report (RFC 3464 section 2).
 
 use std::net::IpAddr;
 
@@ -6,13 +6,13 @@ use super::super::entry::{Attempt, Progress, Recipient};
 use super::{Action, Report, wrapped};
 use crate::message::date;
 
-/// Whether what is said of this recipient has characters above ASCII in an address.
+/// Whether an address in the fields of this recipient has characters above ASCII.
 pub(super) fn needs_utf8(recipient: &Recipient) -> bool {
     !recipient.mailbox.as_str().is_ascii()
         || !original(recipient).is_none_or(|(_, address)| address.is_ascii())
 }
 
-/// All fields. `utf8`: they may have characters above ASCII.
+/// All fields. With `utf8` they may have characters above ASCII.
 pub(super) fn body(report: &Report<'_>, utf8: bool) -> String {
     let entry = report.entry;
     let mut fields = String::new();
@@ -29,7 +29,7 @@ pub(super) fn body(report: &Report<'_>, utf8: bool) -> String {
     fields
 }
 
-/// RFC 3464 section 2.3, in the order of its grammar.
+/// The fields of a recipient, in the order of the grammar (RFC 3464 section 2.3).
 fn of_recipient(action: Action, recipient: &Recipient, report: &Report<'_>, utf8: bool) -> String {
     let mut fields = String::new();
     if let Some((kind, address)) = original(recipient) {
@@ -50,14 +50,14 @@ fn of_recipient(action: Action, recipient: &Recipient, report: &Report<'_>, utf8
             fields += &format!("Last-Attempt-Date: {}\r\n", date::rfc5322(attempt.at));
         }
     }
-    // A clock that was set meanwhile tells nothing of how long it will be.
+    // If the clock was set meanwhile, the end of the attempts is not known.
     if action == Action::Delayed && report.until > report.letter.date {
         fields += &format!("Will-Retry-Until: {}\r\n", date::rfc5322(report.until));
     }
     fields
 }
 
-/// The latest attempt.
+/// The latest attempt for a recipient.
 pub(super) fn attempt(recipient: &Recipient) -> Option<&Attempt> {
     match &recipient.progress {
         Progress::Pending { latest, .. } => latest.as_ref(),
@@ -66,7 +66,7 @@ pub(super) fn attempt(recipient: &Recipient) -> Option<&Attempt> {
     }
 }
 
-/// An enhanced status code (RFC 3463) in any case.
+/// The status of a recipient: always an enhanced status code (RFC 3463).
 pub(super) fn status(recipient: &Recipient) -> String {
     let (class, text) = match &recipient.progress {
         Progress::Failed { status, .. } => return status.clone(),
@@ -78,8 +78,8 @@ pub(super) fn status(recipient: &Recipient) -> String {
     said.map_or_else(|| format!("{class}.0.0"), str::to_owned)
 }
 
-/// `Diagnostic-Code`, a reply as it came: each line with its code, all but the first behind a blank (RFC 3464 section 2.3.6,
-/// RFC 3461 section 9.2).
+/// The `Diagnostic-Code` for a reply as it came: each line with its code, and all lines but the first begin with a
+/// blank (RFC 3464 section 2.3.6, RFC 3461 section 9.2).
 fn diagnostic(text: &str, utf8: bool) -> String {
     let (code, first) = text.split_once(' ').unwrap_or((text, ""));
     let status = first.split([' ', '\n']).next().filter(|word| is_status(word));
@@ -104,7 +104,7 @@ fn is_status(word: &str) -> bool {
     number(1) && number(3) && number(3) && numbers.next().is_none()
 }
 
-/// A name, or the literal of an address (RFC 5321 section 4.1.3).
+/// A host name, or an address as a literal (RFC 5321 section 4.1.3).
 fn host(name: &str) -> String {
     match name.parse() {
         Ok(IpAddr::V4(address)) => format!("[{address}]"),
@@ -113,7 +113,7 @@ fn host(name: &str) -> String {
     }
 }
 
-/// ORCPT: the type of the address, and the address; `None` where it was not said, or is none (RFC 3461 section 4.2).
+/// The address type and the address of ORCPT; `None` where ORCPT is missing or malformed (RFC 3461 section 4.2).
 fn original(recipient: &Recipient) -> Option<(String, String)> {
     let (kind, address) = recipient.original.split_once(';')?;
     let is_atom =
@@ -126,14 +126,14 @@ fn original(recipient: &Recipient) -> Option<(String, String)> {
     (is_atom && !decoded.is_empty()).then(|| (kind.to_ascii_lowercase(), decoded.to_owned()))
 }
 
-/// RFC 3461 section 4: `+` and two hexadecimal digits are an octet. What follows another rule stays as it is.
+/// Decodes xtext: `+` and two hexadecimal digits are an octet (RFC 3461 section 4). Malformed parts stay as they are.
 fn xtext(text: &str) -> String {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         let digits = after.get(..2).filter(|_| *first == b'+');
         let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        // `from_str_radix` takes a sign, too.
+        // `from_str_radix` would also take a sign.
         let digits = digits.filter(|digits| digits.bytes().all(|octet| octet.is_ascii_hexdigit()));
         match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(octet) => {
@@ -149,7 +149,7 @@ fn xtext(text: &str) -> String {
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-/// RFC 6533 section 3: `\x{…}` is a character.
+/// Decodes `\x{…}` to a character (RFC 6533 section 3).
 fn unitext(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -174,7 +174,7 @@ fn unitext(text: &str) -> String {
     out + rest
 }
 
-/// Without what would end a line, and in ASCII unless `utf8` (RFC 3464 section 2.1).
+/// The text without line ends and other control characters, and in ASCII unless `utf8` (RFC 3464 section 2.1).
 fn one_line(text: &str, utf8: bool) -> String {
     text.chars()
         .map(|c| {
@@ -191,8 +191,8 @@ fn one_line(text: &str, utf8: bool) -> String {
 mod tests {
     use super::*;
 
-    /// Catches: a reply of several lines that ends the field, one that is told with a code in its first line only, and a line longer
-    /// than mail may have.
+    /// Catches: a reply of several lines that ends the field early, one that has the code in its first line only, and
+    /// a line longer than mail may have.
     #[test]
     fn a_diagnostic_is_the_reply_line_for_line() {
         for (text, field) in [
@@ -242,7 +242,8 @@ mod tests {
         }
     }
 
-    /// Catches: an ORCPT that brings a field of its own, and one without a type that is told as one with.
+    /// Catches: an ORCPT that adds a field of its own, and one without an address type that is reported as if it had
+    /// one.
     #[test]
     fn an_original_recipient_is_told_as_it_was_said() {
         let told = |text: &str| {

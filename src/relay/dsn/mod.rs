@@ -1,7 +1,7 @@
-//! Delivery status notifications (RFC 3464) in the form of RFC 6522, and of RFC 6533 where addresses are not ASCII: what became
-//! of a message, told to its sender or, where that is nobody here, to the postmaster.
+//! Delivery status notifications (RFC 3464) in the form of RFC 6522, and of RFC 6533 where addresses are not ASCII.
+//! They tell the sender what became of a message, or the postmaster where the sender has no account here.
 //!
-//! [`words`] is the part for people, [`fields`] the one for programs.
+//! [`words`] writes the part for people, [`fields`] the part for programs.
 
 mod fields;
 mod words;
@@ -14,50 +14,50 @@ use super::deposit::{self, unreadable};
 use super::entry::{Entry, Progress, Recipient};
 use super::report::Letter;
 
-/// Octets of the original's header that go back with a report.
+/// Octets of the original header that a report holds, at most.
 const MAX_HEADER: usize = 16 * 1024;
-/// Octets of a message that goes back as a whole, where RET=FULL asks for it.
+/// Octets of an original that a report encloses whole, at most, where RET=FULL asks for it.
 pub const MAX_WHOLE: u64 = 256 * 1024;
-/// Characters of a subject that are told.
+/// Characters of a subject that are shown, at most.
 const MAX_SUBJECT: usize = 200;
 
 /// A report to be written.
 pub struct Report<'a> {
-    /// To whom, and when.
+    /// The recipient and the date of the report.
     pub letter: Letter<'a>,
-    /// Who that is.
+    /// The role in which the recipient gets it.
     pub reader: Reader,
-    /// The message.
+    /// The message that the report is about.
     pub entry: &'a Entry,
-    /// Those that the report is about.
+    /// The recipients of the message that the report is about.
     pub recipients: Vec<&'a Recipient>,
-    /// How long attempts go on, in seconds since 1970 UTC.
+    /// When attempts end, in seconds since 1970 UTC.
     pub until: i64,
-    /// What goes back of the content.
+    /// What the report encloses of the message.
     pub original: Original<'a>,
 }
 
-/// Who reads a report.
+/// The role of the person who reads a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// Who sent the message.
+    /// The sender of the message.
     Sender,
-    /// The postmaster: the sender has no mailbox here.
+    /// The postmaster, since the sender has no mailbox here.
     Postmaster,
-    /// The postmaster: the account that sent it is gone.
+    /// The postmaster, since the account that sent it is gone.
     PostmasterOfGone,
 }
 
-/// What goes back of a message with the report on it.
+/// What a report encloses of the message.
 #[derive(Clone, Copy)]
 pub enum Original<'a> {
-    /// It cannot be read any more.
+    /// Nothing: the message cannot be read any more.
     Unreadable,
-    /// Its header.
+    /// The header.
     Header(&'a dyn ReadAt),
-    /// Its header, though all of it was asked for.
+    /// The header, though the whole message was asked for: it is too large, or there is no room.
     TooLarge(&'a dyn ReadAt),
-    /// All of it.
+    /// The whole message.
     Whole(&'a dyn ReadAt),
 }
 
@@ -72,12 +72,12 @@ impl<'a> Original<'a> {
     }
 }
 
-/// What a report says of a recipient (RFC 3464 section 2.3.3).
+/// The action that a report gives for a recipient (RFC 3464 section 2.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Action {
     Failed,
     Delayed,
-    /// The next server says nothing of it later.
+    /// Handed to a server that sends no report of a later success.
     Relayed,
     Delivered,
 }
@@ -106,7 +106,7 @@ impl Report<'_> {
     /// Writes the report.
     ///
     /// # Errors
-    /// What the store says.
+    /// The store's.
     pub async fn write(&self, message: &mut Incoming) -> Result<(), Error> {
         let id = compose::message_id("");
         let boundary: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -127,7 +127,7 @@ impl Report<'_> {
         message.write(format!("--{boundary}--\r\n").as_bytes())
     }
 
-    /// Up to the end of the second part, with the line end before the next delimiter.
+    /// The report up to the end of the second part, with the line end that belongs to the next delimiter.
     fn head(&self, boundary: &str) -> Result<String, Error> {
         let subject = self.original.content().map(subject_of).transpose()?.flatten();
         let utf8 = self.recipients.iter().any(|recipient| fields::needs_utf8(recipient));
@@ -172,7 +172,7 @@ impl Report<'_> {
 /// The header of a message, whole lines of it up to [`MAX_HEADER`] octets.
 ///
 /// # Errors
-/// What the store says.
+/// [`Error::Io`] if `message` cannot be read.
 pub fn header_of(message: &dyn ReadAt) -> Result<Vec<u8>, Error> {
     let mut header = vec![0; MAX_HEADER];
     let mut len = 0;
@@ -199,15 +199,15 @@ fn subject_of(message: &dyn ReadAt) -> Result<Option<String>, Error> {
     Ok(Some(subject).filter(|subject| !subject.is_empty()))
 }
 
-/// Text from elsewhere, without what would move a cursor or end a line.
+/// Text from elsewhere, without characters that would move a cursor or end a line.
 pub fn printable(text: &str) -> String {
     let invisible =
         |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if invisible(c) { ' ' } else { c }).collect()
 }
 
-/// `text` in lines of at most `WIDTH` octets where its words allow, and of at most 998 in any case (RFC 5322 section 2.1.1). `prefix`
-/// begins the first one, `then` the others.
+/// `text` in lines of at most `WIDTH` octets where its words allow that, and of at most 998 in any case (RFC 5322
+/// section 2.1.1). The first line begins with `prefix`, the others with `then`.
 fn wrapped(text: &str, prefix: &str, then: &str) -> String {
     const WIDTH: usize = 76;
     const LONGEST_WORD: usize = 400;

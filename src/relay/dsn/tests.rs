@@ -1,5 +1,5 @@
-//! Reports as files: `tests/data/golden/report_*.eml`, with line feeds alone, and with a boundary and a Message-ID that do not
-//! change.
+//! Reports compared with the files `tests/data/golden/report_*.eml`, in which lines end in LF, and boundary and
+//! Message-ID are fixed.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use crate::store::{INBOX, Store};
 const CREATED: i64 = 1_795_780_000;
 const CONTENT: &str = "From: <demo@home.example>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe_und?=\r\n =?utf-8?q?_mehr?=\r\n\r\nh\u{e4}llo\r\n";
 
-/// An address that the grammar of today does not take.
+/// An address that today's grammar would refuse.
 fn foreign(address: &str) -> Mailbox {
     postcard::from_bytes(&postcard::to_stdvec(address).unwrap()).unwrap()
 }
@@ -66,7 +66,7 @@ fn report<'a>(entry: &'a Entry, reader: Reader, original: Original<'a>) -> Repor
     Report { letter, reader, entry, recipients: entry.recipients.iter().collect(), until, original }
 }
 
-/// Compares with the file, and has another parser read what came out: the types of its parts.
+/// Compares a report with the file. Returns the types of its parts as another parser sees them.
 fn golden(file: &str, report: &Report<'_>) -> Vec<String> {
     let text = written(report);
     let lines: Vec<&str> = text.split("\r\n").collect();
@@ -87,8 +87,8 @@ fn golden(file: &str, report: &Report<'_>) -> Vec<String> {
     parsed.parts.iter().map(kind).collect()
 }
 
-/// Catches: a field that is missing, in another place or of another meaning; a code of our own in `Diagnostic-Code`; a message that
-/// does not come back as it was.
+/// Catches: a field that is missing, out of place or with another meaning; a code of our own in `Diagnostic-Code`; a
+/// message that is not enclosed as it was.
 #[test]
 fn a_failure_is_told_with_all_that_is_known_of_it() {
     let mailbox = |address| Mailbox::parse(address).unwrap();
@@ -118,7 +118,7 @@ fn a_failure_is_told_with_all_that_is_known_of_it() {
     assert!(written(&report).contains(CONTENT));
 }
 
-/// Catches: a notice that says nothing of how long, of whom, or that the message has to be sent again.
+/// Catches: a notice that does not say how long the message has waited, for whom, or that it need not be sent again.
 #[test]
 fn a_delay_is_told_with_what_goes_on() {
     let mut entry = entry(&[(Mailbox::parse("grey@else.example").unwrap(), "")]);
@@ -129,7 +129,7 @@ fn a_delay_is_told_with_what_goes_on() {
     let told = report(&entry, Reader::Sender, Original::Header(&content));
     let parts = golden("report_delayed.eml", &told);
     assert_eq!(parts, ["multipart/report", "text/plain", "message/delivery-status", "text/rfc822-headers"]);
-    // A board without a clock has taken it in 1970.
+    // The message was accepted in 1970, by a board without a clock.
     let past = Report { until: 5 * 24 * 3600, ..report(&entry, Reader::Sender, Original::Unreadable) };
     let text = written(&past);
     assert!(!text.contains("Will-Retry-Until") && text.contains("it is tried further"), "{text}");
@@ -175,8 +175,8 @@ fn addresses_above_ascii_have_a_type_of_their_own() {
     assert!(whole.contains("Content-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n"), "{whole}");
 }
 
-/// Catches: a status part for programs that is not ASCII, an answer, a subject or a header that adds fields or moves a cursor, and one
-/// that has no end.
+/// Catches: a part for programs that is not ASCII; an answer, a subject or a header that adds fields or moves a
+/// cursor; one that has no end.
 #[test]
 fn nothing_from_elsewhere_is_more_than_text() {
     let mut entry =

@@ -17,7 +17,7 @@ pub(super) fn subject(report: &Report<'_>) -> &'static str {
     }
 }
 
-/// The text; `subject` is the message's own.
+/// The text of the report; `subject` is the message's subject.
 pub(super) fn body(report: &Report<'_>, subject: Option<&str>) -> String {
     let mut text = format!("This is the mail appliance {}.\r\n\r\n", report.letter.hostname);
     text += &about(report, subject);
@@ -41,7 +41,7 @@ pub(super) fn body(report: &Report<'_>, subject: Option<&str>) -> String {
     text
 }
 
-/// Which message it is.
+/// The lines that say which message the report is about.
 fn about(report: &Report<'_>, subject: Option<&str>) -> String {
     let entry = report.entry;
     let sender =
@@ -88,11 +88,11 @@ fn what_happened(action: Action, recipient: &Recipient) -> String {
     }
 }
 
-/// Advice, where there is any.
+/// Advice for a recipient; empty where there is none.
 fn what_to_do(action: Action, recipient: &Recipient) -> String {
     let Progress::Failed { latest, .. } = &recipient.progress else { return String::new() };
     if action != Action::Failed || latest.at == 0 {
-        // Our own words tell all that there is.
+        // These are our own words, which tell everything.
         return String::new();
     }
     let status = fields::status(recipient);
@@ -145,7 +145,7 @@ fn enclosed(report: &Report<'_>) -> String {
     format!("\r\n{}", wrapped(&words, "", ""))
 }
 
-/// Seconds in the largest unit that there is one of.
+/// A number of seconds in the largest unit of which there is at least one.
 fn in_words(seconds: u64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let (unit, name) = units.into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1, "second"));

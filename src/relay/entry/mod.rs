@@ -1,4 +1,4 @@
-//! What the queue keeps beside each message: its envelope, and how far it got with each recipient.
+//! What the queue notes of each message: its envelope, and how far it got with each recipient.
 
 mod recipient;
 mod version_1;
@@ -12,63 +12,66 @@ use crate::smtp::{Envelope, Mailbox, Reply, ReversePath, dsn};
 
 pub use recipient::{Attempt, Progress, Recipient, Telling, longest_pause};
 
-/// Events of a message that are kept, and octets of each.
+/// Events of a message that are kept, at most.
 const HISTORY_MAX: usize = 16;
+/// Octets of an event that are kept, at most.
 const EVENT_MAX: usize = 200;
-/// Why a message ends that the operator takes out.
+/// The reason given for a message that the operator removed.
 const WITHDRAWN: &str = "removed by the operator of this appliance";
-/// Seconds within which two answers are about the same attempt.
+/// Seconds within which equal answers count as answers to one attempt.
 const SAME_ATTEMPT: i64 = 10;
 
-/// The note as it stands on flash, in postcard. A new shape gets a new variant at the end.
+/// The note as it is on flash, in postcard. A new form gets a new variant at the end.
 #[derive(Serialize, Deserialize)]
 enum Note {
     V1(version_1::Entry),
     V2(Entry),
 }
 
-/// A queued message, but for its content.
+/// A queued message without its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Where bounces go.
+    /// The address for bounces.
     pub sender: ReversePath,
-    /// Who submitted it.
+    /// The account or device that submitted it.
     pub submitter: Submitter,
-    /// The content has octets above 127.
+    /// Whether the content has octets above 127.
     pub eight_bit: bool,
-    /// Addresses or the header have characters above ASCII (RFC 6531).
+    /// Whether addresses or the header have characters above ASCII (RFC 6531).
     pub utf8: bool,
-    /// What is asked for about the whole message.
+    /// The DSN parameters of MAIL FROM.
     pub dsn: dsn::Request,
     /// When it was accepted, in seconds since 1970 UTC.
     pub created: i64,
-    /// From when on its time counts: since it was accepted, or since the operator let go of it. In seconds since 1970 UTC.
+    /// When its time began to count, in seconds since 1970 UTC: when it was accepted, or when the operator released
+    /// it.
     pub since: i64,
-    /// The operator holds it back.
+    /// Whether the operator holds it.
     pub held: bool,
     /// Whether its sender was told that it is late.
     pub late: Late,
-    /// Reports to its sender that were begun, by which each has a number of its own.
+    /// The number of reports to its sender that were begun; each gets the next number.
     pub reports: u32,
-    /// Since when all of it may be with the smarthost, which has not answered, in seconds since 1970 UTC.
+    /// When its last octets left for the smarthost without an answer so far, in seconds since 1970 UTC; `None`: it is
+    /// not in doubt.
     pub in_doubt: Option<i64>,
-    /// What became of it so far, the oldest first.
+    /// What happened to it, the oldest event first.
     pub history: Vec<Event>,
-    /// At least one.
+    /// Its recipients, at least one.
     pub recipients: Vec<Recipient>,
 }
 
-/// Who submitted a message. Its login is theirs and nobody else's.
+/// The account or device that submitted a message. The message goes out with the login of that submitter only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Submitter {
-    /// A device of the LAN, without a login.
+    /// A device in the LAN, which does not log in.
     Device,
-    /// The account of this lasting identity; 0 is one that is gone.
+    /// The account with this lasting identity; 0 is an account that is gone.
     Account(u64),
 }
 
 impl Submitter {
-    /// The account that it is, where there still is one.
+    /// The submitting account, if it still exists.
     pub fn account(self, config: &Config) -> Option<&Account> {
         match self {
             Submitter::Device => None,
@@ -77,38 +80,38 @@ impl Submitter {
     }
 }
 
-/// Whether a sender knows that a message is late.
+/// Whether the sender was told that a message is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Late {
-    /// Not yet.
+    /// The sender was not told.
     Untold {
-        /// Not before this, in seconds since 1970 UTC: the mailbox may be full.
+        /// When to try again, in seconds since 1970 UTC: the mailbox may be full.
         next_try: i64,
     },
-    /// It was told, once.
+    /// The sender was told, once.
     Told,
 }
 
-/// Something that came about.
+/// Something that happened to a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// In seconds since 1970 UTC.
     pub at: i64,
-    /// What.
+    /// What happened, in words.
     pub what: String,
 }
 
-/// Who does the work for a recipient.
+/// The part of the relay that does the work for a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// Delivery into an account, and reports to the sender.
+    /// Deliveries into accounts, and reports to the sender.
     Here,
-    /// Through the smarthost.
+    /// Attempts through the smarthost.
     Smarthost,
 }
 
 impl Entry {
-    /// A message just accepted: everything is due.
+    /// A message that was just accepted: every recipient is due.
     pub fn new(envelope: Envelope, now: i64) -> Entry {
         let pending = |to| Recipient::new(to, now);
         Entry {
@@ -130,12 +133,12 @@ impl Entry {
 
     /// The note for the store.
     pub fn to_note(&self) -> Vec<u8> {
-        // Plain data does not fail to be written to memory.
+        // Plain data can always be serialized into memory.
         postcard::to_stdvec(&Note::V2(self.clone())).unwrap_or_default()
     }
 
-    /// The entry of a note; `None` where it makes no sense. A note of the first kind names an account: whose it is `config`
-    /// tells, and it has to be written anew before that can change.
+    /// The entry of a note; `None` where the note is malformed. A note of the first form names an account, and
+    /// `config` tells whose name that is now. It has to be rewritten before the name can change.
     pub fn of_note(note: &[u8], config: &Config) -> Option<Entry> {
         match postcard::from_bytes(note).ok()? {
             Note::V1(entry) => Some(entry.current(config)),
@@ -143,12 +146,12 @@ impl Entry {
         }
     }
 
-    /// Whether a note is of a kind that is written no more.
+    /// Whether a note has a form that is no longer written.
     pub fn is_old(note: &[u8]) -> bool {
         note.first() == Some(&0)
     }
 
-    /// Remembers that something came about; of too much the beginning and the end.
+    /// Adds an event to the history. When there are too many, the oldest and the latest ones are kept.
     pub fn happened(&mut self, at: i64, what: &str) {
         if self.history.len() >= HISTORY_MAX {
             self.history.remove(HISTORY_MAX / 2);
@@ -157,8 +160,8 @@ impl Entry {
         self.history.push(Event { at, what });
     }
 
-    /// Remembers the answer to an attempt. Recipients that have the same one share an event, or a hundred of them would push out
-    /// everything else.
+    /// Adds the answer to an attempt to the history. Recipients with the same answer share an event: otherwise a
+    /// hundred of them would push out everything else.
     pub fn answered(&mut self, at: i64, mailbox: &Mailbox, reply: &Reply) {
         let reply = format!(": {reply}");
         let reply = reply.get(..reply.floor_char_boundary(EVENT_MAX / 2)).unwrap_or_default();
@@ -171,7 +174,8 @@ impl Entry {
         }
     }
 
-    /// Whether the account that submitted it is gone. Nobody has its login, so nothing of it may leave any more.
+    /// Whether the account that submitted it is gone. Nobody else has its login, so the message must not leave any
+    /// more.
     pub fn is_orphan(&self, config: &Config) -> bool {
         self.submitter != Submitter::Device && self.submitter.account(config).is_none()
     }
@@ -181,14 +185,14 @@ impl Entry {
         self.recipients.iter().all(Recipient::is_settled)
     }
 
-    /// When work of this kind is to be done next, in seconds since 1970 UTC; `None`: never.
+    /// When work of this kind is due next, in seconds since 1970 UTC; `None`: never.
     pub fn when(&self, work: Work, config: &Config) -> Option<i64> {
         let orphan = self.is_orphan(config);
         let late = if work == Work::Here { self.late_at(config) } else { None };
         self.recipients.iter().filter_map(|r| r.when(work, self.held, orphan, config)).chain(late).min()
     }
 
-    /// Whether all that is to be done here is to tell that it is late.
+    /// Whether the only work left here is to tell the sender that it is late.
     pub fn has_only_notice(&self, config: &Config) -> bool {
         let orphan = self.is_orphan(config);
         let waits = |r: &Recipient| r.when(Work::Here, self.held, orphan, config).is_some();
@@ -203,25 +207,25 @@ impl Entry {
         })
     }
 
-    /// Makes everything that is open due at once.
+    /// Makes everything due at once that is not settled.
     pub fn hasten(&mut self, now: i64) {
         self.recipients.iter_mut().for_each(|recipient| recipient.hasten(now));
     }
 
-    /// The operator holds it back: no attempts, and its time does not pass.
+    /// Holds the message: there are no attempts, and its time does not count.
     pub fn hold(&mut self, now: i64) {
         self.held = true;
         self.happened(now, "held by the operator");
     }
 
-    /// The operator lets go of it: it is tried at once, and has all the time again that a new message has.
+    /// Releases the message: it is tried at once, and has the full time of a new message.
     pub fn release(&mut self, now: i64) {
         (self.held, self.since) = (false, now);
         self.hasten(now);
         self.happened(now, "released by the operator");
     }
 
-    /// The operator takes it out, and its sender is to hear that.
+    /// Fails the message for the operator who removes it; the sender gets a report.
     pub fn withdraw(&mut self, now: i64) {
         self.held = false;
         self.happened(now, WITHDRAWN);
@@ -232,9 +236,10 @@ impl Entry {
         }
     }
 
-    /// When its sender is to hear that it is late, in seconds since 1970 UTC; `None`: there is nothing to tell.
+    /// When the sender is to be told that the message is late, in seconds since 1970 UTC; `None`: there is nothing to
+    /// tell.
     ///
-    /// A held message is not late, it is held: the operator tells. Where the clock was set meanwhile, the schedule shows whether
+    /// A held message does not count as late. Where the clock was set meanwhile, the number of attempts shows whether
     /// the time has really passed.
     pub fn late_at(&self, config: &Config) -> Option<i64> {
         let Late::Untold { next_try } = self.late else { return None };
@@ -246,12 +251,12 @@ impl Entry {
         waits.then(|| self.since.saturating_add(notice.into()).max(next_try))
     }
 
-    /// Those that a notice of a delay is about.
+    /// The recipients that a notice of a delay is about.
     pub fn late_recipients(&self, smarthost: &Smarthost) -> impl Iterator<Item = &Recipient> {
         self.recipients.iter().filter(|recipient| recipient.is_late(smarthost))
     }
 
-    /// The sender was told that it is late, or that did not work: then later.
+    /// Notes whether the sender was told that the message is late. If not, it is tried again later.
     pub fn late_told(&mut self, told: bool, now: i64) {
         self.late = match told {
             true => Late::Told,
@@ -259,16 +264,17 @@ impl Entry {
         };
     }
 
-    /// Counts as told what nobody wants to hear, or nobody can: whom that concerned and what became of them.
+    /// Counts outcomes as reported that the sender does not want to hear of, or cannot be told. Returns each such
+    /// recipient and outcome in words.
     pub fn spare(&mut self) -> Vec<String> {
         let nobody = self.sender.is_none();
         self.recipients.iter_mut().filter_map(|recipient| recipient.spare(nobody)).collect()
     }
 
-    /// Gives a number to the report of everything that has none yet.
+    /// Gives a number to the report on all outcomes that have none yet.
     ///
-    /// It is written down before the report is: so what comes about after a power cut comes in a report of its own, and is not
-    /// taken for told with the one before.
+    /// The number is written down before the report is made. So what happens after a power cut gets a report of its
+    /// own, and does not count as told with the one before.
     pub fn number_report(&mut self) {
         let next = self.reports;
         let mut used = false;
@@ -291,8 +297,8 @@ impl Entry {
         self.recipients.iter().filter(move |recipient| recipient.report() == Some(report))
     }
 
-    /// The sender was told this report, or that did not work (its mailbox may be full): then later, for as long as a delivery is
-    /// tried. `is_last`: what is not told is lost, so it is never given up.
+    /// Notes whether the sender was told report `report`. If not (the mailbox may be full), it is tried again later,
+    /// for as long as a delivery is tried. With `is_last` it is never given up: the message would be lost.
     pub fn reported(&mut self, report: u32, told: bool, is_last: bool, smarthost: &Smarthost, now: i64) {
         for recipient in self.recipients.iter_mut().filter(|it| it.report() == Some(report)) {
             recipient.reported(told, is_last, smarthost, now);
@@ -300,8 +306,8 @@ impl Entry {
     }
 }
 
-/// Whether what is planned for `at` is due. A time further away than any pause lasts was written when
-/// the clock was wrong.
+/// Whether what is planned for `at` is due. A time further away than the longest pause was set while the clock was
+/// wrong.
 pub fn is_due(at: i64, now: i64, smarthost: &Smarthost) -> bool {
     at <= now || at - now > longest_pause(smarthost)
 }

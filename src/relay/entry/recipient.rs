@@ -7,24 +7,24 @@ use crate::config::{Config, Smarthost};
 use crate::smtp::dsn::Notify;
 use crate::smtp::{self, Mailbox, Reply};
 
-/// Seconds until the sender is told again, where that failed.
+/// Seconds until a report that could not be delivered is tried again.
 pub(super) const REPORT_AGAIN: i64 = 600;
-/// So often at the least before that is given up, whatever the clock says.
+/// How often a report is tried at least before it is given up, whatever the clock says.
 const REPORT_TRIES: u32 = 24;
 
-/// Octets that are kept of what a server said of a recipient: it may say 64 KiB, for each of a hundred.
+/// Octets that are kept of a server's answer for a recipient: a server may send 64 KiB for each of a hundred.
 const TEXT_MAX: usize = 1000;
 
-/// Seconds that no attempt waits longer for, [`Recipient::spread`] included.
+/// The longest pause between two attempts in seconds, including [`Recipient::spread`].
 pub fn longest_pause(smarthost: &Smarthost) -> i64 {
     let longest = smarthost.retry.iter().chain([&LONGEST_OF_OWN]).max();
     let longest = i64::from(longest.copied().unwrap_or_default());
     longest + longest / SPREAD + 1
 }
 
-/// What is not set, such as [`REPORT_AGAIN`], is shorter.
+/// Seconds of the longest pause that the operator does not set; others, such as [`REPORT_AGAIN`], are shorter.
 const LONGEST_OF_OWN: u32 = 3600;
-/// An attempt may be later by such a part of its pause.
+/// The part of its pause by which an attempt may be later: one tenth.
 const SPREAD: i64 = 10;
 
 /// A recipient of a queued message.
@@ -32,84 +32,85 @@ const SPREAD: i64 = 10;
 pub struct Recipient {
     /// The forward-path.
     pub mailbox: Mailbox,
-    /// When the sender wants to hear of it.
+    /// In which cases the sender wants a report.
     pub notify: Notify,
-    /// ORCPT as it came; empty where it was not said.
+    /// ORCPT as it came; empty where it was not given.
     pub original: String,
-    /// How far it got.
+    /// How far the message got with this recipient.
     pub progress: Progress,
 }
 
 /// How far a message got with a recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
-    /// Not there yet.
+    /// Not delivered yet.
     Pending {
-        /// So far.
+        /// Attempts so far.
         attempts: u32,
-        /// Seconds since 1970 UTC.
+        /// When the next attempt is due, in seconds since 1970 UTC.
         next_try: i64,
-        /// The latest of them.
+        /// The latest attempt.
         latest: Option<Attempt>,
     },
-    /// Delivered, or taken by the smarthost, and nobody has to be told.
+    /// Delivered, or taken by the smarthost; the sender need not be told.
     Done,
-    /// Never going to be delivered, which its sender does not know yet.
+    /// Will never be delivered; the sender was not told yet.
     Failed {
         /// An enhanced status code (RFC 3463).
         status: String,
-        /// What happened.
+        /// The attempt that failed.
         latest: Attempt,
-        /// How far the sender is told.
+        /// How far the report on it is.
         telling: Telling,
     },
-    /// The sender knows what became of it.
+    /// Nothing is left to do: the sender was told what became of it, or is not to be told.
     Reported,
-    /// Delivered, or taken by a smarthost that says nothing of it later, which its sender wants to hear and does not know yet.
+    /// Delivered, or taken by a smarthost that sends no report of it. The sender wants to be told and was not told
+    /// yet.
     Arrived {
-        /// What happened.
+        /// The attempt that succeeded.
         latest: Attempt,
-        /// How far the sender is told.
+        /// How far the report on it is.
         telling: Telling,
     },
 }
 
-/// A report that is still to be made.
+/// The state of a report that is still to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Telling {
-    /// Which one; `None` until that is written down.
+    /// The number of the report; `None` until a number is written down.
     pub report: Option<u32>,
-    /// So far.
+    /// Tries so far.
     pub tries: u32,
-    /// In seconds since 1970 UTC.
+    /// When the next try is due, in seconds since 1970 UTC.
     pub next_try: i64,
 }
 
-/// An attempt.
+/// An attempt to deliver.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Attempt {
-    /// When, in seconds since 1970 UTC; 0 where that was not written down.
+    /// When it was made, in seconds since 1970 UTC; 0 where that was not noted.
     pub at: i64,
-    /// The host that it went to; empty for a delivery here.
+    /// The host that it was made to; empty for a delivery here.
     pub remote: String,
-    /// `text` is a reply of the other side (RFC 5321 section 4.2), and not our own words.
+    /// Whether `text` is a reply of the other server (RFC 5321 section 4.2), and not a text of our own.
     pub is_reply: bool,
-    /// What it led to. The lines of a reply have line feeds between them; the code stands in the first one only.
+    /// The answer. Lines of a reply are separated by line feeds; only the first one begins with the code.
     pub text: String,
 }
 
 impl Attempt {
-    /// An attempt that failed for a reason that is no reply of `remote`.
+    /// An attempt that failed for a reason other than a reply of `remote`.
     pub fn failed(at: i64, remote: &str, text: &str) -> Attempt {
         Attempt { at, remote: remote.to_owned(), is_reply: false, text: text.to_owned() }
     }
 
-    /// It is not attempted any more, for this reason.
+    /// Stands for the attempt that is not made, for this reason.
     pub fn never(why: &str) -> Attempt {
         Attempt::failed(0, "", why)
     }
 
-    /// An attempt that `reply` ended, which is of `remote` unless it was made here.
+    /// An attempt that ended with `reply`, which is from `remote` or, where `remote` is empty, from this appliance.
     pub fn answered(at: i64, remote: &str, reply: &Reply) -> Attempt {
         let mut text = reply.code.to_string();
         if let Some(status) = reply.status {
@@ -130,25 +131,25 @@ impl Attempt {
 }
 
 impl Recipient {
-    /// One that is due.
+    /// A recipient that is due.
     pub fn new(to: smtp::Recipient, now: i64) -> Recipient {
         let progress = Progress::Pending { attempts: 0, next_try: now, latest: None };
         Recipient { mailbox: to.mailbox, notify: to.notify, original: to.original, progress }
     }
 
-    /// As SMTP has it.
+    /// The recipient with its parameters, for RCPT.
     pub fn for_smtp(&self) -> smtp::Recipient {
         let (mailbox, original) = (self.mailbox.clone(), self.original.clone());
         smtp::Recipient { mailbox, notify: self.notify, original }
     }
 
-    /// Whether it is one of this appliance, or of nobody: then that is told here.
+    /// Whether the address is one of this appliance, also where no account has it: the failure is then found here.
     fn is_here(&self, config: &Config) -> bool {
         config.stays_here(self.mailbox.as_str())
     }
 
-    /// When work of this kind is to be done for it, in seconds since 1970 UTC; `None`: never. `held`: no attempts are made. `orphan`:
-    /// nothing may leave any more, which is found out here.
+    /// When work of this kind is due for this recipient, in seconds since 1970 UTC; `None`: never. `held`: no
+    /// attempts are made. `orphan`: the message must not leave any more, and fails here.
     pub(super) fn when(&self, work: Work, held: bool, orphan: bool, config: &Config) -> Option<i64> {
         match (&self.progress, work) {
             (Progress::Pending { .. }, _) if held => None,
@@ -174,8 +175,8 @@ impl Recipient {
         matches!(self.progress, Progress::Done | Progress::Reported)
     }
 
-    /// What a reply of `remote` means for this recipient. `since`: from when on the message's time counts. `passed_on`: the other side
-    /// has taken over to tell the sender of a success (RFC 3461 section 5.2).
+    /// Takes in a reply of `remote` for this recipient. `since`: when the message's time began to count. `passed_on`:
+    /// the other server will tell the sender of a success itself (RFC 3461 section 5.2).
     pub fn take(
         &mut self,
         reply: &Reply,
@@ -199,23 +200,23 @@ impl Recipient {
         }
     }
 
-    /// It will never be delivered, as `latest` has shown.
+    /// Notes that the message will never be delivered to this recipient, for the reason in `latest`.
     pub fn fail(&mut self, status: String, latest: Attempt) {
         let telling = Telling::at(latest.at);
         self.progress = Progress::Failed { status, latest: shortened(latest), telling };
     }
 
-    /// An attempt failed: later, or never when that goes on for too long.
+    /// Plans the next attempt after a failed one, or fails for good after `expire`.
     ///
-    /// The schedule has to be gone through once in any case: many boards have no clock of their own,
-    /// and a message that was accepted in 1970 is not days old when the network tells the time.
+    /// All pauses of the schedule must have passed in any case. Many boards have no clock of their own, and a message
+    /// that was accepted in 1970 is not days old when the network tells the time.
     pub fn postpone(&mut self, latest: Attempt, since: i64, smarthost: &Smarthost) {
         let Progress::Pending { attempts, .. } = &self.progress else { return };
         let (attempts, now) = (attempts.saturating_add(1), latest.at);
         let tried = usize::try_from(attempts).unwrap_or(usize::MAX);
         let expiry = since.saturating_add(smarthost.expire.into());
         if now >= expiry && tried >= smarthost.retry.len() {
-            // RFC 3463 section 3.5: delivery time expired.
+            // "Delivery time expired" (RFC 3463 section 3.5).
             self.fail("4.4.7".to_owned(), latest);
             return;
         }
@@ -227,7 +228,8 @@ impl Recipient {
         self.progress = Progress::Pending { attempts, next_try, latest: Some(shortened(latest)) };
     }
 
-    /// Moves the next attempt later, by up to a tenth of the pause before it: by so much as `jitter` tells, 0 for nothing, 255 for all.
+    /// Moves the next attempt later by up to a tenth of the pause before it. `jitter` says by how much: 0 for
+    /// nothing, 255 for all of it.
     pub fn spread(&mut self, now: i64, jitter: u8) {
         if let Progress::Pending { next_try, .. } = &mut self.progress {
             let pause = next_try.saturating_sub(now).max(0);
@@ -235,7 +237,8 @@ impl Recipient {
         }
     }
 
-    /// Whether its sender may be told that it is late: it waits, and as often as the schedule has it until then it was tried.
+    /// Whether the sender may be told of a delay: the recipient waits, and was tried as often as the schedule has it
+    /// until then.
     pub(super) fn is_late(&self, smarthost: &Smarthost) -> bool {
         match &self.progress {
             Progress::Pending { attempts, .. } => {
@@ -245,7 +248,7 @@ impl Recipient {
         }
     }
 
-    /// Makes what is open due at once.
+    /// Makes what is not settled due at once.
     pub(super) fn hasten(&mut self, now: i64) {
         match &mut self.progress {
             Progress::Pending { next_try, .. } => *next_try = now,
@@ -254,7 +257,8 @@ impl Recipient {
         }
     }
 
-    /// Counts as told what is not to be told, or cannot be (`nobody`): what became of it.
+    /// Counts the outcome as reported if the sender does not want to hear of it, or (`nobody`) cannot be told.
+    /// Returns the outcome in words.
     pub(super) fn spare(&mut self, nobody: bool) -> Option<String> {
         let said = match &self.progress {
             Progress::Failed { latest, .. } if nobody || !self.notify.failure() => latest.in_words(),
@@ -272,7 +276,7 @@ impl Recipient {
         }
     }
 
-    /// The number of the report that it is told of in.
+    /// The number of the report on this recipient, if it has one.
     pub(super) fn report(&self) -> Option<u32> {
         match &self.progress {
             Progress::Failed { telling, .. } | Progress::Arrived { telling, .. } => telling.report,
@@ -302,8 +306,8 @@ impl Telling {
     }
 }
 
-/// Attempts that a message has behind it when its sender hears that it is late. One whose clock was set has not, see
-/// [`Recipient::postpone`].
+/// The number of attempts after which a message is late. A message that looks old only because the clock was set has
+/// fewer, see [`Recipient::postpone`].
 fn tries_until_late(smarthost: &Smarthost) -> u32 {
     let mut passed: u64 = 0;
     let pauses = smarthost.retry.iter().take_while(|&&pause| {

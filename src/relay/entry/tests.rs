@@ -41,8 +41,8 @@ fn a_note_reads_as_it_was_written() {
     assert_eq!(of_note(b"\x07nonsense"), None);
 }
 
-/// Each variant of what a note holds, pinned as the store's goldens are: a queue out there holds such notes.
-/// Catches: variants exchanged, fields added, removed or moved.
+/// Catches: variants that are exchanged, fields that are added, removed or moved. Each variant of a note is pinned
+/// like the golden files of the store: queues in use hold such notes.
 #[test]
 fn a_note_has_the_octets_that_it_always_had() {
     let at = |text, progress| Recipient {
@@ -114,7 +114,7 @@ fn a_note_has_the_octets_that_it_always_had() {
     assert_eq!(device.to_note(), b"\x01\x00\x00\x01\x00\x00\x00\x0e\x10\x01\x01\x00\x00\x00\x00");
 }
 
-/// Catches: a queue from before accounts had identities that cannot be read any more, or that another account gets.
+/// Catches: a queue from before accounts had identities that can no longer be read, or that another account gets.
 #[test]
 fn a_note_of_the_first_kind_is_read() {
     let note = b"\x00\x01\x11demo@home.example\x01\x04demo\x00\x0e\x04\
@@ -191,7 +191,8 @@ fn pauses_follow_the_schedule_until_patience_ends() {
     assert_eq!((status.as_str(), latest.text.as_str()), ("4.4.7", "451 4.3.0 Later"));
 }
 
-/// Catches: appliances that all come back to a provider at the same second after it was out of reach, and an attempt before its time.
+/// Catches: appliances that all come back to a provider at the same second after it was out of reach, and an attempt
+/// before its time.
 #[test]
 fn an_attempt_is_a_little_late_by_what_the_appliance_drew() {
     let smarthost = config().smarthost;
@@ -204,8 +205,8 @@ fn an_attempt_is_a_little_late_by_what_the_appliance_drew() {
     }
 }
 
-/// Catches: a pause that is taken for one that a wrong clock has set, so that a smarthost that is out of reach is tried without
-/// any.
+/// Catches: the longest pause taken for a time that a wrong clock has set, so that a smarthost out of reach is tried
+/// without any pause.
 #[test]
 fn no_pause_is_longer_than_the_longest() {
     let mut smarthost = config().smarthost;
@@ -248,7 +249,7 @@ fn replies_decide() {
 
 #[test]
 fn a_note_has_room_for_all_that_a_server_says() {
-    // Catches: a hundred recipients, each refused in 64 KiB, as one record that cannot be read again.
+    // Catches: a hundred recipients, each refused with 64 KiB, whose record is too large to be read again.
     let domain = format!("{}.", "d".repeat(49)).repeat(4) + &"d".repeat(55);
     let longest = format!("{}@{domain}", "l".repeat(64));
     let mut entry = entry(0);
@@ -274,7 +275,7 @@ fn a_note_has_room_for_all_that_a_server_says() {
     assert_eq!(Entry::of_note(&note, &Config::default()), Some(entry));
 }
 
-/// Attempts of a schedule that fail one after the other, up to `until`.
+/// Fails every attempt of the schedule up to `until`.
 fn tried(entry: &mut Entry, smarthost: &Smarthost, until: i64) {
     loop {
         let Progress::Pending { next_try, .. } = entry.recipients[1].progress else { return };
@@ -286,8 +287,8 @@ fn tried(entry: &mut Entry, smarthost: &Smarthost, until: i64) {
     }
 }
 
-/// Catches: a notice for each attempt, for one that nobody wants, after the message got through, before its time, or because the
-/// clock was set; and one that never comes.
+/// Catches: a notice for each attempt, to a sender who does not want one, after the message got through, before its
+/// time, or because the clock was set; a notice that never comes.
 #[test]
 fn a_message_is_late_once_when_it_has_waited_and_was_tried_for_so_long() {
     let mut config = config();
@@ -312,7 +313,7 @@ fn a_message_is_late_once_when_it_has_waited_and_was_tried_for_so_long() {
     assert_eq!(waiting(&|entry| entry.late_told(false, 20_000)), Some(20_600), "the mailbox was full");
     assert_eq!(waiting(&|entry| entry.release(20_000)), Some(20_000 + 4 * 3600), "it was held until then");
 
-    // Accepted in 1970, and then the network told the time.
+    // The message was accepted in 1970, and then the network told the time.
     let mut entry = entry(1000);
     assert_eq!(entry.late_at(&config), None, "not tried yet");
     let jump = 1_800_000_000;
@@ -328,7 +329,7 @@ fn a_message_is_late_once_when_it_has_waited_and_was_tried_for_so_long() {
     assert_eq!(entry.late_at(&config), None, "never");
 }
 
-/// Catches: what fails after a power cut and is taken for told with the report from before, and is never told then.
+/// Catches: a failure after a power cut that counts as told with the report from before, and is never told.
 #[test]
 fn each_report_has_a_number_and_what_fails_later_another_one() {
     let (mut entry, smarthost) = (entry(0), config().smarthost);
@@ -353,7 +354,8 @@ fn each_report_has_a_number_and_what_fails_later_another_one() {
     );
 }
 
-/// Catches: a report that is given up at once since the clock was set, or never; and the last copy of a message that is given up.
+/// Catches: a report that is given up at once since the clock was set, or never; the last copy of a message that is
+/// given up.
 #[test]
 fn a_report_that_cannot_be_delivered_is_given_up_after_many_tries_and_much_time() {
     let smarthost = config().smarthost;
@@ -397,7 +399,8 @@ fn who_does_not_want_to_hear_of_it_is_spared() {
     assert_eq!(relayed.progress, Progress::Done, "the next server tells it");
 }
 
-/// Catches: mail of an account that is gone which leaves under another login, or waits for ever; and one that a hold does not stop.
+/// Catches: mail of an account that is gone which leaves under another login, or waits for ever; such mail that a
+/// hold does not stop.
 #[test]
 fn what_an_account_that_is_gone_has_left_does_not_leave() {
     let (mut orphan, config) = (entry(0), config());
@@ -413,7 +416,7 @@ fn what_an_account_that_is_gone_has_left_does_not_leave() {
     assert!(!orphan.is_orphan(&config));
 }
 
-/// Catches: a held message that is tried, or that has run out of time when it is let go.
+/// Catches: a held message that is tried, or that has no time left when it is released.
 #[test]
 fn a_held_message_is_not_tried_and_loses_no_time() {
     let (mut held, config) = (entry(0), config());

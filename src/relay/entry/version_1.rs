@@ -1,4 +1,5 @@
-//! Notes as they were written before entries belonged to the lasting identity of an account: they name it.
+//! Notes in the form that was written before messages belonged to the lasting identity of an account: they name the
+//! account.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,12 +33,12 @@ enum Progress {
 }
 
 impl Entry {
-    /// In today's form: it belongs to whoever has the name now.
+    /// The entry in today's form: it belongs to the account that has the name now.
     pub fn current(self, config: &Config) -> super::Entry {
         let submitter = self.account.map_or(Submitter::Device, |name| {
             Submitter::Account(config.account(&name).map_or(0, |account| account.id))
         });
-        // What failed was told in the report of this number.
+        // The report with this number has told of what failed.
         let told = self.recipients.iter().filter(|it| matches!(it.progress, Progress::Reported)).count();
         let report = u32::try_from(told).unwrap_or(u32::MAX);
         super::Entry {

@@ -11,7 +11,7 @@ fn anyone(_: Submitter) -> bool {
     true
 }
 
-/// An index in which messages of these submitters and sizes are due, numbered from 1.
+/// An index in which messages of these submitters and sizes are due, with UIDs from 1.
 fn due(messages: &[(Submitter, u32)]) -> Index {
     let mut index = Index::default();
     for (uid, (submitter, size)) in (1..).zip(messages) {
@@ -21,7 +21,7 @@ fn due(messages: &[(Submitter, u32)]) -> Index {
     index
 }
 
-/// Catches: a message that goes before its time, twice at once, or in another order than its submitter's.
+/// Catches: a message that goes before its time, twice at once, or out of the order of its submitter.
 #[test]
 fn messages_go_when_they_are_due_in_their_order() {
     let mut index = Index::default();
@@ -36,7 +36,7 @@ fn messages_go_when_they_are_due_in_their_order() {
     assert_eq!(index.next_outside(anyone, 1, true, 10), Some(1), "the older one before the younger");
     assert_eq!(index.next_outside(anyone, 1, true, 10), Some(3));
     assert_eq!(index.next_outside(anyone, 1, true, 10), None);
-    // Put off, and gone.
+    // One is put off, and one is removed.
     index.put(1, ANN, outside(20));
     index.remove(2);
     index.put(2, ANN, outside(0));
@@ -49,7 +49,7 @@ fn messages_go_when_they_are_due_in_their_order() {
     assert_eq!(index.next_outside(anyone, 1, true, 19), Some(1));
 }
 
-/// Catches: a clock that was wrong, and a message that waits for years.
+/// Catches: a message that waits for years since the clock was wrong.
 #[test]
 fn a_time_that_is_too_far_away_is_none() {
     let mut index = Index::default();
@@ -58,7 +58,8 @@ fn a_time_that_is_too_far_away_is_none() {
     assert_eq!(index.next_outside(anyone, 1, true, 100), Some(1));
 }
 
-/// Catches: a submitter of many messages whom the others wait for, and a message that was put off and is tried all the same.
+/// Catches: a submitter of many messages who keeps the others waiting, and a message that was put off and is tried
+/// all the same.
 #[test]
 fn whoever_has_fewer_on_their_way_comes_first() {
     let mut index = due(&[(ANN, 1), (ANN, 1), (ANN, 1), (BOB, 1)]);
@@ -74,7 +75,8 @@ fn whoever_has_fewer_on_their_way_comes_first() {
     assert_eq!(index.next_outside(only_bob, 1, true, 5), None);
 }
 
-/// Catches: a small message that overtakes a large one of the same submitter, and one of somebody else that does not.
+/// Catches: a small message that overtakes a large one of the same submitter, and one of another submitter that does
+/// not.
 #[test]
 fn large_messages_hold_up_their_own_only() {
     let mut index = due(&[(ANN, LARGE), (ANN, 1), (BOB, 1), (BOB, LARGE)]);
@@ -86,7 +88,7 @@ fn large_messages_hold_up_their_own_only() {
     assert_eq!(index.next_outside(|it| it == ANN, 2, true, 5), Some(2));
 }
 
-/// Catches: ends of a submitter's messages that leave in another order than the messages.
+/// Catches: last octets of a submitter's messages that leave in another order than the messages.
 #[test]
 fn ends_leave_in_order() {
     let mut index = due(&[(ANN, 1), (ANN, 1), (ANN, 1), (BOB, 1)]);
@@ -105,8 +107,8 @@ fn ends_leave_in_order() {
     );
 }
 
-/// Catches: a message that rests and goes all the same, one that stays claimed or in the way of those behind it, and one that
-/// comes back though nothing can be done with it.
+/// Catches: a message that rests and goes all the same; one that stays claimed or blocks those behind it; one that
+/// comes back though it cannot be worked on.
 #[test]
 fn what_cannot_be_worked_on_rests() {
     let mut index = due(&[(ANN, 1), (ANN, 1)]);
@@ -142,7 +144,7 @@ fn work_here_and_outside_take_turns() {
     assert_eq!(index.next_here(7), Some(1));
 }
 
-/// Catches: an index that grows with what has gone, or takes more than it may.
+/// Catches: an index that grows with removed messages, or whose entries take more than 64 octets.
 #[test]
 fn an_entry_takes_64_octets_at_the_most() {
     let mut index = Index::default();
@@ -151,7 +153,7 @@ fn an_entry_takes_64_octets_at_the_most() {
     }
     index.tick(9, 100);
     let waiting = index.slots.capacity() * size_of::<Slot>();
-    // A node of the tree has room for eleven, at least six are in it, and its head takes twelve octets.
+    // A node of the tree has room for eleven entries and holds at least six; its head takes twelve octets.
     let timers = 100_000 / 6 * (11 * size_of::<(u32, Uid)>() + 16);
     assert!(waiting + timers <= 64 * 100_000, "{waiting} + {timers}");
     index.tick(10, 100);
@@ -164,8 +166,8 @@ fn an_entry_takes_64_octets_at_the_most() {
     assert!(index.slots.len() < 100 && index.slots.capacity() < 1000);
 }
 
-/// Catches: a hurry that takes each message for late: a note of each was written, and while one was worked on here the next one
-/// overtook it.
+/// Catches: `hasten` that takes each message for late: a note was written for each, and while one was worked on here
+/// the next one overtook it.
 #[test]
 fn a_hurry_does_not_bring_the_notice_of_a_delay() {
     let mut index = Index::default();
@@ -179,8 +181,8 @@ fn a_hurry_does_not_bring_the_notice_of_a_delay() {
     assert_eq!(index.next_here(500), Some(1), "it comes in its time");
 }
 
-/// Catches: a message that stands in line twice after its facts were said anew, as they are of all messages with each change of
-/// the settings; and one that goes although it was put off while it stood there.
+/// Catches: a message that stands in a row twice after it was put again, as all messages are with each change of the
+/// settings; a message that goes although it was put off while it stood in a row.
 #[test]
 fn what_is_said_anew_stands_in_line_once() {
     let mut index = Index::default();
@@ -197,7 +199,7 @@ fn what_is_said_anew_stands_in_line_once() {
     assert_eq!(index.next_here(9), Some(1));
 }
 
-/// Catches: a wake for a time that nobody waits for any more.
+/// Catches: a time that still wakes the relay though it was put off or its message removed.
 #[test]
 fn a_time_that_was_put_off_or_is_gone_wakes_nobody() {
     let mut index = Index::default();
@@ -208,7 +210,7 @@ fn a_time_that_was_put_off_or_is_gone_wakes_nobody() {
     assert_eq!((index.earliest(), index.timers.len()), (None, 0));
 }
 
-/// Catches: a message taken out by the operator that holds up all those behind it, on its way or before.
+/// Catches: a message removed by the operator, on its way or before, that holds up all those behind it.
 #[test]
 fn what_is_gone_holds_up_nobody() {
     let mut index = due(&[(ANN, 1), (ANN, 1), (ANN, 1)]);
@@ -223,7 +225,7 @@ fn what_is_gone_holds_up_nobody() {
     assert!(index.lanes[0].flying.is_empty(), "{:?}", index.lanes[0].flying);
 }
 
-/// Catches: a message that was put off for as long as any may be, taken for one of a wrong clock: it would be tried without a pause.
+/// Catches: the longest allowed pause taken for a time of a wrong clock: the message would be tried without a pause.
 #[test]
 fn the_longest_pause_is_a_pause() {
     let mut index = Index::default();
@@ -232,7 +234,8 @@ fn the_longest_pause_is_a_pause() {
     assert_eq!((index.next_outside(anyone, 1, true, 5), index.earliest()), (None, Some(100)));
 }
 
-/// Catches: an account that waits for the newer messages of another one, since that came first once.
+/// Catches: an account that waits for the newer messages of another account only because that one is first in the
+/// index.
 #[test]
 fn of_two_with_as_many_on_their_way_the_older_message_goes() {
     let mut index = due(&[(ANN, 1), (BOB, 1), (ANN, 1)]);
@@ -241,7 +244,7 @@ fn of_two_with_as_many_on_their_way_the_older_message_goes() {
     assert_eq!(index.next_outside(anyone, 1, true, 5), Some(2));
 }
 
-/// Catches: a message that a hurry leaves waiting, since its sender would hear at the same time that it is late.
+/// Catches: a message that `hasten` leaves waiting, since its notice of a delay is due at the same time.
 #[test]
 fn a_hurry_brings_a_message_whose_notice_is_due_at_the_same_time() {
     let mut index = Index::default();

@@ -1,4 +1,4 @@
-//! What ends in the midst of a message on its way: the appliance, the flash, or the connection; and what only takes long.
+//! What ends while a message is on its way: the appliance, the flash, or the connection; and what only takes long.
 
 use std::cell::Cell;
 
@@ -6,8 +6,8 @@ use super::handing_over::{CHUNKING, PIPELINING, friend, relay_on, run, waiting};
 use super::*;
 use crate::clock::{FIXED, unix_now};
 
-/// Catches: an end that does not wait until what was answered is safe, wherever it comes: after it the power may go, and the next
-/// start would send it again.
+/// Catches: an orderly end at any moment that does not wait until an answered message is noted: after a power cut the
+/// next start would send it again.
 #[test]
 fn a_planned_end_leaves_nothing_in_doubt_that_was_answered() {
     for (offers, after) in [PIPELINING, CHUNKING].into_iter().flat_map(|it| (0..10).map(move |n| (it, n))) {
@@ -19,7 +19,7 @@ fn a_planned_end_leaves_nothing_in_doubt_that_was_answered() {
             world.until("some are there", async || world.smarthost.taken().len() >= 3).await;
             Timer::after(Duration::from_millis(after)).await;
             relay.end().await;
-            // The power goes.
+            // The power is cut.
             let cuts: Vec<_> = (0..4).map(|seed| flash.restart(seed)).collect();
             running.cancel().await;
             let taken = world.smarthost.taken().len();
@@ -33,7 +33,8 @@ fn a_planned_end_leaves_nothing_in_doubt_that_was_answered() {
     }
 }
 
-/// Catches: a planned end that breaks a message off, and takes the answer to the one before it on the same connection along.
+/// Catches: an orderly end that breaks a message off, and thereby loses the answer to the one before it on the same
+/// connection.
 #[test]
 fn what_is_broken_off_at_the_end_costs_those_before_it_no_answer() {
     story(async |world| {
@@ -48,7 +49,7 @@ fn what_is_broken_off_at_the_end_costs_those_before_it_no_answer() {
             _ => None,
         });
         let _running = world.run();
-        // The last one of anna stays behind her first one, which hangs on a connection of its own.
+        // The last message of anna waits behind her first one, which hangs on a connection of its own.
         world.post_as(Some("anna"), "anna@home.example", "hangs@else.example").await.unwrap();
         world.until("it hangs", async || world.smarthost.heard("RCPT").len() == 1).await;
         world.smarthost.thinks.set(Duration::from_millis(60));
@@ -76,11 +77,11 @@ fn what_is_broken_off_at_the_end_costs_those_before_it_no_answer() {
     });
 }
 
-/// Catches: a message that leaves when neither that nor its end can be written down any more, and one that goes again since its
-/// removal could not be written while the next one was begun.
+/// Catches: a message that leaves when neither this nor its outcome can be written any more, and one that goes again
+/// since its removal could not be written while the next one was begun.
 #[test]
 fn a_flash_that_takes_no_changes_any_more_sends_nothing_more_and_nothing_again() {
-    // More than are under way at once.
+    // More messages than are under way at once.
     const COUNT: usize = 16;
     for offers in [PIPELINING, CHUNKING] {
         story(async move |world| {
@@ -100,14 +101,14 @@ fn a_flash_that_takes_no_changes_any_more_sends_nothing_more_and_nothing_again()
             let _running = world.run();
             world.until("it takes nothing", async || world.context.store.read_only().is_some()).await;
             world.until("it hung up", async || world.smarthost.open.get() == 0).await;
-            // What had left by then was answered, and was not the last.
+            // What had left by then was answered, and it was not everything.
             let taken = world.smarthost.taken().len();
             assert!((3..COUNT).contains(&taken), "{taken} have left");
             let doubt: Vec<_> =
                 world.relay.entries().into_iter().map(|it| (it.to, it.in_doubt, it.attempts)).collect();
             let left = (taken..COUNT).map(|n| (vec![friend(n)], None, 0));
             assert!(doubt.ends_with(&left.collect::<Vec<_>>()), "{doubt:?}");
-            // And the flash says of each that it may have, or is gone.
+            // The flash says of each of these that it may have gone, or the message is removed.
             let known = relay_on(world.flash.restart(0), &world).await.entries();
             for n in 0..taken {
                 let entry = known.iter().find(|entry| entry.to == [friend(n)]);
@@ -118,7 +119,7 @@ fn a_flash_that_takes_no_changes_any_more_sends_nothing_more_and_nothing_again()
             assert_eq!(world.smarthost.taken().len(), taken);
             // On a flash that works the rest goes, once.
             world.card.answer(None);
-            // A queue whose sync was refused was opened anew for reading only; this is what looks after it.
+            // A queue whose sync was refused was reopened for reading only; `maintain` changes that back.
             world.context.store.maintain().await;
             assert_eq!(world.context.store.read_only(), None);
             FIXED.set(Some(unix_now() + 3600));
@@ -132,12 +133,12 @@ fn a_flash_that_takes_no_changes_any_more_sends_nothing_more_and_nothing_again()
     }
 }
 
-/// Catches: a message that is taken for handed over, counted twice or lost when the smarthost hangs up amid its content, and those
-/// before it that go again for that.
+/// Catches: a message that counts as handed over, is counted twice or is lost when the smarthost hangs up within its
+/// content, and messages before it that go again for that.
 #[test]
 fn a_hang_up_amid_the_content_costs_one_attempt_of_one_message() {
     for offers in [PIPELINING, CHUNKING] {
-        // A short one is all in the network when the smarthost hangs up, a large one is not.
+        // All of a short message is in the network when the smarthost hangs up, of a large one it is not.
         for octets in [60, 2_000_000] {
             story(async move |world| {
                 world.reconfigure(|config| config.smarthost.connections = 1);
@@ -170,7 +171,7 @@ fn a_hang_up_amid_the_content_costs_one_attempt_of_one_message() {
     }
 }
 
-/// Catches: a smarthost that answers after a minute, and is hung up on, or that others wait for.
+/// Catches: a smarthost that answers after a minute and is hung up on, or keeps other messages waiting.
 #[test]
 fn an_answer_after_a_minute_is_waited_for_and_holds_up_nobody() {
     const MINUTE: Duration = Duration::from_secs(61);
@@ -182,7 +183,7 @@ fn an_answer_after_a_minute_is_waited_for_and_holds_up_nobody() {
             let _running = world.run();
             world.post_as(Some("anna"), "anna@home.example", &friend(0)).await.unwrap();
             world.until("it is there", async || world.smarthost.taken().len() == 1).await;
-            // Others go over another connection meanwhile.
+            // Messages of others go over another connection meanwhile.
             world.smarthost.thinks.set(Duration::ZERO);
             for n in 1..4 {
                 world.post_as(Some("fred"), "fred@home.example", &friend(n)).await.unwrap();

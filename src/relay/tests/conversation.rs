@@ -1,4 +1,5 @@
-//! One connection and what comes between: what is said on it, what it leaves behind, and what becomes of messages when it breaks.
+//! One connection to the smarthost: what is said on it, the time between messages, and what becomes of messages when
+//! it breaks.
 
 use std::cell::Cell;
 
@@ -12,14 +13,14 @@ impl World {
         self.smarthost.taken().into_iter().map(|taken| taken.to).collect()
     }
 
-    /// Messages of `demo` to `friend0` and so on.
+    /// Submits `count` messages of `demo` to `friend0`, `friend1` and so on.
     async fn post_some(&self, count: u32) {
         for n in 0..count {
             self.post(&format!("friend{n}@else.example")).await.unwrap();
         }
     }
 
-    /// The relay ends, within a while.
+    /// Waits until the relay has ended, with a limit.
     async fn ends(&self) {
         let late = async {
             Timer::after(PATIENCE).await;
@@ -37,19 +38,19 @@ impl World {
     }
 }
 
-/// The end begins right now.
+/// Begins to end the relay at this moment.
 fn ends_at_once(relay: &Relay) {
     assert!(smol::future::block_on(smol::future::poll_once(relay.end())).is_none() || relay.in_doubt() == 0);
 }
 
-/// Answers the first command that begins like this, and no other, with that.
+/// Answers only the first command that begins with `verb` with `answer`.
 fn once(verb: &'static str, answer: &'static str) -> impl Fn(&str) -> Option<&'static str> {
     nth(1, verb, answer)
 }
 
-/// Answers the command of this number that begins like this, and no other, with that.
+/// Answers only command number `number` of those that begin with `verb` with `answer`.
 fn nth(number: u32, verb: &'static str, answer: &'static str) -> impl Fn(&str) -> Option<&'static str> {
-    // The smarthost asks twice about MAIL.
+    // The smarthost of the tests asks for the answer to MAIL twice.
     let (asked, times) = (Cell::new(0), if verb == "MAIL" { 2 } else { 1 });
     move |command| {
         asked.set(asked.get() + u32::from(command.starts_with(verb)));
@@ -57,8 +58,8 @@ fn nth(number: u32, verb: &'static str, answer: &'static str) -> impl Fn(&str) -
     }
 }
 
-/// Catches: a first message that is large and is not known as such: small ones would wait for it, or the last connection would carry
-/// another large one.
+/// Catches: a large first message that is not known as large: small ones would wait for it, or the last connection
+/// would carry another large one.
 #[test]
 fn a_connection_that_begins_with_a_large_message_is_known_for_it() {
     story(async |world| {
@@ -76,7 +77,7 @@ fn a_connection_that_begins_with_a_large_message_is_known_for_it() {
     });
 }
 
-/// Catches: a trouble that is told though it has passed, and a login that counts as refused though it works.
+/// Catches: a trouble that is shown though it has passed, and a login that counts as refused though it works.
 #[test]
 fn a_login_that_works_again_by_itself_is_no_trouble_any_more() {
     story(async |world| {
@@ -94,11 +95,11 @@ fn a_login_that_works_again_by_itself_is_no_trouble_any_more() {
     });
 }
 
-/// Catches: a server's mistake with an extension that costs a message an attempt, or that anybody is told of.
+/// Catches: a server's mistake with an extension that costs a message an attempt, or that is reported.
 #[test]
 fn what_goes_again_without_an_extension_is_no_trouble() {
     story(async |world| {
-        // It takes the end of the group for the answer to DATA.
+        // The client takes the end of the group for the answer to DATA.
         world.smarthost.answers(once("DATA", "250 2.0.0 OK"));
         let _running = world.run();
         world.post("friend@else.example").await.unwrap();
@@ -113,7 +114,8 @@ fn what_goes_again_without_an_extension_is_no_trouble() {
     });
 }
 
-/// Catches: a way that closed in the middle of a conversation and is open again, while what waits for it does so for hours.
+/// Catches: messages that wait for hours though the smarthost, which closed in the middle of a conversation, can be
+/// reached again.
 #[test]
 fn what_a_closing_server_left_goes_when_another_one_gets_through() {
     story(async |world| {
@@ -127,7 +129,7 @@ fn what_a_closing_server_left_goes_when_another_one_gets_through() {
     });
 }
 
-/// Catches: a new message that waits for a server which takes its time to say goodbye.
+/// Catches: a new message that waits for a server which takes its time with the goodbye.
 #[test]
 fn nobody_waits_for_a_goodbye() {
     story(async |world| {
@@ -142,7 +144,7 @@ fn nobody_waits_for_a_goodbye() {
     });
 }
 
-/// Catches: a message that leaves under settings which are in force no longer, since a connection was open.
+/// Catches: a message that leaves with settings that are no longer in force, since a connection was open.
 #[test]
 fn a_connection_with_old_settings_takes_no_other_message() {
     story(async |world| {
@@ -165,7 +167,8 @@ fn a_connection_with_old_settings_takes_no_other_message() {
     });
 }
 
-/// Catches: a second message on its way before the server has shown that it can be spoken to in groups: a lie would cost both.
+/// Catches: a second message that is sent before the server has shown that it handles pipelining: if it does not,
+/// both would be lost.
 #[test]
 fn the_first_message_of_a_connection_is_waited_for() {
     story(async |world| {
@@ -179,14 +182,15 @@ fn the_first_message_of_a_connection_is_waited_for() {
     });
 }
 
-/// Catches: a message that is begun while the appliance is being stopped, only to break off those that are waited for.
+/// Catches: a message that is begun while the appliance is being stopped, and thereby breaks off those that are
+/// waited for.
 #[test]
 fn what_waits_for_room_is_not_begun_at_the_end() {
     story(async |world| {
         world.reconfigure(|config| config.smarthost.connections = 1);
         world.post_some(2).await;
         let relay = world.relay.clone();
-        // The end comes while the first one has left and is not answered.
+        // The end comes while the first message has left and is not answered.
         world.smarthost.answers(move |command| {
             (command == ".").then(|| ends_at_once(&relay));
             None
@@ -199,7 +203,8 @@ fn what_waits_for_room_is_not_begun_at_the_end() {
     });
 }
 
-/// Catches: a second recipient of a message that cannot be read, who has no verdict: it would go round without a pause.
+/// Catches: a message that cannot be read and is noted for its first recipient only: it would be tried again without
+/// a pause.
 #[test]
 fn a_message_that_cannot_be_read_waits_for_each_of_its_recipients() {
     story(async |world| {
@@ -217,7 +222,8 @@ fn a_message_that_cannot_be_read_waits_for_each_of_its_recipients() {
     });
 }
 
-/// Catches: messages that were answered, or were about to be, and go twice since the one behind them broke the connection.
+/// Catches: messages that were answered, or were about to be, and go twice since the message behind them broke the
+/// connection.
 #[test]
 fn a_message_that_breaks_the_connection_costs_those_before_it_nothing() {
     story(async |world| {
@@ -231,7 +237,7 @@ fn a_message_that_breaks_the_connection_costs_those_before_it_nothing() {
     });
 }
 
-/// Catches: a message that may have gone already, of which an orderly end forgets that.
+/// Catches: an orderly end after which a message no longer counts as in doubt, though it may have gone before.
 #[test]
 fn an_end_before_its_turn_leaves_a_message_in_doubt_as_it_was() {
     story(async |world| {
@@ -240,7 +246,8 @@ fn an_end_before_its_turn_leaves_a_message_in_doubt_as_it_was() {
         let _running = world.run();
         world.post("first@else.example").await.unwrap();
         world.until_queue_is("first@else.example attempts 1 450 4.2.1 Greylisted").await;
-        // The second one may be there; then the first one hangs, and the second one waits behind it for its turn.
+        // The second message may have arrived; then the first one hangs, and the second one waits behind it for its
+        // turn.
         let drops = once(".", "drop");
         world
             .smarthost
@@ -257,7 +264,8 @@ fn an_end_before_its_turn_leaves_a_message_in_doubt_as_it_was() {
     });
 }
 
-/// Catches: an end that does not wait for what was handed over, that waits for ever, or after which another message is begun.
+/// Catches: an end that does not wait for what was handed over, that waits for ever, or after which another message
+/// is begun.
 #[test]
 fn the_end_waits_for_what_has_left_and_for_nothing_else() {
     story(async |world| {
@@ -275,8 +283,8 @@ fn the_end_waits_for_what_has_left_and_for_nothing_else() {
     });
 }
 
-/// Catches: an end that is sent though the appliance is being stopped: whoever stops it does not wait for that; and an attempt that
-/// counts though it was broken off here.
+/// Catches: last octets that are sent though the appliance is being stopped, which nobody waits for; an attempt that
+/// counts though the appliance itself broke it off.
 #[test]
 fn a_message_that_has_not_left_when_the_end_comes_stays_as_it_was() {
     story(async |world| {
@@ -297,13 +305,13 @@ fn a_message_that_has_not_left_when_the_end_comes_stays_as_it_was() {
     });
 }
 
-/// Catches: an attempt that counts though it was made with settings which are in force no longer.
+/// Catches: an attempt that counts though it was made with settings that are no longer in force.
 #[test]
 fn what_breaks_off_under_old_settings_is_no_attempt() {
     story(async |world| {
         let (changes, has_changed) = (world.clone(), Cell::new(false));
         world.smarthost.answers(move |command| match command.split(' ').next() {
-            // Without extensions: what breaks off is put down to nothing else.
+            // The smarthost offers no extensions, so the break is not blamed on one of them.
             Some("EHLO") => Some("250 smarthost.example"),
             Some("RCPT") if has_changed.get() => Some("450 4.2.1 Greylisted"),
             Some("DATA") => {
@@ -319,7 +327,7 @@ fn what_breaks_off_under_old_settings_is_no_attempt() {
     });
 }
 
-/// Catches: a message that was answered, with whatever words, and is told as one that may arrive twice.
+/// Catches: a message that was answered, even if it was put off, and is reported as one that may arrive twice.
 #[test]
 fn what_was_answered_is_in_doubt_no_longer() {
     story(async |world| {
@@ -335,7 +343,8 @@ fn what_was_answered_is_in_doubt_no_longer() {
     });
 }
 
-/// Catches: what is known of a message that does not reach the server, and a report here beside the one that the server makes.
+/// Catches: properties of a message that the server is not told, and a report made here besides the one that the
+/// server makes.
 #[test]
 fn what_a_message_needs_is_said_to_the_server() {
     use crate::smtp::dsn::Notify;
@@ -365,7 +374,7 @@ fn what_a_message_needs_is_said_to_the_server() {
     });
 }
 
-/// Catches: a sender beyond ASCII whose mail comes back although an alias of the account would do.
+/// Catches: mail from a sender address beyond ASCII that is refused although the account has an ASCII alias.
 #[test]
 fn a_server_that_takes_ascii_only_gets_an_alias_for_the_sender() {
     story(async |world| {

@@ -6,7 +6,7 @@ use super::*;
 use crate::flash::Sync;
 use crate::flash::over::{Over, Special};
 
-/// A flash whose syncs take a while, and are counted: what left before one of them has arrived when it is done.
+/// A flash whose syncs take a while and are counted: what left before a sync has arrived when the sync is done.
 #[derive(Default)]
 pub(super) struct Slow(Cell<u32>);
 
@@ -20,7 +20,7 @@ impl Special for Slow {
     }
 }
 
-/// An appliance with what is on `flash`, beside `world`: its relay.
+/// The relay of an appliance with the content of `flash`, beside `world`.
 pub(super) async fn relay_on(flash: impl crate::flash::Flash + 'static, world: &World) -> Rc<Relay> {
     let config = (*world.context.config()).clone();
     let context = Rc::new(Context::new(config, world.context.tls(), Store::new(Rc::new(flash))));
@@ -28,16 +28,17 @@ pub(super) async fn relay_on(flash: impl crate::flash::Flash + 'static, world: &
     Relay::new(context.clone(), queue, Tokens::new(context))
 }
 
-/// What a smarthost offers with which short messages leave as chunks (RFC 3030), and one with which they do not.
+/// The extensions of a smarthost to which short messages leave as chunks (RFC 3030).
 pub(super) const CHUNKING: &str = "250-smarthost.example\r\n250-PIPELINING\r\n250 CHUNKING";
+/// The extensions of a smarthost without CHUNKING.
 pub(super) const PIPELINING: &str = "250-smarthost.example\r\n250 PIPELINING";
 
-/// Friend `n`, who message `n` goes to.
+/// The recipient of message `n`.
 pub(super) fn friend(n: usize) -> String {
     format!("friend{n}@else.example")
 }
 
-/// A slow flash with so many messages that wait: the relay on it, the flash and its syncs.
+/// A slow flash with `count` waiting messages. Returns the relay on it, the flash and the counter of its syncs.
 pub(super) async fn waiting(world: &World, count: usize) -> (Rc<Relay>, SimFlash, Rc<Slow>) {
     for n in 0..count {
         world.post(&friend(n)).await.unwrap();
@@ -52,19 +53,20 @@ pub(super) fn run(relay: &Rc<Relay>, world: &World) -> Task<()> {
     world.executor.spawn(async move { relay.run().await })
 }
 
-/// What becomes of messages at the smarthost.
+/// What the smarthost does with messages.
 #[derive(Clone, Copy, PartialEq)]
 enum Fate {
-    /// They are answered.
+    /// It answers them.
     Answered,
-    /// It hangs up instead of an answer.
+    /// It hangs up instead of answering.
     HangsUp,
-    /// The second one is put off.
+    /// It puts the second one off.
     PutOff,
 }
 
-/// Catches: a message of which the smarthost has the end, while the note that says so is not safe yet or gone too early: after a
-/// cut it would go twice, and nobody would hear of it. One whose removal is waited for no longer is in doubt until that is safe.
+/// Catches: a message whose end the smarthost has while the note about that is not durable yet, or is removed too
+/// early: after a power cut the message would go twice and nobody would know. A message whose removal is no longer
+/// waited for is in doubt until the removal is durable.
 #[test]
 fn a_cut_at_any_step_leaves_a_note_of_what_may_go_twice() {
     for (fate, offers) in [
@@ -101,8 +103,8 @@ async fn cut_at_each_step(world: &World, fate: Fate, offers: &'static str) {
         _ => None,
     });
     let (relay, flash, _) = waiting(world, COUNT).await;
-    // At each step: how the flash may look after a cut, whose messages the smarthost has, and which of them are settled as far as
-    // this appliance knows.
+    // For each step: what the flash may hold after a power cut, whose messages the smarthost has, and which of them
+    // are settled as far as the appliance knows.
     let cuts = Rc::new(RefCell::new(Vec::new()));
     let (seen, smarthost) = (cuts.clone(), world.smarthost.clone());
     flash.watch(move |flash| {
@@ -117,7 +119,7 @@ async fn cut_at_each_step(world: &World, fate: Fate, offers: &'static str) {
         Fate::PutOff => relay.entries().iter().map(|entry| entry.attempts).eq([1]),
     };
     world.until("all are through", is_done).await;
-    // What was written last.
+    // Lets the last writes happen.
     Timer::after(Duration::from_millis(20)).await;
     running.cancel().await;
     flash.watch(|_| {});
@@ -135,11 +137,12 @@ async fn cut_at_each_step(world: &World, fate: Fate, offers: &'static str) {
             match (had[n], doubtful(n)) {
                 (true, Some(true)) => in_doubt += 1,
                 (true, None) => settled += 1,
-                // It may have been noted, and not have left.
+                // That it leaves may be noted though it has not left.
                 (false, Some(_)) => {}
                 other => panic!("step {step}, message {n}: had it, is in doubt: {other:?}"),
             }
-            // It was answered before the next one left, which is on its way while this one's removal is not safe.
+            // It was answered before the next one left, which is on its way while the removal of this one is not
+            // durable.
             behind +=
                 u32::from(n > 0 && had[n - 1] && doubtful(n - 1) == Some(true) && doubtful(n) == Some(true));
         }
@@ -150,7 +153,8 @@ async fn cut_at_each_step(world: &World, fate: Fate, offers: &'static str) {
     );
 }
 
-/// Catches: two syncs a message one after the other over a quick connection, the note before its end and its removal.
+/// Catches: two syncs in a row for each message over a quick connection, one for the note before its end and one for
+/// its removal.
 #[test]
 fn a_quick_connection_costs_one_sync_a_message() {
     const COUNT: usize = 40;
@@ -163,15 +167,15 @@ fn a_quick_connection_costs_one_sync_a_message() {
             let _running = run(&relay, &world);
             world.until("all are through", async || relay.entries().is_empty()).await;
             let syncs = slow.0.get() - before;
-            // The first one is waited for, and the last ones are followed by none.
+            // The first message is waited for, and the last ones are followed by no other.
             assert!(syncs as usize <= COUNT + 10, "{syncs} syncs for {COUNT} messages, {offers:?}");
             assert!(syncs as usize >= COUNT, "{syncs}: each note is safe before its message leaves");
         });
     }
 }
 
-/// Catches: what became of a message that waits for a note which does not come, since the smarthost takes its time with the next
-/// one: after a cut it would be in doubt for nothing.
+/// Catches: an outcome that waits for a note that is long in coming, since the smarthost takes its time with the next
+/// message: after a power cut the message would be in doubt for no reason.
 #[test]
 fn what_became_of_a_message_waits_for_no_note_that_does_not_come() {
     story(async |world| {
@@ -189,7 +193,7 @@ fn what_became_of_a_message_waits_for_no_note_that_does_not_come() {
     });
 }
 
-/// Catches: ends of one submitter that overtake each other, wherever the smarthost takes its time.
+/// Catches: last octets of one submitter's messages that overtake each other, wherever the smarthost takes its time.
 #[test]
 fn the_ends_arrive_in_the_order_of_submission() {
     story(async |world| {
@@ -197,7 +201,7 @@ fn the_ends_arrive_in_the_order_of_submission() {
         for n in 0..30 {
             world.post(&friend(n)).await.unwrap();
         }
-        // What each message waits for, and for how long, is another one than that of the next.
+        // Each message waits for something else than the next one, and for another time.
         *world.smarthost.time.borrow_mut() = Some(world.context.time.clone());
         let smarthost = Rc::downgrade(&world.smarthost);
         world.smarthost.answers(move |command| {
@@ -229,7 +233,7 @@ fn the_ends_arrive_in_the_order_of_submission() {
     });
 }
 
-/// Catches: a list that grows with each message that may have gone twice, and one from which the latest are missing.
+/// Catches: a list that grows with each message that may have gone twice, and a list that leaves out the latest ones.
 #[test]
 fn of_many_that_may_have_gone_twice_the_latest_are_told() {
     story(async |world| {

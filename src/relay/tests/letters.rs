@@ -1,4 +1,4 @@
-//! Who is told of a refused login, how often, and of what nobody is told.
+//! Who is told of a refused login, how often, and which failures cause no letter.
 
 use super::*;
 use crate::clock::{FIXED, unix_now};
@@ -7,7 +7,7 @@ use crate::smtp::client::Failure;
 
 const DAY: i64 = 24 * 3600;
 
-/// Lets so many days pass, and has all that waits tried again.
+/// Lets so many days pass, and tries everything that waits again.
 async fn days_pass(world: &Rc<World>, days: i64) {
     FIXED.set(Some(unix_now() + days * DAY));
     let connections = world.smarthost.connections.get();
@@ -17,7 +17,7 @@ async fn days_pass(world: &Rc<World>, days: i64) {
     Timer::after(Duration::from_millis(30)).await;
 }
 
-/// Letters of a refused login that an account has.
+/// The number of letters about a refused login that an account has.
 async fn refusals(world: &World, account: &str) -> usize {
     let inbox = world.inbox(account).await;
     inbox
@@ -26,8 +26,8 @@ async fn refusals(world: &World, account: &str) -> usize {
         .count()
 }
 
-/// Catches: a refused global login of which nobody hears, a letter with each attempt, a day's rhythm that never ends, and a row
-/// that goes on although the login worked in between.
+/// Catches: a refused global login that nobody is told of, a letter with each attempt, daily letters without end, and
+/// a series that goes on although the login worked in between.
 #[test]
 fn the_postmaster_hears_of_a_refused_global_login() {
     story(async |world| {
@@ -60,7 +60,7 @@ fn the_postmaster_hears_of_a_refused_global_login() {
             assert_eq!(world.inbox("fred").await.len(), letters, "after {days} more days");
         }
         assert!(world.inbox("fred").await[8].contains("once a week.\r\n"));
-        // It works, and not any more: on the same day, and more than once.
+        // The login works, and then is refused again: this happens on the same day, and more than once.
         for letters in [10, 11] {
             world.smarthost.answers(|_| None);
             world.relay.retry_now();
@@ -75,7 +75,7 @@ fn the_postmaster_hears_of_a_refused_global_login() {
     });
 }
 
-/// Catches: a restart that begins a row anew, and one after which a row never ends.
+/// Catches: a restart that begins a series anew, and one after which a series never ends.
 #[test]
 fn a_row_outlives_a_restart() {
     story(async |world| {
@@ -86,7 +86,7 @@ fn a_row_outlives_a_restart() {
         world.post("friend@else.example").await.unwrap();
         world.until("a letter", async || world.inbox("demo").await.len() == 1).await;
         drop(running);
-        // What is known of rows in memory goes with the process.
+        // What memory holds of the series ends with the process.
         world.relay.rows.borrow_mut().clear();
         let _running = world.run();
         days_pass(&world, 0).await;
@@ -101,8 +101,8 @@ fn a_row_outlives_a_restart() {
     });
 }
 
-/// Catches: an account's own login of which the operator never hears, or hears each day; and the password of an account in a
-/// letter to another one.
+/// Catches: a refused login of an account that the operator never hears of, or hears of each day; the password of an
+/// account in a letter to another one.
 #[test]
 fn an_account_hears_of_its_own_login_and_the_postmaster_once() {
     story(async |world| {
@@ -125,7 +125,8 @@ fn an_account_hears_of_its_own_login_and_the_postmaster_once() {
     });
 }
 
-/// Catches: trouble that passes, or settings that do not fit, told as a password that is wrong; and words that say so.
+/// Catches: a passing trouble, or settings that do not fit, reported as a wrong password; words of the server that
+/// look like one.
 #[test]
 fn what_is_no_refused_login_is_no_letter() {
     story(async |world| {
@@ -176,7 +177,7 @@ fn what_is_no_refused_login_is_no_letter() {
     });
 }
 
-/// Catches: a permission that has ended and is told as a password, and a server's words that break a letter's lines.
+/// Catches: an ended permission that is reported as a password, and a server's words that break a letter's lines.
 #[test]
 fn a_letter_tells_what_is_to_be_done_and_holds_no_more_than_it_may() {
     story(async |world| {
@@ -190,7 +191,8 @@ fn a_letter_tells_what_is_to_be_done_and_holds_no_more_than_it_may() {
     });
 }
 
-/// Catches: a login of which nobody hears since another one was told of, and a postmaster who is told twice of his own.
+/// Catches: a login that nobody is told of since another one was told of, and a postmaster who is told twice of his
+/// own login.
 #[test]
 fn each_login_is_told_of_by_itself() {
     story(async |world| {

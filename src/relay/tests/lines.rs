@@ -1,11 +1,12 @@
-//! Several connections to the smarthost: nobody waits for another, and each submitter's messages keep their order.
+//! Several connections to the smarthost: no message waits for another submitter's, and each submitter's messages keep
+//! their order.
 
 use std::cell::Cell;
 
 use super::*;
 
 impl World {
-    /// From whom the smarthost has taken messages, in order.
+    /// The senders of the messages that the smarthost has taken, in order.
     fn senders(&self) -> Vec<String> {
         let sender = |from: &str| from.split(['<', '@']).nth(1).unwrap_or_default().to_owned();
         self.smarthost.taken().iter().map(|taken| sender(&taken.from)).collect()
@@ -23,7 +24,7 @@ impl World {
     }
 }
 
-/// Catches: mail that goes on under the login of an account that may do nothing for now, or is lost because of that.
+/// Catches: mail of a disabled account that still goes out under its login, or is lost because of that.
 #[test]
 fn a_disabled_account_s_mail_waits_until_it_is_enabled() {
     story(async |world| {
@@ -40,7 +41,8 @@ fn a_disabled_account_s_mail_waits_until_it_is_enabled() {
     });
 }
 
-/// Catches: mail of an account that is gone that leaves under the login of the one that has its name now, or the global one.
+/// Catches: mail of an account that is gone that leaves under the login of the account that has its name now, or the
+/// global one.
 #[test]
 fn a_name_that_is_used_again_gets_nobody_else_s_mail() {
     story(async |world| {
@@ -59,7 +61,7 @@ fn a_name_that_is_used_again_gets_nobody_else_s_mail() {
     });
 }
 
-/// Catches: two messages that hang, and a third one that waits for them, with logins of their own or all with one.
+/// Catches: two messages that hang and keep a third one waiting, with logins of their own or with one login.
 #[test]
 fn what_hangs_holds_up_nobody_else() {
     for own in [true, false] {
@@ -87,8 +89,8 @@ fn what_hangs_holds_up_nobody_else() {
     }
 }
 
-/// Catches: a connection that has taken the next message, too, and keeps it while it waits for the answer to the one before: before
-/// the smarthost has answered anything, and where there is no room beside what is under way.
+/// Catches: a connection that takes the next message and keeps it while it waits for the answer to the one before:
+/// before the smarthost has answered anything, and where there is no room beside what is under way.
 #[test]
 fn what_is_answered_late_holds_up_nobody_else() {
     for (answered, octets) in [(0, 100), (1, 90_000)] {
@@ -114,7 +116,7 @@ fn what_is_answered_late_holds_up_nobody_else() {
     }
 }
 
-/// Catches: messages of a submitter that overtake each other, and one connection for a hundred messages.
+/// Catches: messages of a submitter that overtake each other, and a single connection for a hundred messages.
 #[test]
 fn messages_keep_the_order_of_their_submitter_over_several_connections() {
     story(async |world| {
@@ -133,7 +135,7 @@ fn messages_keep_the_order_of_their_submitter_over_several_connections() {
     });
 }
 
-/// Catches: a queue that waits for hours though the smarthost is there again.
+/// Catches: a queue that waits for hours though the smarthost is in reach again.
 #[test]
 fn when_the_smarthost_is_in_reach_again_all_go_at_once() {
     story(async |world| {
@@ -152,7 +154,7 @@ fn when_the_smarthost_is_in_reach_again_all_go_at_once() {
     });
 }
 
-/// Catches: a message of which nobody knows that the smarthost may have it.
+/// Catches: a message that the smarthost may have, without anybody knowing.
 #[test]
 fn what_is_handed_over_and_not_answered_is_known_on_flash_and_told() {
     story(async |world| {
@@ -162,7 +164,7 @@ fn what_is_handed_over_and_not_answered_is_known_on_flash_and_told() {
         world.until("it is handed over", async || world.smarthost.taken().len() == 1).await;
         let doubt = world.relay.entries()[0].in_doubt;
         assert!(doubt.is_some());
-        // The power goes.
+        // The power is cut.
         running.cancel().await;
         world.smarthost.answers(|_| None);
         let store = Store::new(world.card.clone());

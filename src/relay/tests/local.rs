@@ -26,7 +26,7 @@ fn several_accounts_get_one_each_by_way_of_the_queue() {
         for account in ["anna", "demo", "fred"] {
             assert_eq!(world.inbox(account).await, [DELIVERED], "{account}");
         }
-        // Identities live as long as their messages are queued, and some deliveries longer.
+        // Identities are kept as long as their messages are queued, and for some deliveries longer.
         let anna = world.context.store.account("anna").await.unwrap();
         let identities = || anna.all_collected(super::super::deposit::RELAY).len();
         assert_eq!(identities(), 1);
@@ -49,7 +49,7 @@ fn recipients_that_are_refused() {
         assert!(refusal("friend@else.example").await.starts_with("550 5.4.4"));
         world.reconfigure(|config| config.accounts[1].quota = 20);
         assert!(refusal("anna@home.example").await.starts_with("452 4.2.2"));
-        // The octets alone would fit: a message costs its share besides.
+        // The octets alone would fit, but each message counts for more than its octets.
         world.reconfigure(|config| config.accounts[1].quota = crate::store::SHARE);
         assert!(refusal("anna@home.example").await.starts_with("452 4.2.2 That mailbox is full"));
         world.post("demo@home.example").await.unwrap();
@@ -102,7 +102,7 @@ fn an_account_that_is_gone_means_a_report_to_the_sender() {
     });
 }
 
-/// Catches: a message that is taken whole and then refused, since another one was promised the same room.
+/// Catches: a message that is refused only after all of it has come, since its room was promised to another one.
 #[test]
 fn what_mail_announces_is_kept_free_for_it() {
     story(async |world| {
@@ -110,7 +110,7 @@ fn what_mail_announces_is_kept_free_for_it() {
         let used: usize = world.flash.files().iter().map(|(_, len)| len).sum();
         const TOTAL: u64 = 32 << 20;
         world.flash.limit(Some(used as u64 + TOTAL));
-        // A sixteenth is the reserve.
+        // One sixteenth is reserved.
         let size = TOTAL / 8 * 5;
         for to in ["demo@home.example", "friend@else.example"] {
             let to = envelope("demo@home.example", to);
@@ -146,7 +146,7 @@ fn a_full_flash_is_a_temporary_matter() {
     });
 }
 
-/// Catches: one account, or a device, that fills the queue, so that everybody else is refused.
+/// Catches: one account, or a device, that fills the queue so that everybody else is refused.
 #[test]
 fn nobody_has_more_in_the_queue_than_a_share_of_it() {
     story(async |world| {
@@ -172,7 +172,7 @@ fn nobody_has_more_in_the_queue_than_a_share_of_it() {
             }
             posted.is_ok()
         };
-        // Many share it, so that each has the least.
+        // With many submitters each has the smallest share.
         world.reconfigure(|config| {
             for n in 0..200 {
                 let name = text(&format!("more{n}"));
@@ -188,13 +188,13 @@ fn nobody_has_more_in_the_queue_than_a_share_of_it() {
         fill(None, share - 1).await;
         world.relay.queue.load().await;
         assert!(!takes(None).await && !takes(Some("demo")).await && takes(Some("anna")).await);
-        // A list of them has an end.
+        // The list is limited.
         let total = queue.view(INBOX, |inbox| inbox.messages.len()).unwrap();
         assert_eq!((world.relay.entries().len(), world.relay.unlisted()), (1000, total - 1000));
     });
 }
 
-/// Catches: devices that write to the whole world under the global login, which is what was so.
+/// Catches: devices that send mail to the whole world under the global login, as they once could.
 #[test]
 fn devices_write_to_this_house_only_unless_the_operator_lets_them() {
     story(async |world| {
@@ -206,8 +206,8 @@ fn devices_write_to_this_house_only_unless_the_operator_lets_them() {
     });
 }
 
-/// Catches: an address at a provider whose other customers cannot be reached, or whose own mail goes round by the provider; and
-/// an alias of several that reaches one of them, or one of them twice.
+/// Catches: an address at a shared domain whose other users cannot be reached, or whose own mail goes by way of the
+/// provider; an alias of several accounts that reaches one of them, or one of them twice.
 #[test]
 fn addresses_lead_where_they_are_meant_to() {
     story(async |world| {

@@ -1,5 +1,5 @@
-//! Stories of messages: a relay on the simulated flash, and a smarthost on loopback that does as it is
-//! told and remembers what it got.
+//! Tests of the relay as a whole: a relay on the simulated flash, and a smarthost on loopback that does as it is told
+//! and remembers what it got.
 
 mod breaking_off;
 mod conversation;
@@ -32,23 +32,23 @@ use crate::smtp::{self, Envelope, Mailbox, Post, Reply};
 use crate::store::{INBOX, Store};
 use smarthost::Smarthost;
 
-/// Nothing in these tests takes this long.
+/// A limit that no wait in these tests reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const MESSAGE: &str = "Message-ID: <1@home.example>\r\nSubject: hello\r\n\r\n.dots\r\n..and dots\r\nbye\r\n";
 
-/// An appliance with the accounts `demo` (who is `info` as well), `anna` and `fred`.
+/// An appliance with the accounts `demo` (which is `info` as well), `anna` and `fred`.
 struct World {
     context: Rc<Context>,
     flash: SimFlash,
-    /// What the store writes to `flash` through.
+    /// The flash that the store writes to; it passes on to `flash`.
     card: Rc<Refusing>,
     relay: Rc<Relay>,
     smarthost: Rc<Smarthost>,
     executor: Rc<LocalExecutor<'static>>,
 }
 
-/// Runs a story.
+/// Runs a test in a world of its own.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
@@ -104,21 +104,21 @@ fn envelope(from: &str, to: &str) -> Envelope {
 }
 
 impl World {
-    /// The delivery loop; it ends with the task.
+    /// Runs the relay. It ends with the returned task.
     fn run(&self) -> Task<()> {
         let relay = self.relay.clone();
         self.executor.spawn(async move { relay.run().await })
     }
 
-    /// Puts settings in force.
+    /// Changes the settings in force.
     fn reconfigure(&self, change: impl FnOnce(&mut Config)) {
         let mut config = (*self.context.config()).clone();
         change(&mut config);
         self.context.reconfigure(config, self.context.tls());
     }
 
-    /// What the server does with a message of `account`: `from` and `to` are addresses, `to` with spaces
-    /// between them.
+    /// Submits a message of `account` and returns the server's answer. `from` and `to` are addresses; `to` may hold
+    /// several, with spaces between them.
     async fn post_as(&self, account: Option<&str>, from: &str, to: &str) -> Result<(), Reply> {
         self.post_text_as(account, from, to, MESSAGE).await
     }
@@ -141,7 +141,7 @@ impl World {
         self.relay.accept(envelope, content).await
     }
 
-    /// A message of the account `demo`.
+    /// Submits a message of the account `demo`.
     async fn post(&self, to: &str) -> Result<(), Reply> {
         self.post_as(Some("demo"), "demo@home.example", to).await
     }
@@ -159,7 +159,7 @@ impl World {
         messages.iter().map(read).collect()
     }
 
-    /// What is queued, on one line each.
+    /// The queued messages, one line for each.
     fn queue(&self) -> Vec<String> {
         let line = |entry: super::QueueEntry| {
             format!(
@@ -172,7 +172,7 @@ impl World {
         self.relay.entries().into_iter().map(line).collect()
     }
 
-    /// Waits until something has come about.
+    /// Waits until something has happened.
     async fn until(&self, what: &str, come_about: impl AsyncFn() -> bool) {
         let start = Instant::now();
         while !come_about().await {
@@ -190,14 +190,14 @@ impl World {
     }
 }
 
-/// With a password of the smarthost for an account.
+/// Gives an account a login of its own at the smarthost.
 fn own_login(config: &mut Config, account: usize, username: &str, password: &str) {
     config.smarthost.per_account_authentication = true;
     config.accounts[account].smarthost_username = text(username);
     config.accounts[account].smarthost_password = Secret::new(password).unwrap();
 }
 
-/// With global credentials.
+/// Sets the global login.
 fn global_login(config: &mut Config, username: &str, password: &str) {
     config.smarthost.username = text(username);
     config.smarthost.password = Secret::new(password).unwrap();

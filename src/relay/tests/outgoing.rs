@@ -39,14 +39,14 @@ fn without_the_time_mail_waits_and_no_attempt_is_counted() {
         // With the time the certificate is judged; this smarthost has none.
         world.context.clock.set_known();
         world.until("an attempt", async || !world.relay.troubles().is_empty()).await;
-        // Without TLS there is nothing to judge.
+        // Without TLS there is no certificate to judge.
         world.context.clock.forget();
         world.reconfigure(|config| config.smarthost.security = Security::None);
         world.until_queue_is_empty().await;
     });
 }
 
-/// Catches a message that goes out although that cannot be written down: it would go again with each start.
+/// Catches: a message that goes out although that cannot be noted: it would go again with each start.
 #[test]
 fn a_flash_that_takes_no_changes_keeps_the_queue_and_takes_no_mail() {
     story(async |world| {
@@ -83,7 +83,8 @@ fn each_message_travels_under_the_login_that_is_meant_for_it() {
             let from = format!("{name}@home.example");
             world.post_as(Some(name), &from, "friend@else.example").await.unwrap();
         }
-        // A device that sends as anna is not anna, and leaves as the operator says.
+        // A device that sends as anna does not get her login, and its sender address is the one that the operator has
+        // set.
         world.post_as(None, "anna@home.example", "friend@else.example").await.unwrap();
         let _running = world.run();
         world.until_queue_is_empty().await;
@@ -192,7 +193,7 @@ fn a_refused_login_makes_messages_wait_and_never_travel_under_another() {
             own_login(config, 1, "anna", "old");
         });
         world.smarthost.answers(|command| {
-            // AUTH PLAIN \0anna\0old
+            // The credentials are `\0anna\0old`.
             (command == "AUTH PLAIN AGFubmEAb2xk").then_some("535 5.7.8 Wrong password")
         });
         let _running = world.run();
@@ -217,7 +218,7 @@ fn a_refused_login_makes_messages_wait_and_never_travel_under_another() {
         assert!(letter.contains("user name:  anna\r\n") && letter.contains("535 5.7.8 Wrong password\r\n"));
         assert!(!letter.contains("old"));
 
-        // The new password is all that they waited for.
+        // The messages have waited for nothing but the new password.
         world.reconfigure(|config| own_login(config, 1, "anna", "new"));
         world.until_queue_is_empty().await;
         let logins: Vec<_> = world.smarthost.taken().into_iter().map(|taken| taken.login).collect();
@@ -265,7 +266,7 @@ fn nothing_is_sent_in_the_open_where_starttls_is_demanded() {
     });
 }
 
-/// Catches: a reply in the open behind the one to STARTTLS that is taken for one within TLS.
+/// Catches: a plaintext reply after the one to STARTTLS that is taken for a reply within TLS.
 #[test]
 fn what_stands_behind_the_answer_to_starttls_ends_the_connection() {
     story(async |world| {
@@ -283,7 +284,7 @@ fn what_stands_behind_the_answer_to_starttls_ends_the_connection() {
     });
 }
 
-/// Catches: mail that waits for ever at a smarthost that offers SCRAM and keeps no verifier for this user.
+/// Catches: mail that waits for ever at a smarthost that offers SCRAM but has no verifier for this user.
 #[test]
 fn a_mechanism_that_the_smarthost_refuses_at_once_is_followed_by_the_next() {
     story(async |world| {
@@ -355,7 +356,7 @@ fn what_was_sent_is_not_sent_again_because_that_cannot_be_written_down() {
         let _running = world.run();
         world.until_queue_is("grey@else.example attempts 1 450 4.2.1 Greylisted").await;
         world.flash.limit(None);
-        // It rests until it is tried to write it down again.
+        // The message rests until its entry is tried to be written again.
         world.relay.retry_now();
         Timer::after(Duration::from_millis(50)).await;
         assert_eq!(world.smarthost.taken().len(), 1);

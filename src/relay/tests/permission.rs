@@ -1,4 +1,4 @@
-//! The smarthost's login with a permission.
+//! The smarthost's login with an access token.
 
 use std::cell::Cell;
 
@@ -9,7 +9,8 @@ use crate::config::{OAuth2, SourceAuth};
 use crate::oauth2::tests::Kept;
 use crate::oauth2::tests::server::Server;
 
-/// A smarthost that takes the token `good`, and a token server that gives `tokens` in turn, each with another refresh token.
+/// A smarthost that takes the token `good`, and a token server that gives `tokens` in turn, each with another refresh
+/// token.
 async fn with_tokens(world: &Rc<World>, good: &'static str, tokens: &[&str]) -> (Rc<Server>, Vec<Task<()>>) {
     let server = Rc::new(Server::new());
     for (n, token) in tokens.iter().enumerate() {
@@ -47,8 +48,8 @@ async fn with_tokens(world: &Rc<World>, good: &'static str, tokens: &[&str]) -> 
     (server, tasks)
 }
 
-/// Catches: a login without the token, one that gives up with the first refusal, a refresh token that is not kept, and one whose
-/// replacement is taken for new settings, so that the message is tried again and again at once.
+/// Catches: a login without the token; one that gives up after the first refusal; a refresh token that is not kept; a
+/// replaced refresh token that counts as new settings, so that the message is tried again and again at once.
 #[test]
 fn a_message_goes_out_with_a_token_that_is_renewed_once() {
     story(async |world| {
@@ -70,8 +71,8 @@ fn a_message_goes_out_with_a_token_that_is_renewed_once() {
     });
 }
 
-/// Catches: an ended permission that costs mail, that is asked about again and again, or of which the operator is not told what to
-/// type; and a password that is tried in its place.
+/// Catches: an ended permission that costs mail, is asked about again and again, or of which the operator is not told
+/// what to type; a password that is tried in its place.
 #[test]
 fn without_a_permission_mail_waits_and_the_operator_is_told() {
     story(async |world| {

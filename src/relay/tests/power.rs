@@ -1,10 +1,10 @@
-//! Power cuts: a message for two accounts and someone outside, cut at every step of the flash.
+//! Power cuts: a message for two accounts and a recipient outside, with a cut at every step of the flash.
 
 use super::*;
 use crate::clock::FIXED;
 use crate::smtp::dsn::Notify;
 
-/// Accepts one message and delivers it, until all is done or the flash fails: whether the message was
+/// Accepts one message and delivers it, until everything is done or the flash fails. Returns whether the message was
 /// acknowledged.
 async fn live(
     flash: &SimFlash,
@@ -35,7 +35,7 @@ async fn live(
         post && world.post("anna@home.example fred@home.example unknown@else.example").await.is_ok();
     let steps = flash.steps();
     let running = world.run();
-    // Until everything is delivered, or the flash has long stopped.
+    // Runs until everything is delivered, or the flash has stopped long ago.
     let start = Instant::now();
     while !world.queue().is_empty() && flash.steps() <= cut {
         assert!(start.elapsed() < PATIENCE, "queued: {:?}, {steps} steps", world.queue());
@@ -45,7 +45,7 @@ async fn live(
     acknowledged
 }
 
-/// Copies of the message in an INBOX, and reports.
+/// The number of copies of the message in an INBOX, and of reports.
 async fn found(flash: &SimFlash, account: &str) -> (usize, usize) {
     let store = Store::new(Rc::new(flash.clone()));
     let account = store.account(account).await.unwrap();
@@ -89,14 +89,15 @@ fn a_cut_at_any_step_neither_loses_nor_doubles_anything() {
     }));
 }
 
-/// A story that is cut at any step: what is posted, how the smarthost answers, and how each recipient's fate is to be told.
+/// A case of what is posted, how the smarthost answers, and what the sender is to be told of each recipient.
 struct Told {
     to: &'static [(&'static str, Notify)],
     late: bool,
     expected: &'static [&'static str],
 }
 
-/// One life of the appliance, until `enough` or the flash fails: whether the message was acknowledged.
+/// One run of the appliance, until everything has happened or the flash fails. Returns whether the message was
+/// acknowledged.
 async fn live_and_tell(
     flash: &SimFlash,
     cut: u64,
@@ -133,7 +134,7 @@ async fn live_and_tell(
     let running = world.run();
     let start = Instant::now();
     let is_done = || match story.late {
-        // A message that is late stays.
+        // A late message stays in the queue.
         true => world.relay.entries().iter().all(|entry| {
             let shown = world.relay.show(entry.id).unwrap();
             shown.history.iter().any(|(_, what)| what.contains("late"))
@@ -144,7 +145,7 @@ async fn live_and_tell(
         assert!(start.elapsed() < PATIENCE, "queued: {:?}", world.queue());
         smol::future::yield_now().await;
     }
-    // What was told last is written down.
+    // Lets the last writes happen.
     for _ in 0..200 {
         smol::future::yield_now().await;
     }
@@ -152,7 +153,7 @@ async fn live_and_tell(
     acknowledged
 }
 
-/// What the sender was told of whom, in order.
+/// What the sender was told of each recipient, in order.
 async fn heard(flash: &SimFlash) -> Vec<String> {
     let store = Store::new(Rc::new(flash.clone()));
     let account = store.account("demo").await.unwrap();
@@ -168,8 +169,8 @@ async fn heard(flash: &SimFlash) -> Vec<String> {
     heard
 }
 
-/// Catches: a report that is made twice, one that is lost since another one with the same number was there already, and a delay that
-/// is told with each start.
+/// Catches: a report that is made twice; one that is lost since another report has the same number; a notice of a
+/// delay that is repeated with each start.
 #[test]
 fn a_cut_at_any_step_neither_loses_nor_doubles_a_report() {
     const SUCCESS: Notify = Notify::When { success: true, failure: true, delay: false };
@@ -220,7 +221,7 @@ fn a_cut_at_any_step_neither_loses_nor_doubles_a_report() {
                 for life in 0..2 {
                     live_and_tell(&flash, u64::MAX, false, story, around).await;
                     let heard = heard(&flash).await;
-                    // A smarthost that had taken it before the cut is asked again.
+                    // A message that the smarthost took before the cut is sent to it again.
                     assert!(
                         heard == story.expected || (heard.is_empty() && !acknowledged),
                         "cut at step {cut} of {steps}, life {life}, acknowledged: {acknowledged}, heard {heard:?}"

@@ -1,4 +1,4 @@
-//! `test smarthost`: every step is told, the one that fails with what it means, and nothing is sent.
+//! `test smarthost`: every step is reported, a failing one with what it means, and nothing is sent.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ use smol::future::or;
 
 use super::*;
 
-/// What a test says, one line a step, and how it ends; ports are `PORT`.
+/// The lines that a test reports, and its result; ports are shown as `PORT`.
 async fn tested(world: &World, account: Option<&str>) -> (String, Result<(), String>) {
     let told = RefCell::new(String::new());
     let tell = |line: String| {
@@ -19,7 +19,7 @@ async fn tested(world: &World, account: Option<&str>) -> (String, Result<(), Str
     (told.take().replace(&port, "PORT"), result.map_err(|error| error.replace(&port, "PORT")))
 }
 
-/// Catches: a step that is not told, a login that is another one than mail would go under, and something that is sent.
+/// Catches: a step that is not reported, a login other than the one that mail would use, and something that is sent.
 #[test]
 fn each_step_is_a_line_and_nothing_is_sent() {
     story(async |world| {
@@ -74,7 +74,7 @@ fn each_step_is_a_line_and_nothing_is_sent() {
     });
 }
 
-/// Catches: a failure that says no more than that there is one.
+/// Catches: a failure without an explanation.
 #[test]
 fn what_fails_says_what_it_means() {
     story(async |world| {
@@ -104,7 +104,7 @@ fn what_fails_says_what_it_means() {
             assert!(error.starts_with(end) && error.ends_with('.') && !error.contains(".."), "{error}");
         }
         assert!(world.inbox("demo").await.is_empty(), "no letters of a test");
-        // TLS where there is none.
+        // The server does not speak TLS.
         world.smarthost.answers(|_| None);
         world.reconfigure(|config| config.smarthost.security = Security::Tls);
         let error = tested(&world, None).await.1.unwrap_err();
@@ -114,7 +114,7 @@ fn what_fails_says_what_it_means() {
         let error = tested(&world, None).await.1.unwrap_err();
         assert!(error.starts_with("the clock does not show the time yet"), "{error}");
         world.context.clock.set_known();
-        // Nobody there.
+        // No server listens there.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         world.reconfigure(|config| config.smarthost.port = free);
         let error = tested(&world, None).await.1.unwrap_err();
@@ -131,7 +131,7 @@ fn what_fails_says_what_it_means() {
     });
 }
 
-/// Catches: a test that sits for as long as a courier would.
+/// Catches: a test that takes as long as a connection of the relay may.
 #[test]
 fn a_test_ends_within_a_minute() {
     story(async |world| {
@@ -155,8 +155,8 @@ fn a_test_ends_within_a_minute() {
     });
 }
 
-/// Catches: an account that there is not, which is tried with the login of all; and a clock that is waited for without need, or not
-/// though a permission is asked for by HTTPS.
+/// Catches: an unknown account that is tried with the global login; a wait for the clock without need, or none though
+/// the token server is asked by HTTPS.
 #[test]
 fn an_unknown_account_is_named_and_the_clock_matters_where_something_is_judged() {
     use crate::config::{OAuth2, SourceAuth};
@@ -174,7 +174,7 @@ fn an_unknown_account_is_named_and_the_clock_matters_where_something_is_judged()
     });
 }
 
-/// Catches: a step that is told as another one, which sends the operator to look in the wrong place.
+/// Catches: a step that is reported under another name, which sends the operator to look in the wrong place.
 #[test]
 fn the_step_that_gets_no_answer_is_named() {
     for (verb, step) in [("EHLO", "EHLO"), ("AUTH", "login")] {
@@ -194,8 +194,8 @@ fn the_step_that_gets_no_answer_is_named() {
     }
 }
 
-/// Catches: a server's words that fill or steer the operator's terminal, its name taken for something that it can do, and extensions
-/// that are not known by another case.
+/// Catches: a server's words that fill or steer the operator's terminal, its name taken for an extension, and
+/// extensions in another case that are missed.
 #[test]
 fn what_a_server_says_of_itself_is_told_in_short() {
     story(async |world| {
@@ -218,7 +218,7 @@ fn what_a_server_says_of_itself_is_told_in_short() {
     });
 }
 
-/// Catches: advice that is said twice, or ends in two full stops.
+/// Catches: advice that is given twice, or ends in two full stops.
 #[test]
 fn advice_is_said_once() {
     use crate::config::{OAuth2, SourceAuth};
@@ -226,7 +226,7 @@ fn advice_is_said_once() {
         world.reconfigure(|config| config.smarthost.security = Security::Starttls);
         let error = tested(&world, None).await.1.unwrap_err();
         assert!(error.ends_with("with the port that the provider tells for it."), "{error}");
-        // A permission that is not there yet.
+        // There is no refresh token yet.
         world.reconfigure(|config| {
             config.smarthost.security = Security::None;
             config.smarthost.username = text("relay");

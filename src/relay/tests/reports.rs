@@ -7,7 +7,7 @@ const SUCCESS: Notify = Notify::When { success: true, failure: false, delay: fal
 const FAILURE: Notify = Notify::When { success: false, failure: true, delay: false };
 
 impl World {
-    /// A message of the account `demo` to recipients that ask for reports.
+    /// Submits a message of the account `demo` to recipients with these NOTIFY parameters.
     async fn post_asking(&self, to: &[(&str, Notify)], ret: Option<Ret>, content: &str) {
         let recipients =
             to.iter().map(|(to, notify)| smtp::Recipient { notify: *notify, ..mailbox(to).into() });
@@ -23,7 +23,7 @@ impl World {
     }
 }
 
-/// What a report says of whom, one line each.
+/// What a report says of each recipient, one line for each.
 pub fn told(report: &str) -> Vec<String> {
     let field = |block: &str, name: &str| {
         block.split("\r\n").find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned()
@@ -35,8 +35,8 @@ pub fn told(report: &str) -> Vec<String> {
         .collect()
 }
 
-/// Catches: a success that nobody tells, since the smarthost cannot and a delivery here goes past the queue; one that is told though
-/// nobody asked; one that is told twice.
+/// Catches: a success that is not reported, since the smarthost cannot and a delivery here goes past the queue; one
+/// that is reported though nobody asked; one that is reported twice.
 #[test]
 fn who_asks_hears_that_it_got_there() {
     story(async |world| {
@@ -68,7 +68,7 @@ fn who_asks_hears_that_it_got_there() {
     });
 }
 
-/// Catches: a sender who said that he does not want to hear of it.
+/// Catches: a report of a failure to a sender who does not want one.
 #[test]
 fn who_does_not_want_to_hear_of_a_failure_does_not() {
     story(async |world| {
@@ -83,7 +83,8 @@ fn who_does_not_want_to_hear_of_a_failure_does_not() {
     });
 }
 
-/// Catches: RET=FULL that gives a header, a message that does not come back octet for octet, and a large one that fills the mailbox.
+/// Catches: RET=FULL that gives only a header, a message that is not enclosed octet for octet, and a large one that
+/// fills the mailbox.
 #[test]
 fn a_failed_message_comes_back_as_far_as_was_asked_for() {
     story(async |world| {
@@ -111,7 +112,7 @@ fn a_failed_message_comes_back_as_far_as_was_asked_for() {
             "{}",
             reports[3].len()
         );
-        // Where the mailbox has no room for all of it, the header still has.
+        // If the mailbox has no room for the whole message, there is still room for the header.
         let used = world.context.store.account("demo").await.unwrap().usage().charged();
         world.reconfigure(|config| config.accounts[0].quota = used + 100_000);
         let content = MESSAGE.to_owned() + &"line\r\n".repeat(20_000);
@@ -122,7 +123,8 @@ fn a_failed_message_comes_back_as_far_as_was_asked_for() {
     });
 }
 
-/// Catches: mail of an account that is gone under another login, or lost; and one that a hold does not keep.
+/// Catches: mail of an account that is gone that leaves under another login, or is lost; such mail that a hold does
+/// not keep.
 #[test]
 fn mail_of_an_account_that_is_gone_comes_to_the_postmaster() {
     story(async |world| {
@@ -153,14 +155,14 @@ fn mail_of_an_account_that_is_gone_comes_to_the_postmaster() {
             reports[0]
         );
         assert_eq!((world.smarthost.connections.get(), world.inbox("demo").await.len()), (0, 0));
-        // The operator lets go of the other one.
+        // The operator releases the other message.
         world.relay.operate(super::super::Act::Release, &super::super::Which::All).await.unwrap();
         world.until_queue_is_empty().await;
         assert_eq!((world.inbox("fred").await.len(), world.smarthost.connections.get()), (3, 0));
     });
 }
 
-/// Catches: a failure of a device that nobody is told of.
+/// Catches: a failure of a device's mail that nobody is told of.
 #[test]
 fn failures_of_who_has_no_mailbox_are_told_to_the_postmaster() {
     story(async |world| {
@@ -177,7 +179,7 @@ fn failures_of_who_has_no_mailbox_are_told_to_the_postmaster() {
     });
 }
 
-/// Catches: our own words in the place of a reply.
+/// Catches: a text of our own in the place of a reply.
 #[test]
 fn a_diagnostic_is_a_reply_of_the_other_side_or_there_is_none() {
     story(async |world| {
@@ -193,7 +195,8 @@ fn a_diagnostic_is_a_reply_of_the_other_side_or_there_is_none() {
     });
 }
 
-/// Catches: a sender who hears nothing for days, one who hears of each attempt, and one who hears of a message that got through.
+/// Catches: a sender who hears nothing for days, one who hears of each attempt, and one who hears of a message that
+/// got through.
 #[test]
 fn a_sender_hears_once_that_a_message_is_late() {
     story(async |world| {
@@ -234,7 +237,7 @@ fn a_sender_hears_once_that_a_message_is_late() {
     });
 }
 
-/// Catches: a notice while the operator holds the message, which he alone can end.
+/// Catches: a notice of a delay while the operator holds the message, which only the operator can end.
 #[test]
 fn a_held_message_waits_and_nobody_hears_of_it() {
     story(async |world| {
@@ -269,7 +272,8 @@ fn a_held_message_waits_and_nobody_hears_of_it() {
     });
 }
 
-/// Catches: a removal that nobody hears of, one that comes back, and one of what is on its way.
+/// Catches: a removal that the sender is not told of, a removed message that comes back, and the removal of a message
+/// on its way.
 #[test]
 fn the_operator_takes_messages_out() {
     story(async |world| {
@@ -291,7 +295,7 @@ fn the_operator_takes_messages_out() {
         );
         assert!(!report.contains("Diagnostic-Code"), "{report}");
 
-        // What somebody works on stays.
+        // A message that is being worked on stays.
         let claim = world.relay.queue.claim(ids[1]);
         let done = world
             .relay
@@ -312,7 +316,7 @@ fn the_operator_takes_messages_out() {
     });
 }
 
-/// Catches: an act that is gone after a restart.
+/// Catches: an operation that is undone by a restart.
 #[test]
 fn what_the_operator_does_is_written_down() {
     story(async |world| {

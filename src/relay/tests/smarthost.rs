@@ -1,4 +1,4 @@
-//! A smarthost that does as it is told.
+//! A smarthost for the tests that does as it is told.
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ use crate::smtp::data::Decoder;
 /// A message that it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// Which connection it came over, from 1.
+    /// The number of the connection that it came over, from 1.
     pub connection: u32,
     /// `user:password` of its login.
     pub login: String,
@@ -28,8 +28,9 @@ pub struct Taken {
     pub content: String,
 }
 
-/// What a command gets for an answer; `None`: the usual one. `drop` closes the connection, `hang` says nothing any more. `.` stands
-/// for a content that is there, and `(content)` for one that has begun, in the midst of which it may `drop`.
+/// The answer to a command; `None`: the usual one. `drop` closes the connection, `hang` never answers. The command
+/// `.` stands for a content that has come, and `(content)` for one that has begun, within which `drop` closes the
+/// connection.
 type Answer = dyn Fn(&str) -> Option<&'static str>;
 
 pub struct Smarthost {
@@ -37,11 +38,11 @@ pub struct Smarthost {
     answer: RefCell<Rc<Answer>>,
     taken: RefCell<Vec<Taken>>,
     commands: RefCell<Vec<String>>,
-    /// Before each answer.
+    /// How long it waits before each answer.
     pub pause: Cell<Duration>,
-    /// The time by which it pauses and thinks; `None`: that of the world outside.
+    /// The clock for `pause` and `thinks`; `None`: the real one.
     pub time: RefCell<Option<Time>>,
-    /// Before it says what becomes of a message that is there.
+    /// How long it waits before it answers a content that has come.
     pub thinks: Cell<Duration>,
     pub connections: Cell<u32>,
     pub open: Cell<u32>,
@@ -75,7 +76,7 @@ impl Smarthost {
         smarthost
     }
 
-    /// From now on it answers like this.
+    /// Sets how it answers from now on.
     pub fn answers(&self, answer: impl Fn(&str) -> Option<&'static str> + 'static) {
         *self.answer.borrow_mut() = Rc::new(answer);
     }
@@ -84,7 +85,7 @@ impl Smarthost {
         self.taken.borrow().clone()
     }
 
-    /// All commands so far that begin like that.
+    /// All commands so far that begin with `verb`.
     pub fn heard(&self, verb: &str) -> Vec<String> {
         self.commands.borrow().iter().filter(|command| command.starts_with(verb)).cloned().collect()
     }
@@ -93,7 +94,7 @@ impl Smarthost {
         self.connections.set(self.connections.get() + 1);
         self.open.set(self.open.get() + 1);
         self.most_open.set(self.most_open.get().max(self.open.get()));
-        // A connection that breaks off is what some stories are about.
+        // Some tests break connections off.
         let _ = self.talk(&mut stream, self.connections.get()).await;
         stream.close().await;
         self.open.set(self.open.get() - 1);
@@ -130,7 +131,7 @@ impl Smarthost {
             if answer == "hang" {
                 std::future::pending::<()>().await;
             }
-            // A chunk is answered when all of it is there.
+            // BDAT is answered only when the whole chunk has come.
             let is_chunk = verb == "BDAT";
             if !is_chunk {
                 self.passes(self.pause.get()).await;
@@ -198,7 +199,7 @@ async fn content(stream: &mut Stream) -> std::io::Result<String> {
     Ok(String::from_utf8(content).unwrap())
 }
 
-/// The octets behind `BDAT length LAST`.
+/// The octets after `BDAT length LAST`.
 async fn chunk(stream: &mut Stream, command: &str) -> std::io::Result<String> {
     let length: usize = command.split(' ').nth(1).unwrap().parse().unwrap();
     let mut content = Vec::new();
@@ -214,7 +215,7 @@ async fn chunk(stream: &mut Stream, command: &str) -> std::io::Result<String> {
     Ok(String::from_utf8(content).unwrap())
 }
 
-/// `PLAIN base64` as `user:password`; `None` for another mechanism.
+/// The argument `PLAIN base64` as `user:password`; `None` for another mechanism.
 fn credentials(plain: &str) -> Option<String> {
     let octets = BASE64.decode(plain.strip_prefix("PLAIN ")?.as_bytes()).unwrap();
     Some(String::from_utf8(octets).unwrap().trim_start_matches('\0').replace('\0', ":"))

@@ -1,4 +1,4 @@
-//! The mechanisms as their RFCs play them.
+//! The mechanisms with the examples of their RFCs.
 
 use smol::future::block_on;
 
@@ -8,7 +8,7 @@ fn secret(text: &str) -> Secret {
     Secret::new(text).unwrap()
 }
 
-/// Plays `dialog`, pairs of a challenge and the response that it must get.
+/// Plays `dialog`: pairs of a challenge and the expected response.
 fn play(client: &mut Client, dialog: &[(&str, &str)]) {
     for (challenge, response) in dialog {
         let got = block_on(client.respond(challenge.as_bytes())).unwrap();
@@ -55,7 +55,7 @@ fn cram_md5_of_rfc_2195() {
 const SERVER_FIRST: &str =
     "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
 
-/// The client of RFC 7677 section 3, its first message sent.
+/// The client of RFC 7677 section 3, after its first message.
 fn scram() -> Client {
     let mut client = Client::new(Mechanism::ScramSha256, "user", &secret("pencil"));
     client.state = State::ScramFirst { nonce: "rOprNGfwEbeRWgbNEkqO".to_owned() };

@@ -1,4 +1,4 @@
-//! What the frame promises, with a protocol that only echoes.
+//! The promises of the frame, with a protocol that only echoes.
 
 use super::*;
 use crate::certificate;
@@ -7,7 +7,7 @@ use crate::flash::sim::SimFlash;
 use crate::net::stream::tests::{pair, rest};
 use crate::store::Store;
 
-/// A protocol that says each line back, and `bye` at the end.
+/// A protocol that sends each line back, and `bye` at the end.
 struct Echo;
 
 impl Protocol for Echo {
@@ -44,7 +44,7 @@ impl Protocol for Echo {
             connection.write(more.as_slice()).await?;
         }
         if line.as_slice() == b"long" {
-            // More than the buffers of both sockets take.
+            // More than the buffers of both sockets hold.
             connection.write(&vec![b'x'; 20_000_000]).await?;
         }
         Ok(if line.as_slice() == b"quit" { Dialog::Ends } else { Dialog::Continues })
@@ -62,7 +62,7 @@ async fn connected() -> (Stream, Box<Connection<Echo>>, Rc<Context>) {
     (client, Connection::new(server, place, context.clone(), (), Echo), context)
 }
 
-/// What the client hears that says `said`, while `meanwhile` runs when the server waits for more.
+/// What a client gets that sends `said`; `meanwhile` runs when the server waits for more.
 async fn heard(said: &[u8], meanwhile: impl FnOnce(&Context)) -> String {
     let (mut client, server, context) = connected().await;
     client.queue(said);
@@ -79,7 +79,7 @@ async fn client_has_nothing(client: &mut Stream) -> bool {
     poll_once(client.fill()).await.is_none()
 }
 
-/// Catches: a session that outlives an order to end, and one whose last words say something else.
+/// Catches: a session that goes on after an order to end, and one with the wrong goodbye.
 #[test]
 fn a_place_that_is_taken_away_ends_the_dialog() {
     async_io::block_on(async {
@@ -92,14 +92,14 @@ fn a_place_that_is_taken_away_ends_the_dialog() {
     });
 }
 
-/// Catches: a command that is cut off in the middle of its work when the appliance stops, such as UPDATE of POP3; what a client that
-/// is known hands over for it and is not read any more; and one whom nobody knows, or who falls silent, and holds up the end.
+/// Catches: a command such as UPDATE of POP3 that is cut off within its work when the appliance stops; octets that a
+/// known client is handing over and that are no longer read; an unknown or silent client that delays the end.
 #[test]
 fn when_the_appliance_stops_what_has_begun_is_finished() {
     async_io::block_on(async {
         let stop = |context: &Context| context.places.stop();
         assert_eq!(heard(b"work\n", stop).await, "hello\nwork\nEnd(Stopping)\n");
-        // Nobody has logged in: what is still to come for the command is not waited for.
+        // The client has not logged in, so the rest of its command is not waited for.
         assert_eq!(heard(b"more\n", stop).await, "hello\nmore\nEnd(Stopping)\n");
         for (silent, end) in [(false, "hello\nmore\nrest"), (true, "hello\nmore\n")] {
             let (mut client, server, context) = connected().await;
@@ -126,7 +126,7 @@ fn when_the_appliance_stops_what_has_begun_is_finished() {
     });
 }
 
-/// Catches: last words in the middle of a reply, which would be taken for a part of it.
+/// Catches: a goodbye within a reply, which would be taken for a part of it.
 #[test]
 fn nothing_is_said_where_a_reply_broke_off() {
     async_io::block_on(async {
@@ -140,7 +140,7 @@ fn nothing_is_said_where_a_reply_broke_off() {
         };
         or(&mut served, full).await;
         assert!(context.places.disconnect(1));
-        // The client reads again, so that whatever is said arrives.
+        // The client reads again, so that anything that was sent arrives.
         let heard = async move {
             let mut heard = Vec::new();
             while let Ok(piece) = client.fill().await
@@ -157,7 +157,7 @@ fn nothing_is_said_where_a_reply_broke_off() {
     });
 }
 
-/// Catches: a line that may hold a password and stays in memory: its type wipes it.
+/// Catches: a line that may hold a password and stays in memory, since its type does not wipe it.
 #[test]
 fn lines_are_wiped() {
     fn wiped(_: &Zeroizing<Vec<u8>>) {}

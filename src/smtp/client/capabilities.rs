@@ -1,32 +1,32 @@
-//! What a server offers.
+//! The extensions that a server offers.
 
 use crate::smtp::Reply;
 
-/// What a server offers (RFC 5321 section 4.1.1.1).
+/// What the reply to EHLO offers (RFC 5321 section 4.1.1.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The name that the server gives itself; empty where it gives none.
+    /// The server's name for itself; empty if it gives none.
     pub name: String,
-    /// RFC 2920.
+    /// PIPELINING (RFC 2920).
     pub pipelining: bool,
-    /// RFC 6152.
+    /// 8BITMIME (RFC 6152).
     pub eight_bit: bool,
-    /// RFC 6531.
+    /// SMTPUTF8 (RFC 6531).
     pub utf8: bool,
-    /// RFC 3030: BDAT.
+    /// CHUNKING, which brings BDAT (RFC 3030).
     pub chunking: bool,
-    /// RFC 3461.
+    /// DSN (RFC 3461).
     pub dsn: bool,
-    /// RFC 1870: the largest message, 0 for no limit; `None`: not offered.
+    /// SIZE (RFC 1870): octets of the largest message, 0 for no limit; `None` if not offered.
     pub size: Option<u64>,
-    /// RFC 3207.
+    /// STARTTLS (RFC 3207).
     pub starttls: bool,
-    /// RFC 4954: names of SASL mechanisms.
+    /// AUTH (RFC 4954): the names of the SASL mechanisms.
     pub mechanisms: Vec<String>,
 }
 
 impl Capabilities {
-    /// Those that the reply to EHLO tells.
+    /// The capabilities in a reply to EHLO.
     pub(super) fn of(reply: &Reply) -> Capabilities {
         let first = reply.lines.first().and_then(|line| line.split(' ').next()).unwrap_or_default();
         let mut found = Capabilities { name: name(first), ..Capabilities::default() };
@@ -49,7 +49,7 @@ impl Capabilities {
     }
 }
 
-/// `word` where it may be the name or the address of a host.
+/// `word` if it may be the name or the address of a host, otherwise an empty string.
 fn name(word: &str) -> String {
     let fits = word.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet));
     if fits && word.len() <= 255 { word.to_owned() } else { String::new() }
@@ -66,7 +66,8 @@ mod tests {
         Capabilities::of(&last.unwrap())
     }
 
-    /// Catches: a keyword whose case decides, one in the greeting line that is taken for an offer, and a name that is none.
+    /// Catches: a keyword that is known in one case only, one in the greeting line that is taken for an offer, and an
+    /// invalid name.
     #[test]
     fn what_the_reply_to_ehlo_tells() {
         let found = offered(&[

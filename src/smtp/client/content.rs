@@ -1,4 +1,4 @@
-//! The content of a message as this server gets it: as it is, or made fit while it is read.
+//! The content of a message as a server gets it: unchanged, or recoded while it is read.
 
 use std::io;
 
@@ -10,15 +10,15 @@ use crate::smtp::Reply;
 /// Octets of the content that are read at once.
 const PIECE: usize = 16 * 1024;
 
-/// A content, and what is made of it.
+/// A content, and how it is recoded.
 pub struct Content<'a> {
     octets: &'a dyn ReadAt,
     plan: Option<Plan<'a>>,
-    /// Octets of what is sent.
+    /// Octets of the content as it is sent.
     pub size: u64,
 }
 
-/// A content that is read.
+/// A content that is being read.
 pub struct Reading<'a> {
     from: Octets<'a>,
     pace: Pace,
@@ -30,11 +30,11 @@ enum Octets<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// A content of `size` octets, which is made fit for a server as `aim` says. In its header the first address of `replaced`
-    /// becomes the other one where it has to be in ASCII.
+    /// A content of `size` octets, recoded for the server as `aim` says. In a header that becomes ASCII, the first
+    /// address of `replaced` becomes the second one.
     ///
     /// # Errors
-    /// What the content's source says; within that, why it cannot be made fit.
+    /// Reading the content failed. The inner error tells why it cannot be recoded.
     pub async fn new(
         octets: &'a dyn ReadAt,
         size: u64,
@@ -63,7 +63,7 @@ impl<'a> Content<'a> {
         Ok(Ok(content))
     }
 
-    /// Reads it from its beginning.
+    /// Reads the content from its beginning.
     pub fn read(&self) -> Reading<'_> {
         let from = match &self.plan {
             None => Octets::AsIs(self.octets, 0),
@@ -72,10 +72,10 @@ impl<'a> Content<'a> {
         Reading { from, pace: Pace::new() }
     }
 
-    /// All of it as lines that end with CR LF, as DATA would bring it. For what is short.
+    /// The whole content as lines that end with CR LF, as DATA would bring it. Only for short contents.
     ///
     /// # Errors
-    /// What the source says.
+    /// Reading the content failed.
     pub async fn whole(&self) -> io::Result<Vec<u8>> {
         let (mut reading, mut all) = (self.read(), Vec::new());
         while reading.next(&mut all).await? {}
@@ -84,10 +84,10 @@ impl<'a> Content<'a> {
 }
 
 impl Reading<'_> {
-    /// Appends the next octets. `false`: there were no more.
+    /// Appends the next octets to `out`. `false` if there are no more.
     ///
     /// # Errors
-    /// What the source says.
+    /// Reading the content failed.
     pub async fn next(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
         let passed = match &mut self.from {
             Octets::Recoded(recoder) => recoder.step(out)?,
@@ -106,7 +106,7 @@ impl Reading<'_> {
     }
 }
 
-/// What the smarthost is told on behalf of whom cannot be helped: RFC 3463's `X.6.3` and `X.6.7`.
+/// The verdict on a message that cannot be recoded (`X.6.3` and `X.6.7` of RFC 3463).
 pub fn refused(refusal: Refusal) -> Reply {
     match refusal {
         Refusal::Address => Reply::new(
@@ -122,7 +122,8 @@ pub fn refused(refusal: Refusal) -> Reply {
     }
 }
 
-/// Every line end becomes CR LF, any other CR a blank, as [`crate::smtp::data`] has it, and there is one at the end.
+/// Makes every line end CR LF and any other CR a blank, like [`crate::smtp::data`], and adds a line end if the last
+/// line has none.
 fn lines(all: Vec<u8>) -> Vec<u8> {
     let is_clean = |at: usize| match all.get(at) {
         Some(b'\n') => at > 0 && all.get(at - 1) == Some(&b'\r'),
@@ -144,8 +145,8 @@ fn lines(all: Vec<u8>) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Catches: a line end that another server takes for something else, which is how messages are smuggled in; and a message
-    /// without one, to which the next command would be added.
+    /// Catches: a line end that another server reads differently, by which messages are smuggled in; a message
+    /// without a final line end, to which the next command would be added.
     #[test]
     fn a_chunk_has_clean_lines() {
         for (all, expected) in [
@@ -161,7 +162,7 @@ mod tests {
         }
     }
 
-    /// Catches: a size that is announced and is another one, and a piece that is lost or comes twice.
+    /// Catches: an announced size other than that of what is sent, and a piece that is lost or comes twice.
     #[test]
     fn the_size_is_that_of_what_is_sent() {
         let text = format!("Subject: \u{fc}\r\n\r\n{}", "caf\u{e9}\r\n".repeat(10_000));

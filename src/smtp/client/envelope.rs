@@ -1,5 +1,5 @@
-//! The envelope of a message as a server gets it: MAIL and RCPT with what the server's extensions let them say, and with addresses
-//! that it takes.
+//! The envelope of a message as a server gets it: MAIL and RCPT with the parameters of the extensions that the server
+//! offers, and with addresses that it takes.
 
 use super::Capabilities;
 use crate::message::recode::Aim;
@@ -7,38 +7,40 @@ use crate::net::idna::to_ascii;
 use crate::smtp::dsn::{self, Notify, Ret};
 use crate::smtp::{Mailbox, Recipient, Reply, ReversePath};
 
-/// What is sent, but for its content.
+/// A message to send, without its content.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// Where bounces go.
+    /// The address for bounces.
     pub sender: &'a ReversePath,
-    /// Takes the sender's place, also in the header, where the server takes ASCII only and the sender is beyond it.
+    /// An address that replaces the sender, also in the header, where the server takes only ASCII and the sender is
+    /// not ASCII.
     pub ascii_sender: Option<&'a Mailbox>,
-    /// At least one.
+    /// The recipients, at least one.
     pub recipients: &'a [Recipient],
     /// Octets of the content.
     pub size: u64,
-    /// The content has octets above 127.
+    /// Whether the content has octets above 127.
     pub eight_bit: bool,
-    /// Addresses or the header have characters above ASCII (RFC 6531).
+    /// Whether addresses or the header have characters above ASCII (RFC 6531).
     pub utf8: bool,
-    /// What is asked for about the whole message (RFC 3461).
+    /// The DSN parameters of MAIL (RFC 3461).
     pub dsn: &'a dsn::Request,
 }
 
 /// The commands for a message.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// MAIL, without its SIZE and its line end.
+    /// The MAIL command, without SIZE and line end.
     mail: String,
-    /// RCPT for each recipient, or why the message cannot even be offered for it.
+    /// For each recipient the RCPT command, or the reason why the message cannot be offered for it.
     pub recipients: Vec<Result<String, Reply>>,
-    /// DSN is the server's from now on.
+    /// Whether the server takes over delivery status notifications.
     pub dsn_passed_on: bool,
 }
 
 impl<'a> Message<'a> {
-    /// Whether it goes with SMTPUTF8: it needs that, and the server has it. RFC 6531 section 3.1: 8BITMIME goes with it.
+    /// Whether the message is sent with SMTPUTF8: it needs that, and the server offers it, together with 8BITMIME
+    /// (RFC 6531 section 3.1).
     fn goes_as_utf8(&self, capabilities: &Capabilities) -> bool {
         let beyond = |mailbox: &Mailbox| !mailbox.as_str().is_ascii();
         let sender = self.sender.as_ref().is_some_and(beyond);
@@ -46,7 +48,7 @@ impl<'a> Message<'a> {
         needs && capabilities.utf8 && capabilities.eight_bit
     }
 
-    /// What is to be made of the content for this server; `None`: it goes as it is.
+    /// How the content is to be recoded for this server; `None`: it is sent unchanged.
     pub fn aim(&self, capabilities: &Capabilities) -> Option<Aim> {
         if (self.eight_bit || self.utf8) && !capabilities.eight_bit {
             return Some(Aim::SevenBit);
@@ -54,13 +56,13 @@ impl<'a> Message<'a> {
         (self.utf8 && !self.goes_as_utf8(capabilities)).then_some(Aim::Header)
     }
 
-    /// The sender's address, and the one that takes its place in a header in ASCII.
+    /// The sender's address, and the one that replaces it in an ASCII header.
     pub fn replaced(&self) -> Option<(&'a str, &'a str)> {
         let (sender, ascii) = (self.sender.as_ref()?, self.ascii_sender?);
         Some((sender.as_str(), ascii.as_str()))
     }
 
-    /// The commands for a server that can do `capabilities`.
+    /// The commands for a server with these `capabilities`.
     pub fn envelope(&self, capabilities: &Capabilities) -> Envelope {
         let utf8 = self.goes_as_utf8(capabilities);
         let sender = match self.sender {
@@ -71,7 +73,7 @@ impl<'a> Message<'a> {
         };
         let refusal = sender.as_ref().err().cloned();
         let mut mail = format!("MAIL FROM:<{}>", sender.unwrap_or_default());
-        // RFC 6152 section 3 has the content converted for a server without it.
+        // Without 8BITMIME the content is converted (RFC 6152 section 3).
         if capabilities.eight_bit && (self.eight_bit || utf8) {
             mail.push_str(" BODY=8BITMIME");
         }
@@ -104,7 +106,8 @@ impl Envelope {
     }
 }
 
-/// An address as a server takes it; `None` where it has no such form. A domain has one, a local part means what its host says.
+/// An address in the form that the server takes; `None` if it has none. A domain has an ASCII form; what a local part
+/// means, only its host knows.
 fn address(mailbox: &Mailbox, utf8: bool) -> Option<String> {
     let text = mailbox.as_str();
     if utf8 || text.is_ascii() {
@@ -114,12 +117,12 @@ fn address(mailbox: &Mailbox, utf8: bool) -> Option<String> {
     Some(format!("{local}{}", to_ascii(mailbox.domain())?))
 }
 
-/// RFC 6531 section 3.5 and RFC 3463's `X.6.7`.
+/// The verdict on an address that the server cannot take (RFC 6531 section 3.5, `X.6.7` of RFC 3463).
 fn beyond_ascii(which: &str) -> Reply {
     Reply::new(550, (6, 7), format!("Your provider's server does not take addresses beyond ASCII, {which}"))
 }
 
-/// RFC 3461 sections 4.3 and 4.4.
+/// The DSN parameters of MAIL (RFC 3461 sections 4.3 and 4.4).
 fn asked_of_all(request: &dsn::Request) -> String {
     let mut asked = match request.ret {
         Some(Ret::Full) => " RET=FULL".to_owned(),
@@ -132,7 +135,7 @@ fn asked_of_all(request: &dsn::Request) -> String {
     asked
 }
 
-/// RFC 3461 sections 4.1 and 4.2.
+/// The DSN parameters of RCPT (RFC 3461 sections 4.1 and 4.2).
 fn asked_of(recipient: &Recipient, utf8: bool) -> String {
     let mut asked = match recipient.notify {
         Notify::Unsaid => String::new(),
@@ -144,27 +147,27 @@ fn asked_of(recipient: &Recipient, utf8: bool) -> String {
         }
     };
     if is_value(&recipient.original) {
-        // RFC 6533 section 3: without SMTPUTF8 in another form.
+        // Without SMTPUTF8 the address has another form (RFC 6533 section 3).
         let original = &recipient.original;
         asked.push_str(" ORCPT=");
         original.chars().for_each(|c| push(c, utf8 || c.is_ascii(), &mut asked));
     } else if recipient.notify != Notify::Unsaid {
-        // RFC 3461 section 5.2.1: the address that the client said.
+        // The address as the client gave it (RFC 3461 section 5.2.1).
         asked.push_str(&original(&recipient.mailbox));
     }
     asked
 }
 
-/// Whether a client's value may stand in a command: it is there, and ends neither word nor line.
+/// Whether a client's value may stand in a command: it is not empty, and has no blank or control character.
 fn is_value(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| !c.is_control() && !c.is_whitespace())
 }
 
-/// An ORCPT that tells this address.
+/// The ORCPT parameter for this address.
 fn original(mailbox: &Mailbox) -> String {
     let text = mailbox.as_str();
     if text.is_ascii() {
-        // RFC 3461 section 4: xtext.
+        // xtext (RFC 3461 section 4).
         let mut asked = " ORCPT=rfc822;".to_owned();
         for octet in text.bytes() {
             match octet {
@@ -174,7 +177,7 @@ fn original(mailbox: &Mailbox) -> String {
         }
         return asked;
     }
-    // RFC 6533 section 3: utf-8-addr-xtext, which every server with DSN takes.
+    // utf-8-addr-xtext, which every server with DSN takes (RFC 6533 section 3).
     let mut asked = " ORCPT=utf-8;".to_owned();
     text.chars().for_each(|c| push(c, c.is_ascii_graphic() && !"+=\\".contains(c), &mut asked));
     asked

@@ -1,4 +1,5 @@
-//! What the server says: which message each reply is for, and what the end of the connection means for those under way.
+//! The replies of the server: which message each reply belongs to, and what the end of the connection means for
+//! messages under way.
 
 use std::io;
 
@@ -9,11 +10,12 @@ use super::transaction::{Step, Trouble};
 use super::wire::read_reply;
 use super::{Answered, Client, Extension, Failure, Outcome, QUIT};
 
-/// Answers of a server that closes, behind which it may say why.
+/// Replies that are read from a server that is closing, in search of the one that says why.
 const MAX_UNHEARD: usize = 8;
 
 impl Client {
-    /// The server takes no more: perhaps it says why, behind what it has said of messages before this one.
+    /// The server takes no more octets. Reads its remaining replies, first those to earlier messages, since one may
+    /// say why.
     pub(super) async fn given_up(&mut self, error: io::Error) -> Failure {
         let time = self.time.clone();
         let said = or(self.last_words(), async {
@@ -25,14 +27,14 @@ impl Client {
         failure
     }
 
-    /// What the server says before it closes; `None`: nothing that is a reason.
+    /// The reason that the server gives before it closes; `None` if it gives none.
     async fn last_words(&mut self) -> Option<Failure> {
         while self.under_way.iter().rev().skip(1).any(|before| before.outcome.is_none()) {
             if let Err(failure) = self.hear().await {
                 return Some(failure);
             }
         }
-        // The commands of this message may have been answered before its content was refused.
+        // Replies to this message's commands may come before the refusal of its content.
         for _ in 0..MAX_UNHEARD {
             let reply = read_reply(&mut self.stream).await.ok()?;
             if !reply.is_positive() && !reply.is_intermediate() {
@@ -42,7 +44,8 @@ impl Client {
         None
     }
 
-    /// Nothing is said between two messages. A server that did so would have its answers taken for those to the commands that come.
+    /// Checks that nothing was sent between two messages. Such an answer would be taken for the reply to the next
+    /// command.
     pub(super) async fn listen(&mut self) -> Result<(), Failure> {
         if self.under_way.iter().any(|message| message.outcome.is_none()) {
             return Ok(());
@@ -58,8 +61,8 @@ impl Client {
         Err(self.lie(Extension::Chunking, format!("the smarthost says unasked {reply}")))
     }
 
-    /// Reads a reply, and hands it to the message that it is for: its place among those under way, and what comes next for it, unless it
-    /// has its outcome now.
+    /// Reads a reply and gives it to its message. Returns the place of that message among those under way, and its
+    /// next step, or `None` if it has its outcome now.
     pub(super) async fn hear(&mut self) -> Result<(usize, Option<Step>), Failure> {
         let heard = self.hear_one().await;
         if let Err(failure) = &heard {
@@ -86,7 +89,7 @@ impl Client {
                 let relies_on = message.transaction.relies_on();
                 let sent = message.sent.is_some();
                 return Err(match (relies_on, lost(error)) {
-                    // It may be taken: to try it again at once would not help those who then get it twice.
+                    // The message may have been taken: another try at once would bring it twice.
                     (Some(extension), failure) if sent => {
                         self.manners.do_without(extension, &self.time);
                         failure
@@ -106,7 +109,7 @@ impl Client {
             }
             Ok(step) => Ok((at, Some(step))),
             Err(trouble) => {
-                // It was answered: this one the server has not taken.
+                // The reply answers this message, so the server has not taken it.
                 message.sent = None;
                 Err(match trouble {
                     Trouble::Closing(reply) => Failure::Unavailable(reply.to_string()),
@@ -128,7 +131,7 @@ impl Client {
         }
     }
 
-    /// The server does not do what it offers.
+    /// The failure for a server that does not do what it offers.
     fn lie(&self, extension: Extension, words: String) -> Failure {
         match self.manners.do_without(extension, &self.time) {
             true => Failure::Again(words),

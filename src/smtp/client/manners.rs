@@ -1,4 +1,5 @@
-//! What a server offers and does not do: remembered for a while, so that a lie costs a feature and no message.
+//! Extensions that a server offers but does not handle. They are remembered for a while, so that such a server costs
+//! a feature and not a message.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -6,19 +7,19 @@ use std::time::{Duration, Instant};
 use super::Capabilities;
 use crate::clock::Time;
 
-/// After that it may have been repaired, or have been a bad moment.
+/// How long a fault of the host is remembered: the host may have been repaired meanwhile, or the fault have been a passing one.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// An extension that can be done without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extension {
-    /// RFC 2920.
+    /// PIPELINING (RFC 2920).
     Pipelining,
-    /// RFC 3030.
+    /// CHUNKING (RFC 3030).
     Chunking,
 }
 
-/// What one host was caught at.
+/// The extensions that one host does not handle.
 #[derive(Debug, Default)]
 pub struct Manners {
     host: RefCell<String>,
@@ -27,7 +28,7 @@ pub struct Manners {
 }
 
 impl Manners {
-    /// From now on it is about this host; what another one did is forgotten.
+    /// Sets the host that this is about; what is known of another one is forgotten.
     pub(super) fn at(&self, host: &str) {
         if *self.host.borrow() != host {
             host.clone_into(&mut self.host.borrow_mut());
@@ -36,7 +37,7 @@ impl Manners {
         }
     }
 
-    /// Does without `extension` from now on; `false` where that was known already.
+    /// Avoids `extension` from now on. `false` if it was avoided already.
     pub(super) fn do_without(&self, extension: Extension, time: &Time) -> bool {
         let place = self.place(extension);
         let is_new = !is_fresh(place.get(), time);
@@ -44,7 +45,7 @@ impl Manners {
         is_new
     }
 
-    /// Takes out of `capabilities` what the host does not do.
+    /// Removes from `capabilities` what the host does not handle.
     pub(super) fn apply(&self, capabilities: &mut Capabilities, time: &Time) {
         capabilities.pipelining &= !is_fresh(self.pipelining.get(), time);
         capabilities.chunking &= !is_fresh(self.chunking.get(), time);
@@ -66,7 +67,7 @@ fn is_fresh(since: Option<Instant>, time: &Time) -> bool {
 mod tests {
     use super::*;
 
-    /// Catches: what is remembered of one host and used for another, and a bad moment that counts for ever.
+    /// Catches: what is known of one host used for another, and a passing fault that counts for ever.
     #[test]
     fn a_lie_is_remembered_for_a_while_and_of_one_host() {
         let (manners, time) = (Manners::default(), Time::default());
@@ -90,7 +91,7 @@ mod tests {
         assert_eq!(offers(), (true, true));
     }
 
-    /// Catches: what one host was caught at that is held against the next one, for each extension.
+    /// Catches: an extension that one host does not handle and that is avoided at the next host, for each extension.
     #[test]
     fn another_host_begins_anew_with_everything() {
         let (manners, time) = (Manners::default(), Time::default());

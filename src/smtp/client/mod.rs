@@ -1,9 +1,9 @@
 //! Handing mail to another server (RFC 5321 section 3.3): [`Opening`] and `Transaction` are the
 //! dialog, [`Client`] moves the octets.
 //!
-//! A message is begun, and has an outcome later. Several may be under way on one connection, where the server lets
-//! commands leave in groups: then each of them is less than a round trip. What a server offers and does not do is remembered in
-//! [`Manners`], and costs a feature, not a message.
+//! A message is begun and has its outcome later. Where the server allows PIPELINING, several may be under way on one
+//! connection, and each takes less than a round trip. An extension that a server offers and does not handle is
+//! remembered in [`Manners`], and costs a feature, not a message.
 
 mod capabilities;
 mod content;
@@ -37,25 +37,27 @@ use crate::flash::ReadAt;
 use crate::net::stream::Stream;
 use crate::outgoing::{self, Credentials, Login, Route};
 
-/// RFC 5321 section 4.5.3.2.1, and for every step up to the login.
+/// The time for the greeting (RFC 5321 section 4.5.3.2.1), and for every step up to the login.
 const OPENING: Duration = Duration::from_secs(5 * 60);
-/// A message, from MAIL to its last reply: so long, besides the time that its octets take on the slowest line.
+/// The time for a message from MAIL to its last reply, besides the time for its octets at [`SLOWEST`].
 const TRANSACTION: Duration = Duration::from_secs(60 * 60);
+/// Octets a second of the slowest line that is allowed for.
 const SLOWEST: u64 = 1024;
-/// For the goodbye, which nothing depends on.
+/// The time for the goodbye, on which nothing depends.
 const QUIT: Duration = Duration::from_secs(5);
-/// Octets of name and password up to which they travel with the AUTH command itself: in base64 they
-/// must not make its line longer than 512 octets (RFC 4954 section 4).
+/// Octets of name and password up to which they are sent in the AUTH command itself: in base64 they must not make its
+/// line longer than 512 octets (RFC 4954 section 4).
 const MAX_INITIAL: usize = 350;
-/// Octets of a content that leaves in one chunk with its commands, and is in memory for that.
+/// Octets of a content that is sent as one chunk together with its commands, at most; it is in memory for that.
 const MAX_CHUNK: u64 = 64 * 1024;
-/// Messages that are under way at once, and octets of them: what a lost connection may bring twice.
+/// Messages under way at once, at most: a lost connection may bring so many twice.
 const MAX_UNDER_WAY: usize = 8;
+/// Octets of the messages under way at once, at most.
 const MAX_OCTETS_UNDER_WAY: u64 = 128 * 1024;
-/// What the server must not have before a message is safe here: the end of its content.
+/// Octets of the end of a content that are held back until it is noted that the message leaves.
 const END: usize = 2;
 
-/// As these credentials.
+/// A login with these credentials.
 fn login(credentials: Credentials) -> Result<Login, outgoing::Error> {
     Ok(Login::new(credentials)?.with_initial_response(MAX_INITIAL))
 }
@@ -67,26 +69,26 @@ pub struct Client {
     remote: String,
     manners: Rc<Manners>,
     time: Time,
-    /// What was begun and not told yet, the oldest first.
+    /// The messages that were begun and whose outcome was not returned yet, the oldest first.
     under_way: VecDeque<UnderWay>,
-    /// The server may have a transaction to forget before the next one.
+    /// Whether the server may have a transaction that RSET must end before the next one.
     unclean: bool,
-    /// A message has gone the way that its extensions let it, and was answered as it should be.
+    /// Whether a message has had its outcome on this connection and the server offers PIPELINING.
     proven: bool,
-    /// How the message was answered that was answered last.
+    /// How fast the latest answered message was answered; `None` if none of it was sent.
     answered: Option<Answered>,
-    /// Why nothing more is begun on the connection.
+    /// Why no more messages are begun on the connection.
     broken: Option<Failure>,
-    /// Why nothing more is heard on it either.
+    /// Why no more replies are read from the connection either.
     deaf: Option<Failure>,
 }
 
-/// How long it took until a message was answered.
+/// How fast a message was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered {
-    /// From its last octets on until the reply was read, which may have lain there for a while.
+    /// Time from its last octets until the reply was read, which may have come some time before.
     pub after: Duration,
-    /// So long the reply was waited for when nothing else was to be done.
+    /// Time for which only the reply was waited for.
     pub waited: Duration,
 }
 
@@ -97,25 +99,26 @@ struct UnderWay {
     size: u64,
     begun: Instant,
     patience: Duration,
-    /// Something of it was sent.
+    /// Whether any of it was sent.
     offered: bool,
-    /// When all of it was sent: the server may take it even if its reply never comes (RFC 5321 section 4.5.4.1).
+    /// When the last of it was sent: from then on the server may take it even if its reply never comes (RFC 5321
+    /// section 4.5.4.1).
     sent: Option<Instant>,
     outcome: Option<Outcome>,
 }
 
 impl UnderWay {
-    /// How long it may take from now on.
+    /// How long the message may take from now on.
     fn left(&self, time: &Time) -> Duration {
         self.patience.saturating_sub(time.since(self.begun))
     }
 }
 
 impl Client {
-    /// Connects, secures the connection, says `hello` and logs in. How long the server is waited for `time` tells.
+    /// Connects, secures the connection, calls itself `hello` and logs in. `time` is the clock of the deadlines.
     ///
     /// # Errors
-    /// Nobody there, nobody to be trusted, or the login refused.
+    /// No connection, a server that is not trusted, or a refused login.
     pub async fn connect(
         route: &Route<'_>,
         hello: &str,
@@ -126,7 +129,7 @@ impl Client {
         Client::connect_and_tell(route, hello, credentials, manners, time, &|_| ()).await
     }
 
-    /// The same, and tells each step as it is done.
+    /// Connects like [`Client::connect`], and gives each finished step to `tell`.
     ///
     /// # Errors
     /// As [`Client::connect`].
@@ -190,23 +193,24 @@ impl Client {
         }
     }
 
-    /// The name that the server gives itself, or under which it was found: RFC 3464's Remote-MTA.
+    /// The server's name for itself, or the name under which it was found: Remote-MTA of RFC 3464.
     pub fn remote(&self) -> &str {
         &self.remote
     }
 
-    /// What it can do, but for what it was caught not to do.
+    /// The server's capabilities, without those that it does not handle.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
 
-    /// How the message was answered that was answered last; `None`: none of it was sent.
+    /// How fast the latest message was answered; `None` if none of it was sent.
     pub fn answered(&self) -> Option<Answered> {
         self.answered
     }
 
-    /// Whether another message, of `size` octets, may be begun before the oldest one has its outcome: some short ones may, once the
-    /// server has shown that it can be spoken to in groups. With nothing under way there is always room.
+    /// Whether another message of `size` octets may be begun before the oldest one has its outcome. Some short ones
+    /// may, once the server has shown that it handles pipelining. With nothing under way there is always room, unless
+    /// the connection is broken.
     pub fn has_room_for(&self, size: u64) -> bool {
         let octets: u64 = self.under_way.iter().map(|message| message.size).sum();
         let fits = octets.saturating_add(size) <= MAX_OCTETS_UNDER_WAY;
@@ -214,10 +218,11 @@ impl Client {
         self.broken.is_none() && (self.under_way.is_empty() || (self.proven && few && fits))
     }
 
-    /// Sends a message, and waits for what becomes of it: [`Client::begin`] and [`Client::outcome`], with nothing else under way.
+    /// Sends a message and waits for its outcome: [`Client::begin`] and [`Client::outcome`], with nothing else under
+    /// way.
     ///
     /// # Errors
-    /// As both.
+    /// Those of [`Client::begin`] and [`Client::outcome`].
     pub async fn send(
         &mut self,
         message: Message<'_>,
@@ -228,12 +233,13 @@ impl Client {
         self.outcome().await?.ok_or_else(|| Failure::Unavailable("nothing was sent".to_owned()))
     }
 
-    /// Sends a message, all of it unless the server refuses it. Before its last octets `before_end` is awaited: up to there the
-    /// server takes nothing, from there on it may have taken the message. It is not awaited where no content is sent.
+    /// Sends a message completely, unless the server refuses it. Before its last octets `before_end` is awaited:
+    /// until then the server cannot take the message, from then on it may. `before_end` is not called if no content
+    /// is sent.
     ///
     /// # Errors
-    /// The client is of no more use. About this message nothing is decided; of those begun before [`Client::outcome`] tells. That of
-    /// `before_end`: then the end is not sent, and the server takes nothing.
+    /// The client is of no more use. Nothing is decided about this message; [`Client::outcome`] tells about earlier
+    /// ones. After an error of `before_end` the end is not sent, and the server takes nothing.
     pub async fn begin(
         &mut self,
         message: Message<'_>,
@@ -250,12 +256,12 @@ impl Client {
         sent
     }
 
-    /// What became of the oldest message that was begun; `None` where none is under way.
+    /// The outcome of the oldest message that was begun; `None` if none is under way.
     ///
     /// # Errors
-    /// Nothing is decided, the client is of no more use. Where the connection was lost after the content had been sent, the message
-    /// may have been taken all the same, and arrives twice (RFC 5321 section 4.5.4.1): better than not
-    /// at all.
+    /// Nothing is decided, and the client is of no more use. If the connection was lost after the content had been
+    /// sent, the message may have been taken all the same, and then arrives twice (RFC 5321 section 4.5.4.1): that is
+    /// better than not at all.
     pub async fn outcome(&mut self) -> Result<Option<Outcome>, Failure> {
         loop {
             let Some(oldest) = self.under_way.front_mut() else { return Ok(None) };
@@ -263,7 +269,8 @@ impl Client {
                 self.under_way.pop_front();
                 return Ok(Some(outcome));
             }
-            // What is not sent to its end may be followed by nothing, and the answers to those before it come all the same.
+            // Nothing may follow a message that is not sent to its end, but the replies to earlier messages still
+            // come.
             let heard = match self.deaf.clone() {
                 Some(failure) => Err(failure),
                 None => self.hear().await.map(drop),
@@ -296,7 +303,7 @@ impl Client {
         let mut transaction = Transaction::new(&envelope, size, way, reset, &self.capabilities);
         let refusal = match &fit {
             Err(refusal) => Some(refusal.clone()),
-            // RFC 1870 section 6.1: not even tried.
+            // A message above the limit is not tried at all (RFC 1870 section 6.1).
             Ok(_) => self.capabilities.size.filter(|&limit| limit > 0 && size > limit).map(|limit| {
                 Reply::new(552, (3, 4), format!("The smarthost takes messages of up to {limit} octets"))
             }),
@@ -307,7 +314,7 @@ impl Client {
             transaction,
             size,
             begun: self.time.now(),
-            // Each step has its patience; all of them together must not hold the way to the smarthost for days.
+            // Each step has its own deadline; all of them together must not take days.
             patience: TRANSACTION + Duration::from_secs(size / SLOWEST),
             offered: outcome.is_none(),
             sent: None,
@@ -318,7 +325,7 @@ impl Client {
                 let chunk = chunk.as_deref().unwrap_or_default();
                 let sent = self.carry_out(step, content, chunk, before_end).await;
                 if sent.is_err() {
-                    // Of those before it nothing was said yet; about this one the caller hears now.
+                    // The outcomes of earlier messages are still to be returned; this failure is returned now.
                     self.under_way.pop_back();
                 }
                 sent
@@ -327,13 +334,14 @@ impl Client {
         }
     }
 
-    /// The content as this server takes it, and all of it where it goes as a chunk; or why it does not go.
+    /// The content for this server, with its octets if it is sent as one chunk; or the reply for a message that
+    /// cannot be sent.
     async fn fit<'a>(
         &self,
         message: &Message<'a>,
         content: &'a dyn ReadAt,
     ) -> Result<(Content<'a>, Option<Vec<u8>>), Reply> {
-        // The connection can do nothing for it, and goes on.
+        // The trouble is not the connection's, which goes on.
         let unreadable = |error| Reply::new(451, (3, 0), format!("The message cannot be read now: {error}"));
         let aim = message.aim(&self.capabilities);
         let fit = Content::new(content, message.size, aim, message.replaced()).await.map_err(unreadable)?;
@@ -346,7 +354,7 @@ impl Client {
         Ok((fit, chunk))
     }
 
-    /// Goes through the steps of the message that was begun last, until all of it is sent, or it is refused.
+    /// Goes through the steps of the latest message until all of it is sent, or it is refused.
     async fn carry_out(
         &mut self,
         mut step: Step,
@@ -374,7 +382,7 @@ impl Client {
                     return Ok(());
                 }
             }
-            // What is heard first may be for those that were begun before.
+            // The next replies may belong to earlier messages.
             step = loop {
                 match self.hear().await? {
                     (at, step) if at + 1 < self.under_way.len() => drop(step),
@@ -385,7 +393,7 @@ impl Client {
         }
     }
 
-    /// Sends all of the content but its end, and gives that.
+    /// Sends the content without its end. Returns the end.
     async fn content(&mut self, content: &Content<'_>) -> Result<Vec<u8>, Failure> {
         let mut encoder = Encoder::default();
         let (mut reading, mut piece, mut out) = (content.read(), Vec::new(), Vec::new());
@@ -412,7 +420,7 @@ impl Client {
         if let Some(message) = self.under_way.back_mut() {
             message.sent = Some(self.time.now());
         }
-        // Whether or not this arrives, a reply would tell.
+        // Whether or not it arrives, a reply would tell.
         if let Err(error) = send(&mut self.stream, end, &self.time).await {
             let failure = self.given_up(error).await;
             return Err(in_doubt(&failure));
@@ -435,7 +443,7 @@ impl Client {
             self.stream.flush().await?;
             read_reply(&mut self.stream).await
         };
-        // Whether or not the server is polite: it has nothing of ours any more.
+        // Whether or not the server answers, it has taken everything that was sent.
         let _ = time.deadline(QUIT, goodbye).await;
         self.stream.close().await;
     }

@@ -10,33 +10,33 @@ use crate::outgoing::{self, About, Answer, Login, Next, Offer};
 use crate::sasl::client::Mechanism;
 use crate::smtp::Reply;
 
-/// The server takes mail in the end, and can do this.
+/// The next step. At the end it holds the capabilities of the server.
 type Step = outgoing::Step<Capabilities>;
 
 /// A connection being opened.
 pub struct Opening {
     state: State,
     hello: String,
-    /// TLS is demanded, and not in force yet.
+    /// Whether TLS is demanded and not in force yet.
     wants_tls: bool,
     tls: bool,
     login: Option<Login>,
     capabilities: Capabilities,
-    /// What the reply that was taken last was to.
+    /// The state before the latest reply.
     before: State,
 }
 
-/// A step that is done.
+/// A step of the opening that has finished.
 pub enum Passed<'a> {
-    /// There is a connection, with TLS where that comes first.
+    /// The connection is made, with TLS where that comes first.
     Connected(&'a Stream),
-    /// The server greets us.
+    /// The server has greeted us.
     Greeted(&'a Reply),
-    /// STARTTLS has led to TLS.
+    /// STARTTLS has been done.
     Secured(&'a Stream),
-    /// What the server can do; again behind STARTTLS.
+    /// The server has named its extensions; after STARTTLS it does so again.
     Hello(&'a Reply),
-    /// We are logged in, by this mechanism.
+    /// The login with this mechanism has succeeded.
     LoggedIn(&'static str),
 }
 
@@ -54,8 +54,8 @@ fn makes_no_sense(reply: &Reply) -> Failure {
 }
 
 impl Opening {
-    /// A client that calls itself `hello`, over a connection that is secured as the server's settings say: with STARTTLS nothing
-    /// but that is said without TLS. With a login nothing is sent without it.
+    /// A client that calls itself `hello`. `security` is that of the server's settings: with STARTTLS nothing else is
+    /// sent before TLS. A `login` is done before any mail.
     pub fn new(hello: &str, security: Security, login: Option<Login>) -> Opening {
         Opening {
             state: State::Greeting,
@@ -68,11 +68,10 @@ impl Opening {
         }
     }
 
-    /// Takes a reply. It is `async` only because hashing a password takes long enough to let others
-    /// work in between.
+    /// Takes a reply. It is `async` only because hashing a password takes so long that other tasks must get a turn.
     ///
     /// # Errors
-    /// This server will not take the mail, or not now.
+    /// The server cannot take mail, or not now.
     pub async fn reply(&mut self, reply: &Reply) -> Result<Step, Failure> {
         self.before = self.state;
         if reply.code == 421 {
@@ -87,7 +86,7 @@ impl Opening {
                 self.capabilities = Capabilities::of(reply);
                 self.after_hello()
             }
-            // RFC 5321 section 4.1.4, for servers older than EHLO.
+            // For servers older than EHLO (RFC 5321 section 4.1.4).
             State::Ehlo if reply.is_permanent() && !self.wants_tls && self.login.is_none() => {
                 self.state = State::Helo;
                 Ok(Step::send(&["HELO ", &self.hello]))
@@ -99,7 +98,7 @@ impl Opening {
         }
     }
 
-    /// Tells the step that `reply`, which was just taken, has finished.
+    /// Gives the step that `reply`, the latest one, has finished to `tell`.
     pub(super) fn passed(&self, reply: &Reply, tell: &dyn Fn(Passed<'_>)) {
         match self.before {
             State::Greeting => tell(Passed::Greeted(reply)),
@@ -112,7 +111,7 @@ impl Opening {
         }
     }
 
-    /// The connection ended while a reply was waited for.
+    /// The failure for a connection that ended while a reply was waited for.
     pub(super) fn lost(&self, error: io::Error) -> Failure {
         let what = match self.state {
             State::Greeting => "before it greeted us",
@@ -129,7 +128,7 @@ impl Opening {
         })
     }
 
-    /// TLS is in force: what was offered before does not count (RFC 3207 section 4.2).
+    /// Goes on after STARTTLS: what was offered before TLS does not count (RFC 3207 section 4.2).
     pub fn secured(&mut self) -> Step {
         (self.wants_tls, self.tls) = (false, true);
         self.capabilities = Capabilities::default();
@@ -159,7 +158,7 @@ impl Opening {
         }
     }
 
-    /// RFC 4954 section 4.
+    /// The command for the next step of a login (RFC 4954 section 4).
     fn say(&mut self, next: Next) -> Result<Step, Failure> {
         self.state = State::Auth;
         Ok(match next {
@@ -167,7 +166,7 @@ impl Opening {
             Next::Auth(mechanism, None) => Step::send(&["AUTH ", mechanism.name()]),
             Next::Response(line) => Step::Send(line),
             Next::Done => self.ready(),
-            // POP3's and IMAP's own.
+            // These belong to POP3 and IMAP.
             Next::Apop(_) | Next::Command | Next::Password => return Err(outgoing::Error::NoMechanism.into()),
         })
     }
@@ -188,7 +187,7 @@ impl Opening {
     }
 }
 
-/// There is no way to log in at a server that offers these.
+/// The words for a server that offers no usable mechanism, but `offered`.
 fn no_way(offered: &[String], tls: bool) -> String {
     if offered.is_empty() {
         let advice = match tls {
@@ -208,13 +207,14 @@ fn no_way(offered: &[String], tls: bool) -> String {
     )
 }
 
-/// RFC 4954 sections 4 and 6: what the code of a refusal is about. The words do not count: many servers name an address for
-/// support where the password is wrong.
+/// What a refusal with this code is about (RFC 4954 sections 4 and 6). The words do not count: many servers name an
+/// address for support where the password is wrong.
 fn about(code: u16) -> About {
     match code {
-        // 432: first another mechanism, that the server may learn the password for this one; 530, 538: TLS first.
+        // 432: another mechanism must be used once, so that the server learns the password; 530 and 538: TLS must
+        // come first.
         432 | 500..=504 | 530 | 538 => About::Method,
-        // The mechanism is too weak; some say so where they want a password of its own for each program.
+        // The mechanism is too weak. Some servers answer so if each program needs a password of its own.
         534 => About::MethodOrLogin,
         400..=499 => About::Now,
         _ => About::Login,

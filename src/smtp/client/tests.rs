@@ -1,4 +1,4 @@
-//! The client with a server that follows a script: what leaves when, and what is said of it.
+//! The client with a server that follows a script: what is sent when, and what becomes of it.
 
 use std::cell::{Cell, RefCell};
 
@@ -40,7 +40,7 @@ fn message(recipients: &[Recipient], size: usize) -> Message<'_> {
     }
 }
 
-/// A client of a server that offers this, the server's end, what the client remembers of it, and its time.
+/// A client of a server with these capabilities, the server's end, the client's manners, and its clock.
 async fn connected(capabilities: Capabilities) -> (Client, Stream, Rc<Manners>, Time) {
     let (stream, server) = pair().await;
     let (manners, time) = (Rc::<Manners>::default(), Time::default());
@@ -48,7 +48,7 @@ async fn connected(capabilities: Capabilities) -> (Client, Stream, Rc<Manners>, 
     (client, server, manners, time)
 }
 
-/// Waits until the client has said something that ends like this, and gives all of it.
+/// Waits until the client has sent octets that end with `end`, and returns all of them.
 async fn hears(server: &mut Stream, end: &str) -> String {
     let mut said = String::new();
     while !said.ends_with(end) {
@@ -66,13 +66,13 @@ async fn says(server: &mut Stream, text: &str) {
     server.flush().await.unwrap();
 }
 
-/// One after the other, where the server is not waited for.
+/// Sends a message without waiting for the server before its end.
 async fn send_one(client: &mut Client) -> Result<Outcome, Failure> {
     let to = recipients(1);
     client.send(message(&to, CONTENT.len()), &CONTENT, async || Ok(())).await
 }
 
-/// Catches: a smarthost that answers each command in time, but takes for ever.
+/// Catches: a smarthost that answers each command in time, but all of them together take for ever.
 #[test]
 fn a_transaction_has_an_end_however_many_steps_it_has() {
     async_io::block_on(async {
@@ -97,8 +97,8 @@ fn a_transaction_has_an_end_however_many_steps_it_has() {
     });
 }
 
-/// Catches: an end that leaves before it is written down that it did, content that leaves without its dots, and a message that
-/// the server takes though nobody has written it down.
+/// Catches: last octets that are sent before that is noted; content that is sent without dot-stuffing; a message that
+/// the server takes without a note.
 #[test]
 fn the_end_waits_until_it_may_leave() {
     for (chunking, commands, before, end) in [
@@ -116,7 +116,7 @@ fn the_end_waits_until_it_may_leave() {
                 let (mut client, mut server, ..) = connected(offering(true, chunking)).await;
                 let (seen, to) = (RefCell::new(String::new()), recipients(1));
                 let server = RefCell::new(&mut server);
-                // Nobody else has the server while this waits.
+                // Nothing else uses the server while this waits.
                 #[allow(clippy::await_holding_refcell_ref)]
                 let before_end = async || {
                     let heard = hears(&mut server.borrow_mut(), before).await;
@@ -159,8 +159,8 @@ fn the_end_waits_until_it_may_leave() {
     }
 }
 
-/// Catches: a round trip for each message, and messages that are in flight on a connection which has not shown yet that it
-/// can be used so.
+/// Catches: a round trip for each message, and several messages under way on a connection that has not shown yet that
+/// it handles that.
 #[test]
 fn several_messages_are_under_way() {
     async_io::block_on(async {
@@ -194,7 +194,7 @@ fn several_messages_are_under_way() {
             assert_eq!(outcome.verdicts[0].to_string(), last);
         }
         assert_eq!(client.outcome().await, Ok(None));
-        // Octets count, too.
+        // The octets are limited, too.
         let large = vec![b'x'; MAX_OCTETS_UNDER_WAY as usize / 2];
         for _ in 0..2 {
             assert!(client.has_room_for(large.len() as u64));
@@ -213,8 +213,8 @@ fn several_messages_are_under_way() {
     });
 }
 
-/// RFC 2920 section 3.1. Catches: a round trip between the end of a content and the next message, and an answer that is taken
-/// for the other message's.
+/// RFC 2920 section 3.1. Catches: a round trip between the end of a content and the next message, and a reply that is
+/// taken for the other message's.
 #[test]
 fn the_next_message_leaves_behind_the_dot() {
     async_io::block_on(async {
@@ -226,7 +226,7 @@ fn the_next_message_leaves_behind_the_dot() {
             says(&mut server, "250 OK\r\n250 OK\r\n354 Go\r\n").await;
             hears(&mut server, "\r\n.\r\n").await;
             says(&mut server, "250 2.0.0 Zero\r\n").await;
-            // From here on the answer to a dot comes when the next message has begun.
+            // From here on the reply to a dot comes after the next message has begun.
             for n in 1..4 {
                 let said = hears(&mut server, "DATA\r\n").await;
                 let mut before = String::new();
@@ -255,7 +255,7 @@ fn the_next_message_leaves_behind_the_dot() {
     });
 }
 
-/// What comes of a message to a server that says this when it has heard so much, and then falls silent or closes.
+/// The failure of a message to a server that sends `said` when it has got `heard`, and then falls silent or closes.
 fn failure(offers: Capabilities, heard: &str, said: &str, closes: bool) -> (Failure, Capabilities) {
     async_io::block_on(async {
         let (mut client, mut server, manners, time) = connected(offers.clone()).await;
@@ -265,7 +265,7 @@ fn failure(offers: Capabilities, heard: &str, said: &str, closes: bool) -> (Fail
             if closes {
                 server.close().await;
             } else {
-                // More than any patience.
+                // Longer than any deadline.
                 loop {
                     smol::future::yield_now().await;
                     async_io::Timer::after(Duration::from_millis(2)).await;
@@ -281,7 +281,7 @@ fn failure(offers: Capabilities, heard: &str, said: &str, closes: bool) -> (Fail
     })
 }
 
-/// Catches: a server that drops what it was sent in a group, with which no message ever gets through; and one that costs its
+/// Catches: a server that drops pipelined commands, so that no message ever gets through; a server that loses its
 /// extensions though it has said why it closes.
 #[test]
 fn a_lie_costs_a_feature_and_not_the_message() {
@@ -291,7 +291,7 @@ fn a_lie_costs_a_feature_and_not_the_message() {
             let (failed, next) = failure(offering(true, false), "DATA\r\n", said, closes);
             assert!(again(&failed) && !next.pipelining, "{failed:?}");
         }
-        // Of a chunk nobody knows whether it was taken.
+        // A chunk may have been taken.
         let (failed, next) = failure(offering(true, true), ".dot\r\n", "250 OK\r\n", closes);
         assert!(failed.to_string().ends_with("after all was sent: it may arrive twice"), "{failed}");
         assert!(!again(&failed) && !next.chunking && next.pipelining, "{failed:?}");
@@ -317,7 +317,7 @@ fn a_lie_costs_a_feature_and_not_the_message() {
     }
 }
 
-/// Catches: a server that is caught at the same thing without end, each time with another try at once.
+/// Catches: a server that makes the same mistake again and again, each time with another try at once.
 #[test]
 fn what_is_known_is_no_reason_to_try_again() {
     async_io::block_on(async {
@@ -333,7 +333,7 @@ fn what_is_known_is_no_reason_to_try_again() {
     });
 }
 
-/// Catches: an answer too many, for which a later message that was refused is taken for delivered.
+/// Catches: a reply too many, after which a message that was refused is taken for delivered.
 #[test]
 fn what_is_said_unasked_is_no_answer_to_what_comes() {
     for (said, expected) in [
@@ -349,7 +349,7 @@ fn what_is_said_unasked_is_no_answer_to_what_comes() {
     }
 }
 
-/// Catches: a message whose fate is known and that is called doubtful, and the reverse.
+/// Catches: a message with a known outcome that counts as in doubt, and the reverse.
 #[test]
 fn what_is_in_doubt_when_a_connection_ends() {
     async_io::block_on(async {
@@ -375,8 +375,8 @@ fn what_is_in_doubt_when_a_connection_ends() {
     });
 }
 
-/// RFC 6152 section 3. Catches: octets above 127 for a server that takes none, a size that is not that of what is sent, and a
-/// signature that is broken.
+/// RFC 6152 section 3. Catches: octets above 127 for a server that takes none, a wrong SIZE, and a signature that is
+/// broken.
 #[test]
 fn a_server_without_8bitmime_gets_7_bits() {
     async_io::block_on(async {
@@ -415,8 +415,8 @@ fn a_server_without_8bitmime_gets_7_bits() {
     });
 }
 
-/// Catches: a message that is tried though the server has said that it is too large; and what is refused here that loses its
-/// place among the others, or has the next one begin in the middle of another.
+/// Catches: a message that is sent though it is larger than the server's limit; a message refused here that loses its
+/// place among the others, or has the next one begin within another one.
 #[test]
 fn what_is_refused_here_keeps_its_place() {
     async_io::block_on(async {

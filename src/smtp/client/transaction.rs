@@ -1,8 +1,8 @@
 //! One message handed to another server (RFC 5321 section 3.3): a state machine over replies.
 //!
-//! With PIPELINING (RFC 2920) MAIL, all RCPT and DATA leave as one group; with CHUNKING (RFC 3030) besides, a short message leaves
-//! in that group, too, and is one round trip in all. Whatever the server says, each command gets one reply, in order, so the
-//! machine is a list of commands with two places in it: what was sent, and what was answered.
+//! With PIPELINING (RFC 2920) MAIL, all RCPT and DATA are sent as one group. With CHUNKING (RFC 3030) besides, a
+//! short message is sent in that group, too, and takes one round trip in all. Each command gets one reply, in order,
+//! so the machine is a list of commands with two positions: what was sent, and what was answered.
 
 use std::time::Duration;
 
@@ -13,50 +13,50 @@ use crate::smtp::Reply;
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The last word for each recipient, in order.
+    /// The final reply for each recipient, in order.
     pub verdicts: Vec<Reply>,
-    /// Which of them are no replies of the server, but were found here.
+    /// For each of them whether it is our own verdict and not a reply of the server.
     pub found_here: Vec<bool>,
-    /// The server knows what was asked for about delivery status notifications, and tells the sender of a delivery.
+    /// Whether the server took over delivery status notifications, and tells the sender of a delivery.
     pub dsn_passed_on: bool,
 }
 
 /// The command that sends the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentCommand {
-    /// RFC 5321 section 4.1.1.4.
+    /// DATA (RFC 5321 section 4.1.1.4).
     Data,
-    /// RFC 3030, one chunk of so many octets.
+    /// BDAT (RFC 3030) with one chunk of so many octets.
     Bdat(u64),
 }
 
-/// What comes next.
+/// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send this, and hand over a reply.
+    /// Send these octets, then read a reply.
     Send(Vec<u8>),
-    /// Send this and the chunk, and hand over a reply.
+    /// Send these octets and the chunk, then read a reply.
     Chunk(Vec<u8>),
-    /// Hand over another reply.
+    /// Read another reply.
     Read,
-    /// Send the content and the lone dot, and hand over a reply.
+    /// Send the content and the lone dot, then read a reply.
     Content,
-    /// Send the lone dot, and hand over a reply.
+    /// Send the lone dot without content, then read a reply.
     NoContent,
-    /// It is over.
+    /// The transaction is over.
     Done(Outcome),
 }
 
-/// What a reply says about the connection.
+/// A reply that ends the use of the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// The server closes (421).
     Closing(Reply),
-    /// It wants another login.
+    /// The server wants another login.
     Login(Reply),
-    /// This is no answer to what was said: the server does not do what it offers, or is none.
+    /// The reply does not fit the command, since the server does not handle this extension as it should.
     Lie(Extension, Reply),
-    /// The same without an extension that could be done without.
+    /// The reply does not fit the command, and no extension is to blame.
     Nonsense(Reply),
 }
 
@@ -64,11 +64,11 @@ pub enum Trouble {
 enum Command {
     Rset,
     Mail(String),
-    /// For the recipient at this place.
+    /// RCPT for the recipient at this position.
     Rcpt(usize, String),
     Data,
     Chunk(u64),
-    /// The content after DATA, or none.
+    /// The content after DATA, which may be empty.
     Content,
 }
 
@@ -76,23 +76,24 @@ enum Command {
 #[derive(Debug)]
 pub struct Transaction {
     commands: Vec<Command>,
-    /// How many of them were sent, and answered.
+    /// How many commands were sent.
     sent: usize,
+    /// How many commands were answered.
     answered: usize,
     grouped: bool,
-    /// MAIL was refused: the replies to what left with it mean nothing.
+    /// The reply to a MAIL that was refused: then the replies to commands sent with it mean nothing.
     mail_refused: Option<Reply>,
-    /// The last word for each recipient; `None` where it is still open.
+    /// The final reply for each recipient; `None` while it is open.
     verdicts: Vec<Option<Reply>>,
     found_here: Vec<bool>,
     dsn_passed_on: bool,
-    /// The server may still know of a transaction.
+    /// Whether the server may still have a transaction.
     is_unclean: bool,
 }
 
 impl Transaction {
-    /// A message with this envelope, of `size` octets. What the server may still know of the one before is to be forgotten
-    /// first with `reset`.
+    /// A message with this envelope, of `size` octets. With `reset` an earlier transaction that the server may still
+    /// have is ended first.
     pub fn new(
         envelope: &Envelope,
         size: u64,
@@ -124,12 +125,12 @@ impl Transaction {
         }
     }
 
-    /// What comes first.
+    /// The first step.
     pub fn begin(&mut self) -> Step {
         if self.is_decided() { self.done() } else { self.say() }
     }
 
-    /// Nothing of it is sent, for this reason, which was found here.
+    /// The outcome of a message of which nothing is sent; `reply` is our own verdict.
     pub fn refuse(&mut self, reply: &Reply) -> Outcome {
         for (verdict, found_here) in self.verdicts.iter_mut().zip(&mut self.found_here) {
             *found_here = true;
@@ -138,7 +139,7 @@ impl Transaction {
         self.outcome()
     }
 
-    /// RFC 5321 section 4.5.3.2: how long the reply that comes next may take.
+    /// How long the next reply may take (RFC 5321 section 4.5.3.2).
     pub fn patience(&self) -> Duration {
         let minutes = match self.commands.get(self.answered) {
             Some(Command::Data) => 2,
@@ -148,13 +149,13 @@ impl Transaction {
         Duration::from_secs(minutes * 60)
     }
 
-    /// Whether a transaction that is over has left the server with something to forget before the next one (RFC 3030 section 2,
-    /// RFC 5321 section 4.1.1.5).
+    /// Whether the transaction, which is over, has left something at the server that RSET must end (RFC 3030 section
+    /// 2, RFC 5321 section 4.1.1.5).
     pub fn is_unclean(&self) -> bool {
         self.is_unclean
     }
 
-    /// The extension without which the server might have answered, while what it was sent hangs on one.
+    /// The extension that may be to blame if the expected reply does not come.
     pub fn relies_on(&self) -> Option<Extension> {
         match self.commands.last() {
             _ if !self.grouped || self.answered >= self.sent => None,
@@ -188,7 +189,7 @@ impl Transaction {
             Command::Data => return self.after_data(reply),
             Command::Chunk(_) => return self.after_chunk(reply),
             Command::Content => {
-                // RFC 5321 section 4.1.1.4: whatever it says, the server has forgotten the transaction.
+                // Whatever the reply is, the server has ended the transaction (RFC 5321 section 4.1.1.4).
                 self.is_unclean = false;
                 self.answered += 1;
                 self.decide(&reply);
@@ -203,7 +204,7 @@ impl Transaction {
         Ok(self.say())
     }
 
-    /// Sends what comes next; as a group all of it.
+    /// Sends what comes next: with pipelining all of it.
     fn say(&mut self) -> Step {
         if self.answered < self.sent {
             return Step::Read;
@@ -223,7 +224,7 @@ impl Transaction {
                     is_chunk = true;
                     octets.push_str(&format!("BDAT {length} LAST"));
                 }
-                // Sent by itself.
+                // The content is sent by itself.
                 Command::Content => continue,
             }
             octets.push_str("\r\n");
@@ -237,10 +238,10 @@ impl Transaction {
         if reply.code == 354 {
             self.commands.push(Command::Content);
             (self.answered, self.sent) = (self.answered + 1, self.sent + 1);
-            // RFC 2920 section 3.1: a server may want content that is for nobody.
+            // The server may want a content though all recipients were refused (RFC 2920 section 3.1).
             return Ok(if self.is_decided() { Step::NoContent } else { Step::Content });
         }
-        // A server that answers DATA with "done" has not understood it, or this answers something else.
+        // A server that answers DATA with a positive reply has not understood it, or answers something else.
         if reply.is_positive() || reply.is_intermediate() {
             return Err(self.lie(Extension::Pipelining, reply));
         }
@@ -250,8 +251,8 @@ impl Transaction {
     }
 
     fn after_chunk(&mut self, reply: Reply) -> Result<Step, Trouble> {
-        // Where there is no transaction 503 is right, and the content is passed over (RFC 3030 section 2). Else the server does not
-        // know BDAT, and takes the content for commands.
+        // Without a transaction 503 is right, and the server drops the chunk (RFC 3030 section 2). Otherwise the
+        // server does not know BDAT, and takes the content for commands.
         let unknown = match reply.code {
             500..=502 | 504 => true,
             503 => !self.is_decided(),
@@ -270,12 +271,12 @@ impl Transaction {
         if self.grouped { Trouble::Lie(extension, reply) } else { Trouble::Nonsense(reply) }
     }
 
-    /// Whether nobody is to get the message.
+    /// Whether the message goes to nobody.
     fn is_decided(&self) -> bool {
         self.mail_refused.is_some() || self.verdicts.iter().all(Option::is_some)
     }
 
-    /// The last word for those for whom there is none yet.
+    /// Sets the final reply for those recipients that have none yet.
     fn decide(&mut self, reply: &Reply) {
         if self.mail_refused.is_none() {
             for verdict in &mut self.verdicts {
@@ -290,7 +291,7 @@ impl Transaction {
 
     fn outcome(&mut self) -> Outcome {
         if let Some(refusal) = self.mail_refused.take() {
-            // What RCPT was answered then means nothing.
+            // Then the replies to RCPT mean nothing.
             for (verdict, found_here) in self.verdicts.iter_mut().zip(&self.found_here) {
                 if !found_here {
                     *verdict = Some(refusal.clone());

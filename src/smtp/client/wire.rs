@@ -1,4 +1,4 @@
-//! The octets of the dialog.
+//! Reading and writing the octets of the dialog.
 
 use std::io;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use crate::net::stream::Stream;
 use crate::smtp::Reply;
 use crate::smtp::reply::ReplyReader;
 
-/// RFC 5321 section 4.5.3.2.5.
+/// The time for a piece of content (RFC 5321 section 4.5.3.2.5).
 const CONTENT: Duration = Duration::from_secs(3 * 60);
-/// Octets of a reply, however many lines.
+/// Octets of a reply with all its lines, at most.
 const MAX_REPLY: usize = 256 * 1024;
-/// Octets of a reply line that are kept (RFC 5321 section 4.5.3.1.5 has 512).
+/// Octets of a reply line that are kept (RFC 5321 section 4.5.3.1.5 allows 512).
 const MAX_REPLY_LINE: usize = 2048;
 
-/// Appends to what leaves with the next [`send`], or sooner where it is much. It may take so long, and no longer than each piece of a
-/// content.
+/// Queues octets for the next [`send`], and sends some where there are many. It may take `limit`, and never longer
+/// than [`CONTENT`].
 pub async fn write(stream: &mut Stream, octets: &[u8], limit: Duration, time: &Time) -> io::Result<()> {
     time.deadline(CONTENT.min(limit), stream.write(octets)).await
 }
 
-/// Sends this, and what was written before.
+/// Sends these octets, and those that were queued before.
 pub async fn send(stream: &mut Stream, octets: &[u8], time: &Time) -> io::Result<()> {
     time.deadline(CONTENT, async {
         stream.write(octets).await?;
@@ -30,7 +30,7 @@ pub async fn send(stream: &mut Stream, octets: &[u8], time: &Time) -> io::Result
     .await
 }
 
-/// The next reply.
+/// Reads the next reply.
 pub async fn read_reply(stream: &mut Stream) -> io::Result<Reply> {
     let mut reader = ReplyReader::default();
     let (mut line, mut octets) = (Vec::new(), 0);
@@ -41,7 +41,7 @@ pub async fn read_reply(stream: &mut Stream) -> io::Result<Reply> {
         }
         let lf = memchr::memchr(b'\n', available);
         let piece = available.get(..lf.unwrap_or(available.len())).unwrap_or_default();
-        // Of a line that is too long the beginning is enough.
+        // Only the beginning of a line that is too long is kept.
         let room = MAX_REPLY_LINE.saturating_sub(line.len());
         line.extend_from_slice(piece.get(..room).unwrap_or(piece));
         let taken = piece.len() + usize::from(lf.is_some());
@@ -67,12 +67,12 @@ mod tests {
     use super::*;
     use crate::net::stream::tests::pair;
 
-    /// What is read of a server that says this, and then nothing more.
+    /// The reply that is read from a server that sends `said`, and then nothing more.
     fn reply_of(said: &[u8]) -> io::Result<Reply> {
         async_io::block_on(async {
             let (mut client, mut server) = pair().await;
             let says = async {
-                // It may not get rid of all of it.
+                // The client may not read all of it.
                 let _ = server.write(said).await;
                 server.close().await;
                 std::future::pending().await
@@ -81,7 +81,7 @@ mod tests {
         })
     }
 
-    /// Catches: a line without end, and one reply that is skipped, or joined with the next, since it was long.
+    /// Catches: a line without end, and a long reply that is skipped, or joined with the next one.
     #[test]
     fn replies_are_read_up_to_a_bound() {
         let long = [b"250-", &b"x".repeat(5000)[..], b"\r\n250 done\r\n"].concat();

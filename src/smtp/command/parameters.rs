@@ -1,5 +1,5 @@
-//! MAIL and RCPT: the path, and the parameters of the extensions (RFC 5321 section 4.1.1.11). Keywords, and values that are
-//! words, are the same in any case; a keyword stands once.
+//! MAIL and RCPT: the path and the parameters of the extensions (RFC 5321 section 4.1.1.11). Keywords, and values
+//! that are words, may be in any case. A keyword may occur once.
 
 use super::{Command, Error, number};
 use crate::smtp::Recipient;
@@ -9,7 +9,7 @@ use crate::smtp::mailbox::{self, ReversePath};
 pub(super) const MAIL_USAGE: Error = Error::Syntax("Use MAIL FROM:<address>");
 pub(super) const RCPT_USAGE: Error = Error::Syntax("Use RCPT TO:<address>");
 
-/// RFC 5321 section 4.1.1.2.
+/// Parses the arguments of MAIL (RFC 5321 section 4.1.1.2).
 pub(super) fn mail(arguments: &str) -> Result<Command, Error> {
     let Arguments { path: from, beyond_ascii, parameters } = path_after("FROM:", arguments, MAIL_USAGE)?;
     let (mut size, mut utf8, mut dsn) = (None, false, dsn::Request::default());
@@ -17,8 +17,8 @@ pub(super) fn mail(arguments: &str) -> Result<Command, Error> {
         match (keyword.as_str(), value) {
             ("SIZE", Some(digits)) => size = Some(number(digits).ok_or(Error::BadParameter)?),
             ("BODY", Some(body)) if is_one_of(body, &["7BIT", "8BITMIME"]) => {}
-            // RFC 4954 section 5: who sent it first, as another server says. Nobody is trusted with
-            // that here, so it counts as `<>`.
+            // The original sender of the message, as another server claims (RFC 4954 section 5). No client is trusted
+            // with that here, so it is ignored like `<>`.
             ("AUTH", Some(first)) if first == "<>" || dsn::xtext(first).is_some() => {}
             ("SMTPUTF8", None) => utf8 = true,
             ("RET", Some(ret)) if is_one_of(ret, &["FULL"]) => dsn.ret = Some(Ret::Full),
@@ -31,7 +31,7 @@ pub(super) fn mail(arguments: &str) -> Result<Command, Error> {
     if beyond_ascii && !utf8 { Err(Error::NotAscii) } else { Ok(Command::Mail { from, size, utf8, dsn }) }
 }
 
-/// RFC 5321 section 4.1.1.3.
+/// Parses the arguments of RCPT (RFC 5321 section 4.1.1.3).
 pub(super) fn rcpt(arguments: &str) -> Result<Command, Error> {
     let Arguments { path: to, mut beyond_ascii, parameters } = path_after("TO:", arguments, RCPT_USAGE)?;
     let mut to = Recipient::from(to.ok_or(RCPT_USAGE)?);
@@ -55,8 +55,8 @@ struct Arguments<'a> {
     parameters: &'a str,
 }
 
-/// The path after `FROM:` or `TO:`, and its parameters. A space before the path is against the
-/// grammar and sent by many.
+/// The path after `FROM:` or `TO:`, and its parameters. Many clients send a space before the path, which the grammar
+/// does not allow.
 fn path_after<'a>(prefix: &str, arguments: &'a str, usage: Error) -> Result<Arguments<'a>, Error> {
     let rest = match arguments.split_at_checked(prefix.len()) {
         Some((found, rest)) if found.eq_ignore_ascii_case(prefix) => rest.trim_start_matches(' '),
@@ -72,12 +72,12 @@ fn path_after<'a>(prefix: &str, arguments: &'a str, usage: Error) -> Result<Argu
 }
 
 struct Parameter<'a> {
-    /// In upper case.
+    /// The keyword in upper case.
     keyword: String,
     value: Option<&'a str>,
 }
 
-/// The parameters, each of which stands once.
+/// Parses the parameters. Each keyword may occur once.
 fn each(parameters: &str) -> Result<Vec<Parameter<'_>>, Error> {
     let mut found: Vec<Parameter> = Vec::new();
     for text in parameters.split(' ').filter(|p| !p.is_empty()) {

@@ -111,7 +111,7 @@ fn what_is_no_command() {
     }
 }
 
-/// Catches: a parameter in one case or order only, or whose value gets lost.
+/// Catches: a parameter that is known in one case or order only, or whose value gets lost.
 #[test]
 fn parameters_of_all_extensions_together() {
     let line = "MAIL FROM:<jürgen@b.example> envid=QQ+2B1 AUTH=<> Ret=Hdrs body=8bitmime smtpUTF8 SIZE=7";

@@ -1,29 +1,29 @@
-//! Who a message may be from, and what becomes of the fields that say it.
+//! The authors that a message may name, and what is done with the fields that name them.
 
 use super::{Fault, FieldAction, HeaderFilter, MAX_NAME, State};
 use crate::smtp::Mailbox;
 use crate::smtp::originator::mailboxes;
 
-/// Whether an address is one that may stand there.
+/// Whether an address is allowed as an author.
 pub type Allowed = Box<dyn Fn(&Mailbox) -> bool>;
 
-/// Who a message may be from.
+/// The authors that a message may name.
 pub enum Authors {
-    /// Whoever it says: it is from a device, and stays in this house.
+    /// Anyone: the message is from a device, and stays in this house.
     Anyone,
-    /// An account, under its own addresses only; else it is refused.
+    /// The addresses of one account only; a message with another one is refused.
     Own(Allowed),
-    /// A device that writes to others, where nobody of this house may be invented: an author who is not of it becomes `sender`,
-    /// and the field that named him Original-From (RFC 5703 section 5), so that nobody answers to him.
+    /// For a device that writes to others: only addresses of this house. Another author is replaced by `sender`, and
+    /// that author's From becomes Original-From (RFC 5703 section 5), so that nobody replies to the address.
     House {
-        /// Who is of this house.
+        /// Whether an address is one of this house.
         here: Allowed,
-        /// `server.lan_smtp_sender`.
+        /// The address in `server.lan_smtp_sender`.
         sender: Mailbox,
     },
 }
 
-/// A field that says who a message is from.
+/// A field that names an author or sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Originator {
     From,
@@ -42,7 +42,8 @@ impl Originator {
         }
     }
 
-    /// RFC 5322 section 3.6.2: several people may have written a message, one has sent it.
+    /// Whether the field names exactly one person: several people may be authors, one is the sender (RFC 5322 section
+    /// 3.6.2).
     fn is_one(self) -> bool {
         matches!(self, Originator::Sender | Originator::ResentSender)
     }
@@ -60,7 +61,7 @@ impl HeaderFilter {
         }
     }
 
-    /// Reads an originator field that is whole.
+    /// Judges an originator field that is complete.
     pub(super) fn end_of_field(&mut self, out: &mut Vec<u8>) {
         let field = std::mem::take(&mut self.value);
         let value = field.get(std::mem::take(&mut self.value_at)..).unwrap_or_default();
@@ -74,7 +75,7 @@ impl HeaderFilter {
         let known = match originator {
             Originator::From => Some(&mut self.has_from),
             Originator::Sender => Some(&mut self.has_sender),
-            // Who sends a message again puts a block of these on top of the last one.
+            // A message that is sent again gets another block of these fields on top.
             Originator::ResentFrom | Originator::ResentSender => None,
         };
         let is_second = known.as_deref().is_some_and(|&known| known);
@@ -99,7 +100,7 @@ impl HeaderFilter {
                 } else if originator == Originator::From
                     && !std::mem::replace(&mut self.from_is_replaced, true)
                     && !is_cut
-                    // Its first line gets longer, and may be as long as a line may be.
+                    // The first line gets longer, and must not become too long.
                     && memchr::memchr(b'\n', value).is_some_and(|end| end <= MAX_NAME)
                 {
                     out.extend_from_slice(b"Original-From:");

@@ -1,32 +1,33 @@
-//! Why a header is refused, and in which words.
+//! Why a header is refused, in words for the client.
 
 use crate::message::header::{MAX_FIELDS, MAX_HEADER};
 use crate::smtp::{Mailbox, Reply};
 
-/// Characters of a line that a reply quotes.
+/// Characters of a line that a reply quotes, at most.
 const MAX_QUOTE: usize = 60;
 
-/// Why a header cannot be taken.
+/// Why a header is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// RFC 5322 section 3.6.8: a line is no field, and no empty line came before it. Its beginning, printable.
+    /// A line is not a field, and no empty line came before it (RFC 5322 section 3.6.8). With its beginning,
+    /// printable.
     NoField(String),
-    /// The first line is empty, and something comes after it.
+    /// The first line is empty, and more lines follow.
     EmptyFirstLine,
-    /// More than a header may be.
+    /// The header is too large.
     TooMuch,
-    /// RFC 5321 section 6.3: it has passed too many servers.
+    /// The message has passed too many servers (RFC 5321 section 6.3).
     Hops,
-    /// RFC 5322 section 3.6: a field that stands once stands there again.
+    /// A field that may occur once occurs again (RFC 5322 section 3.6).
     Twice(&'static str),
-    /// Nobody can tell who this field names.
+    /// It is not clear whom this field names.
     Unclear(&'static str),
-    /// This field names somebody else.
+    /// This field names another person.
     NotYours(&'static str, Mailbox),
 }
 
 impl Fault {
-    /// `line` is no field.
+    /// The fault for `line`, which is not a field.
     pub(super) fn no_field(line: &[u8]) -> Fault {
         let text = String::from_utf8_lossy(line);
         let printable =
@@ -39,7 +40,7 @@ impl Fault {
     }
 }
 
-/// RFC 3463 section 3.7 for the content, section 3.8 for what is not allowed.
+/// The codes are those of RFC 3463: section 3.7 for the content, section 3.8 for what is not allowed.
 impl From<Fault> for Reply {
     fn from(fault: Fault) -> Reply {
         match fault {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The account is demo@home.example; a@b.example is its, too.
+/// The account has the addresses demo@home.example and a@b.example.
 fn own() -> Authors {
     Authors::Own(Box::new(|author| ["demo@home.example", "a@b.example"].contains(&author.as_str())))
 }
@@ -41,7 +41,7 @@ fn headers_are_completed() {
         ("From : a@b.example\r\n\r\n", format!("From : a@b.example\r\n{DATE}{ID}\r\n")),
         ("Subject: a\r\n \r\n b\r\n\r\nc", format!("Subject: a\r\n \r\n b\r\n{FROM}{DATE}{ID}\r\nc")),
         ("Subject: Grüße\r\n\r\n", format!("Subject: Grüße\r\n{FROM}{DATE}{ID}\r\n")),
-        // Nothing can hide in nothing.
+        // An empty message cannot hide anything.
         ("", format!("{FROM}{DATE}{ID}\r\n")),
         ("\r\n", format!("{FROM}{DATE}{ID}\r\n")),
     ] {
@@ -51,7 +51,7 @@ fn headers_are_completed() {
     }
 }
 
-/// Catches: the line of an mbox file that makes a body of the header behind it, Bcc and all.
+/// Catches: the line of an mbox file that turns the header after it, with its Bcc, into a body.
 #[test]
 fn the_envelope_line_of_an_mbox_file_is_dropped() {
     let rest = format!("Subject: x\r\n{FROM}{DATE}{ID}\r\n");
@@ -78,7 +78,7 @@ fn the_envelope_line_of_an_mbox_file_is_dropped() {
     }
 }
 
-/// Catches: a line that is no field and ends the header, so that what stands behind it goes out as text.
+/// Catches: a line that is not a field and ends the header, so that what comes after it is sent as text.
 #[test]
 fn what_is_no_field_is_refused_and_quoted() {
     let long = format!("{}\r\nBcc: x@y.example\r\n\r\n", "x".repeat(300));
@@ -118,7 +118,7 @@ fn what_is_nobodys_business_is_left_out() {
     }
 }
 
-/// Catches: a second From that a reader may show instead of the first, and somebody else in any of these fields.
+/// Catches: a second From that a reader may show instead of the first, and another person in any of these fields.
 #[test]
 fn who_a_message_is_from() {
     let long = format!("From: a@b.example{}\r\n", "\r\n (padding)".repeat(1000));
@@ -202,7 +202,7 @@ fn a_device_that_writes_to_others_is_of_this_house() {
     }
 }
 
-/// Catches: a From that is made up from an envelope that names nobody, or nobody of this house.
+/// Catches: a From that is made from an empty envelope sender, or from one outside this house.
 #[test]
 fn a_device_that_says_nobody_is_the_one_that_the_operator_names() {
     for from in [None, Mailbox::parse("printer@else.example").ok()] {
@@ -214,7 +214,7 @@ fn a_device_that_says_nobody_is_the_one_that_the_operator_names() {
     }
 }
 
-/// Catches: addresses that are kept for nobody (2.5 million Sender fields by `lan_smtp` took 268 MiB).
+/// Catches: addresses that are kept without need (2.5 million Sender fields by `lan_smtp` took 268 MiB).
 #[test]
 fn nothing_is_kept_where_nobody_asks() {
     let header = format!("From: <\r\n{}", "Sender: a@b.example\r\n".repeat(900));
@@ -234,7 +234,7 @@ fn a_loop_ends() {
     assert_eq!(filter(&header(51), 9), Err(Fault::Hops));
 }
 
-/// Catches: a header limit that counts the body, or not what is left out, or is one too low.
+/// Catches: a header limit that counts the body, leaves out removed fields, or is too low by one.
 #[test]
 fn a_header_may_be_so_much() {
     let octets = MAX_HEADER as usize;
@@ -262,7 +262,7 @@ fn a_header_may_be_so_much() {
     }
 }
 
-/// Catches: a hidden recipient of a message that is passed on, who is not hidden from the others.
+/// Catches: a hidden recipient of a message that is sent again and is shown to the other recipients.
 #[test]
 fn what_is_nobody_s_business_is_left_out_of_what_is_resent_too() {
     for field in ["Bcc", "resent-bcc", "Resent-Bcc ", "RETURN-PATH", "Content-Length"] {
@@ -273,10 +273,10 @@ fn what_is_nobody_s_business_is_left_out_of_what_is_resent_too() {
 }
 
 proptest::proptest! {
-    /// Catches: a hidden field that comes out as text, whatever stands around it.
+    /// Catches: a hidden field that is sent as text, whatever stands around it.
     #[test]
     fn a_bcc_never_leaves(before in "([A-Za-z:> \r\n]{0,12}\r\n)?", after in "[A-Za-z: \r\n]{0,12}", size in 1usize..9) {
-        // What the decoder lets through: no bare line ends.
+        // The decoder lets through no bare line ends.
         let lines = |text: &str| text.replace("\r\n", "\n").replace('\r', " ").replace('\n', "\r\n");
         let (before, after) = (lines(&before), lines(&after));
         let whole_header = !before.contains("\r\n\r\n") && !before.starts_with("\r\n");

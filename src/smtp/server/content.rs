@@ -13,11 +13,11 @@ use crate::smtp::header::{Authors, Defaults};
 use crate::smtp::intake::{Intake, is_hopeless};
 use crate::smtp::{Envelope, Mailbox, Reply};
 
-/// RFC 5321 section 4.5.3.2.5: from one piece of the content to the next.
+/// The time from one piece of the content to the next (RFC 5321 section 4.5.3.2.5).
 pub(super) const CONTENT: Duration = Duration::from_secs(3 * 60);
 
 impl Connection {
-    /// RFC 5321 section 4.1.1.4, from DATA to the verdict.
+    /// Answers DATA up to the verdict on the message (RFC 5321 section 4.1.1.4).
     pub(super) async fn content(&mut self, envelope: Envelope, size: u64) -> io::Result<Reply> {
         let decoder = match self.session.knows_lf_only() {
             true => Decoder::of_bare_lines(),
@@ -39,7 +39,7 @@ impl Connection {
         Ok(self.accept(*arrival).await)
     }
 
-    /// RFC 3030 section 2. `begins` with the first chunk of a message.
+    /// Answers BDAT (RFC 3030 section 2). `begins` is given with the first chunk of a message.
     pub(super) async fn chunk(
         &mut self,
         octets: u64,
@@ -48,7 +48,7 @@ impl Connection {
     ) -> io::Result<Reply> {
         if let Some((envelope, size)) = begins {
             let limit = self.context.config().server.max_message_size;
-            // Room is kept for what is announced, here or with MAIL.
+            // Room is reserved for the announced size, in BDAT or in MAIL.
             let size = if octets <= limit { size.max(octets) } else { size };
             match self.arrival(envelope, size, Decoder::of_chunks()).await {
                 Ok(arrival) => self.own.arrival = Some(arrival),
@@ -83,7 +83,7 @@ impl Connection {
         Ok(Reply::new(250, (0, 0), format!("{octets} octets are here")))
     }
 
-    /// Throws away octets that were announced, since they are on their way whatever the answer is.
+    /// Drops octets that were announced: they come whatever the reply is.
     pub(super) async fn swallow(&mut self, octets: u64, reply: Reply) -> io::Result<Reply> {
         if is_hopeless(octets, self.context.config().server.max_message_size) {
             return Ok(far_too_much());
@@ -97,14 +97,14 @@ impl Connection {
         Ok(reply)
     }
 
-    /// The next octets of the content.
+    /// The next octets of the content. The end of the connection is an error.
     async fn octets(&mut self) -> io::Result<&[u8]> {
         let limit = CONTENT.min(self.patience());
         let input = self.fill(limit).await?;
         if input.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(input) }
     }
 
-    /// Hands a message that is whole to the post.
+    /// Hands a complete message to the post.
     async fn accept(&mut self, arrival: Arrival) -> Reply {
         let id = arrival.id.clone();
         let (envelope, content) = match arrival.finish() {
@@ -121,14 +121,15 @@ impl Connection {
         Reply::new(250, (0, 0), "It is safe with me")
     }
 
-    /// A message with this envelope begins.
+    /// Begins a message with this envelope.
     async fn arrival(&self, envelope: Envelope, size: u64, decoder: Decoder) -> Result<Box<Arrival>, Reply> {
         let content = self.own.post.incoming(&envelope, size).await?;
         let config = self.context.config();
         let hostname = config.server.hostname.to_string();
         let id: String = compose::message_id("").chars().filter(char::is_ascii_alphanumeric).collect();
-        // RFC 5321 section 4.4, with this host as the one that it is from: names and addresses of the devices in a home are
-        // nobody's business outside. The log has them, by the id. It names no recipient: one may be a Bcc.
+        // The trace field (RFC 5321 section 4.4) names this host as the origin: names and addresses of the devices at
+        // home are nobody's business outside. The log has them under the id. The field names no recipient, which may
+        // be a Bcc.
         let with = self.session.protocol(envelope.utf8);
         let trace = compose::received(&hostname, &hostname, with, &id, None, unix_now());
         let authors = self.authors(&envelope);
@@ -142,9 +143,10 @@ impl Connection {
         Ok(Box::new(Arrival::new(id, envelope, intake, content, &trace)))
     }
 
-    /// An account speaks for itself only; a mail server that logs in reports in its own name what it could not deliver, with the
-    /// null reverse-path (RFC 3464 section 2). What a device puts into From is its own business as long as it stays here; outside
-    /// it is somebody who has a mailbox here, or whom the operator has named.
+    /// The authors that a message may name. An account may name only itself. A mail server that logs in may send
+    /// reports with the null reverse-path in its own name (RFC 3464 section 2). A device may name anyone as long as
+    /// the message stays here; outside it must be somebody who has a mailbox here, or the address that the operator
+    /// has set.
     fn authors(&self, envelope: &Envelope) -> Authors {
         let config = self.context.config();
         if let Some(id) = envelope.account {
@@ -169,12 +171,12 @@ impl Connection {
     }
 }
 
-/// What of `input` belongs to the `left` octets that are still to come.
+/// The part of `input` that belongs to the `left` octets that are still to come.
 fn first(input: &[u8], left: u64) -> &[u8] {
     usize::try_from(left).ok().and_then(|left| input.get(..left)).unwrap_or(input)
 }
 
-/// The last words to a client that is not worth listening to.
+/// The reply with which a connection is closed that sends far too much.
 fn far_too_much() -> Reply {
     Reply::new(421, (3, 4), "That is far too much")
 }

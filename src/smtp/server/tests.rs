@@ -18,7 +18,7 @@ use crate::net::line::read_line;
 use crate::smtp::{Content, Envelope, Later, Mailbox, store_trouble};
 use crate::store::{Flags, INBOX, Store};
 
-/// Nothing in these tests takes this long.
+/// A limit that no wait in these tests reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOGIN: &str = "S: 220 *\nC: EHLO x\n...\nC: AUTH PLAIN AGRlbW8Ac2VjcmV0\nS: 235 *\n";
 const MAIL: &str = "C: MAIL FROM:<demo@home.example>\nS: 250 *\nC: RCPT TO:<demo@home.example>\nS: 250 *\n";
@@ -59,7 +59,7 @@ struct World {
     executor: Rc<LocalExecutor<'static>>,
 }
 
-/// Runs a story in a world, whose deadlines run out only when the story lets time pass.
+/// Runs a test in a world whose deadlines expire only when the test lets time pass.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
@@ -150,8 +150,8 @@ impl Client {
         }
     }
 
-    /// `C:` is sent, `S:` is what the next line must be (`*` for any end), `...` a reply of several
-    /// lines.
+    /// Plays a transcript. `C:` is sent, `S:` is what the next line must be (`*` for any end), `...` stands for a
+    /// reply of several lines.
     async fn play(&mut self, transcript: &str) {
         for expected in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
             if let Some(line) = expected.strip_prefix("C: ") {
@@ -221,7 +221,7 @@ fn too_much_is_refused_and_far_too_much_ends_it() {
         client.send(&[&b"A: b\r\n\r\n"[..], &b"0123456789\r\n".repeat(30_000)].concat()).await;
         client.play(&format!("C: .\nS: 552 5.3.4 *\n{MAIL}C: DATA\nS: 354 *")).await;
         let flood = async {
-            // The server hangs up in the middle of it.
+            // The server hangs up within it.
             while client.0.write(&[b'x'; 10_000]).await.is_ok() && client.0.flush().await.is_ok() {}
             Ok(())
         };
@@ -230,7 +230,7 @@ fn too_much_is_refused_and_far_too_much_ends_it() {
     });
 }
 
-/// Catches: a header that is kept, or passed on, whatever its length (2.5 million Sender fields took 268 MiB).
+/// Catches: a header of any length that is kept or passed on (2.5 million Sender fields took 268 MiB).
 #[test]
 fn a_header_that_is_too_much_is_refused() {
     story(async |world| {
@@ -299,7 +299,7 @@ fn an_idle_connection_is_small() {
     });
 }
 
-/// Catches: what is said without a login prolonging the minute, and the login counting for nothing after it.
+/// Catches: commands without a login that extend the limit of one minute, and a login that does not end it.
 #[test]
 fn who_is_silent_is_let_go_before_the_login_and_after() {
     story(async |world| {
@@ -358,7 +358,7 @@ fn a_browser_is_sent_away() {
         }
         let mut late = world.device().await;
         late.play("S: 220 *\nC: HELO x\nS: 250 *\nC: POST / HTTP/1.1\nS: 421 *\nS: closed").await;
-        // Content is not commands, an answer is none, and who has logged in is no browser.
+        // Content and responses are not commands, and a client that has logged in is not a browser.
         let mut device = world.device().await;
         device.play(&format!("S: 220 *\nC: HELO x\nS: 250 *\n{MAIL}C: DATA\nS: 354 *")).await;
         device.send(b"Subject: x\r\n\r\nGET / HTTP/1.1\r\n.\r\n").await;
@@ -369,7 +369,7 @@ fn a_browser_is_sent_away() {
     });
 }
 
-/// Catches: a login that is looked at though too many from its address wait, and a session that goes on after that.
+/// Catches: a login that is checked though too many from its address wait, and a session that goes on after that.
 #[test]
 fn who_is_turned_away_hears_why_and_the_session_ends() {
     story(async |world| {

@@ -8,7 +8,7 @@ use crate::smtp::command::Error;
 use crate::smtp::{Reply, Role};
 
 impl Session {
-    /// RFC 4954 section 4.
+    /// Answers AUTH (RFC 4954 section 4).
     pub(super) fn auth(&mut self, mechanism: &str, initial: Option<&[u8]>, config: &Config) -> Effect {
         if self.role == Role::LanSmtp {
             return Effect::Reply(Error::NotImplemented.into());
@@ -33,7 +33,7 @@ impl Session {
         self.step(exchange, step)
     }
 
-    /// A line of the exchange; `*` cancels it.
+    /// Takes a line of the exchange; `*` cancels it.
     pub(super) fn response(&mut self, mut exchange: Exchange, line: &[u8]) -> Effect {
         if line == b"*" {
             return self.counted(Effect::Reply(Reply::new(501, (7, 0), "Login cancelled")));
@@ -54,7 +54,7 @@ impl Session {
         }
     }
 
-    /// The outcome of [`Effect::Login`]. Every refusal looks the same.
+    /// Takes the verdict on an [`Effect::Login`]. Every refusal looks the same.
     pub fn judged(&mut self, mut exchange: Exchange, verdict: Verdict) -> Effect {
         match verdict {
             Verdict::Welcome(account, _) => {
@@ -67,7 +67,7 @@ impl Session {
                 return self.step(exchange, step);
             }
             Verdict::Refused(_) => {}
-            // RFC 4954 section 6 calls a failure like this temporary; RFC 5321 section 3.8: the channel closes.
+            // Such a failure is temporary (RFC 4954 section 6); the connection is closed (RFC 5321 section 3.8).
             Verdict::TurnedAway => {
                 let reply =
                     Reply::new(421, (7, 0), "Too many logins from your address wait, try again later");

@@ -1,7 +1,6 @@
-//! Transcripts. `C:` is a line of the client, `S:` the reply to it (a `*` at its end stands for anything),
-//! `...` all but the last line of a
-//! reply, `!` what the server is asked to do. Logins succeed with the password `right`, and recipients at
-//! `home.example` exist.
+//! Transcripts. `C:` is a line of the client, `S:` the reply to it (a `*` at its end stands for anything), `...` all
+//! but the last line of a reply, `!` what the server is asked to do. Logins succeed with the password `right`, and
+//! recipients at `home.example` exist.
 
 use super::*;
 use crate::access::Refusal;
@@ -358,7 +357,7 @@ fn recipients_and_nonsense_have_limits() {
     assert_eq!(replies, ["S: 500 5.5.2 Line too long", "S: 421 4.7.0 Too many errors", "! close"]);
 }
 
-/// Catches: a login, or a message that was begun, in the open and by whomever, that is in force within TLS (RFC 3207 section 4.2).
+/// Catches: a login or a message begun in plaintext, by anybody, that still counts within TLS (RFC 3207 section 4.2).
 #[test]
 fn nothing_that_was_said_in_the_open_counts_within_tls() {
     play(

@@ -5,21 +5,21 @@ use crate::config::Config;
 use crate::smtp::command::Error;
 use crate::smtp::{Envelope, Recipient, Reply, ReversePath, dsn};
 
-/// What has come of a message.
+/// The state of a transaction.
 #[derive(Debug)]
 pub(super) enum Transaction {
-    /// MAIL, and any number of RCPT.
+    /// MAIL was accepted, and any number of RCPT.
     Open {
         envelope: Envelope,
-        /// As MAIL said, 0 where it said nothing.
+        /// The size that MAIL declared; 0 if it declared none.
         size: u64,
     },
-    /// Some of the content, by BDAT; the server has the envelope.
+    /// Some of the content has come by BDAT; the server has the envelope.
     Chunks,
 }
 
 impl Session {
-    /// RFC 5321 section 4.1.1.2, RFC 6409 section 6.1.
+    /// Answers MAIL (RFC 5321 section 4.1.1.2, RFC 6409 section 6.1).
     pub(super) fn mail(
         &mut self,
         from: ReversePath,
@@ -56,8 +56,9 @@ impl Session {
         ok()
     }
 
-    /// An account sends as itself, a device as anyone of this house or as `server.lan_smtp_sender`. The null reverse-path is
-    /// everyone's: receipts are sent with it (RFC 8098 section 3). With the identity of the account.
+    /// The sender and the identity of the sending account. An account sends as itself, a device as anyone of this
+    /// house or as `server.lan_smtp_sender`. Everyone may use the null reverse-path: receipts are sent with it (RFC
+    /// 8098 section 3).
     fn sender(&self, from: ReversePath, config: &Config) -> Result<(ReversePath, Option<u64>), Reply> {
         let Some(name) = &self.account else {
             let Some(from) = from else { return Ok((None, None)) };
@@ -67,13 +68,13 @@ impl Session {
             let refusal = || Reply::new(553, (7, 1), "Devices send as an address of this server only");
             return ours.then_some((Some(from), None)).ok_or_else(refusal);
         };
-        // An account that is gone is not a device: the session ends in a moment.
+        // An account that is gone does not become a device: its session ends in a moment.
         let account = config.account(name).ok_or_else(not_yours)?;
         let own = from.as_ref().is_none_or(|from| config.may_send_as(account, from.as_str()));
         own.then_some((from, Some(account.id))).ok_or_else(not_yours)
     }
 
-    /// RFC 5321 section 4.1.1.3.
+    /// Answers RCPT (RFC 5321 section 4.1.1.3).
     pub(super) fn rcpt(&mut self, to: Recipient, beyond_ascii: bool, config: &Config) -> Effect {
         let (envelope, size) = match &self.transaction {
             None => return Effect::Reply(out_of_order("MAIL comes first")),
@@ -84,10 +85,10 @@ impl Session {
             return Effect::Reply(Error::NotAscii.into());
         }
         if envelope.recipients.len() >= MAX_RECIPIENTS {
-            // 452, not 552: RFC 5321 section 4.5.3.1.10.
+            // 452 and not 552: RFC 5321 section 4.5.3.1.10.
             return Effect::Reply(Reply::new(452, (5, 3), "Too many recipients"));
         }
-        // RFC 5321 section 4.5.1: the postmaster needs no domain.
+        // The postmaster needs no domain (RFC 5321 section 4.5.1).
         if to.mailbox.domain().is_empty() && !to.mailbox.as_str().eq_ignore_ascii_case("postmaster") {
             return Effect::Reply(Reply::new(553, (1, 3), "That address has no domain"));
         }
@@ -95,7 +96,7 @@ impl Session {
         Effect::Recipient { account: envelope.account, to, size }
     }
 
-    /// The outcome of [`Effect::Recipient`].
+    /// Takes the outcome of an [`Effect::Recipient`].
     pub fn recipient(&mut self, to: Recipient, outcome: Result<(), Reply>) -> Effect {
         let Some(Transaction::Open { envelope, .. }) = &mut self.transaction else {
             return Effect::Reply(out_of_order("MAIL comes first"));
@@ -118,7 +119,7 @@ impl Session {
         Effect::Reply(Reply::new(250, (1, 5), "OK"))
     }
 
-    /// RFC 5321 section 4.1.1.4.
+    /// Answers DATA (RFC 5321 section 4.1.1.4).
     pub(super) fn data(&mut self) -> Effect {
         match self.transaction.take() {
             None => Effect::Reply(out_of_order("MAIL and RCPT come first")),
@@ -136,7 +137,7 @@ impl Session {
         }
     }
 
-    /// RFC 3030 section 2. Whatever the answer is, the octets come.
+    /// Answers BDAT (RFC 3030 section 2). The octets come whatever the answer is.
     pub(super) fn bdat(&mut self, octets: u64, last: bool) -> Effect {
         let begins = match self.transaction.take() {
             None => return Effect::Swallow { octets, reply: out_of_order("MAIL and RCPT come first") },
@@ -153,24 +154,24 @@ impl Session {
         Effect::Chunk { octets, last, begins }
     }
 
-    /// The message of an [`Effect::Chunk`] is refused: the transaction is over, and further chunks of it, which may be on
-    /// their way already, belong to nothing.
+    /// Takes in that the message of an [`Effect::Chunk`] is refused. The transaction is over, and further chunks of
+    /// it, which may be on their way, belong to no message.
     pub fn chunk_refused(&mut self) {
         self.transaction = None;
     }
 }
 
-/// Where local parts without a domain belong.
+/// The domain for local parts without a domain.
 fn home_domain(config: &Config) -> &str {
     config.server.domains.first().unwrap_or(&config.server.hostname)
 }
 
-/// A message beyond `server.max_message_size`.
+/// The reply to a message above `server.max_message_size`.
 pub fn too_large(limit: u64) -> Reply {
     Reply::new(552, (3, 4), format!("Messages of up to {limit} octets are taken"))
 }
 
-/// A sender that is someone else.
+/// The reply to a sender address of another person.
 fn not_yours() -> Reply {
     Reply::new(553, (7, 1), "That is not an address of yours")
 }

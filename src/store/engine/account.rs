@@ -1,4 +1,4 @@
-//! One account's mail, open: what can be asked of it. How it changes is told in [`super::commit`].
+//! One account's open mail store: the questions that it answers. [`super::commit`] describes how the store changes.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
@@ -19,36 +19,36 @@ use crate::store::format::record::{BodyRecord, Record};
 use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid, in_file};
 use crate::store::model::{Index, Known, Mailbox, Note, Usage, identity_hash, mailbox_name, takes_keywords};
 
-/// One account's mail, open.
+/// One account's open mail store.
 pub struct Account {
     name: RefCell<Rc<str>>,
     dir: String,
     flash: Rc<dyn Flash>,
     pub(super) room: Rc<Room>,
-    /// What its next checkpoints take.
+    /// Room that is kept for the next checkpoints of the account.
     checkpoint_share: Share,
     pub(super) state: RefCell<State>,
-    /// Wakes those who wait for their commit to become durable.
+    /// Wakes the tasks that wait for their commit to become durable.
     pub(super) progress: Event,
-    /// Wakes those who listen for changes.
+    /// Wakes the tasks that listen for changes.
     pub(super) changed: Event,
-    /// Held by a commit that changes which mailboxes there are: it is checked against names that nobody
-    /// else is changing.
+    /// Held by a commit that creates, renames or deletes mailboxes: while its names are checked, no other commit may
+    /// change names.
     pub(super) structure: smol::lock::Mutex<()>,
-    /// Held by who stages a commit.
+    /// Held by the task that stages a commit.
     pub(super) staging: smol::lock::Mutex<()>,
-    /// Held by who looks after the account.
+    /// Held by the task that runs [`Account::maintain`].
     pub(super) maintenance: smol::lock::Mutex<()>,
-    /// The messages whose Body records lie before it have extracts.
+    /// All messages whose Body records lie before this place have extracts.
     pub(super) extracted_to: Cell<Place>,
-    /// Up to where the log was looked at last for messages without extracts, and up to where there were none, when there were too
-    /// few.
+    /// The result of the last search for messages without extracts that found too few of them: up to where the log
+    /// was searched, up to where all messages had extracts, and how many octets were asked for at least.
     pub(super) too_few_unextracted: Cell<Option<(Place, Place, u64)>>,
     used: Cell<bool>,
     pub(super) quota: Cell<Option<u64>>,
-    /// Octets of messages that are coming in.
+    /// Octets of messages that are being received.
     pub(super) incoming_octets: Cell<u64>,
-    /// Snapshots that live: no file goes away meanwhile.
+    /// Number of snapshots that are alive. While it is not 0, no file is removed.
     pub(super) held: Cell<u32>,
 }
 
@@ -88,12 +88,12 @@ impl Account {
         self.name.borrow().clone()
     }
 
-    /// The account has another name now.
+    /// Gives the account another name.
     pub(super) fn set_name(&self, name: &str) {
         *self.name.borrow_mut() = name.into();
     }
 
-    /// The ids and names of all mailboxes, in order of name, the INBOX first.
+    /// The ids and names of all mailboxes, ordered by name, with the INBOX first.
     pub fn mailboxes(&self) -> Vec<(MailboxId, String)> {
         let state = self.state.borrow();
         let mut names: Vec<_> = state.index.mailboxes.values().map(|m| (m.id, m.name.clone())).collect();
@@ -101,24 +101,25 @@ impl Account {
         names
     }
 
-    /// The mailbox of this name; `INBOX` in any case.
+    /// The mailbox of this name. `INBOX` is found in any case of letters.
     pub fn find(&self, name: &str) -> Option<MailboxId> {
         let name = mailbox_name::canonical(name).ok()?;
         self.state.borrow().index.mailboxes.values().find(|m| m.name == name).map(|m| m.id)
     }
 
-    /// Shows a mailbox to `look`; `None` when it is gone. `look` must not call into the account.
+    /// Calls `look` with a mailbox and returns its result; `None` when the mailbox is gone. `look` must not call into
+    /// the account.
     pub fn view<R>(&self, mailbox: MailboxId, look: impl FnOnce(&Mailbox) -> R) -> Option<R> {
         self.state.borrow().index.mailboxes.get(&mailbox).map(look)
     }
 
-    /// UIDs that were expunged from the mailbox by changes with a larger MODSEQ, as ascending ranges; `None` where not all of
-    /// these are known any more.
+    /// UIDs that were expunged from the mailbox by changes with a larger MODSEQ, as ascending ranges; `None` when
+    /// some of them are no longer known.
     pub fn expunged_since(&self, mailbox: MailboxId, modseq: u64) -> Option<Vec<(Uid, Uid)>> {
         self.index(|index| index.expunged.since(mailbox, modseq))
     }
 
-    /// Names that are subscribed (RFC 3501 section 6.3.6), whether or not such a mailbox exists, in order.
+    /// The subscribed names (RFC 3501 section 6.3.6) in order, including names of mailboxes that do not exist.
     pub fn subscriptions(&self) -> Vec<String> {
         self.state.borrow().index.subscriptions.iter().cloned().collect()
     }
@@ -128,8 +129,8 @@ impl Account {
         self.state.borrow().index.subscriptions.contains(name)
     }
 
-    /// The next `n` names of mailboxes that are `wanted`, behind the name `after`, in the order of
-    /// [`mailbox_name::compare`]. For who tells many names in pieces and keeps none of them.
+    /// The next `n` names of mailboxes for which `wanted` is true, after the name `after`, in the order of
+    /// [`mailbox_name::compare`]. With it a caller can list many names in pieces without keeping any of them.
     pub fn mailboxes_after(
         &self,
         after: Option<&str>,
@@ -141,7 +142,7 @@ impl Account {
         next_names(all, after, n, |name, id| wanted(id, name))
     }
 
-    /// The next `n` subscribed names, as [`Account::mailboxes_after`].
+    /// The next `n` subscribed names after `after`, ordered as [`Account::mailboxes_after`] orders them.
     pub fn subscriptions_after(&self, after: Option<&str>, n: usize) -> Vec<String> {
         let state = self.state.borrow();
         next_names(state.index.subscriptions.iter().map(|name| (name.as_str(), ())), after, n, |_, ()| true)
@@ -154,17 +155,18 @@ impl Account {
         all.filter(|name| names.contains(name.as_str())).cloned().collect()
     }
 
-    /// Messages and octets in all mailboxes.
+    /// The number of messages and octets in all mailboxes.
     pub fn usage(&self) -> Usage {
         self.state.borrow().index.usage
     }
 
-    /// Octets that the account may be charged for, where it has a quota.
+    /// The account's quota: how many octets it may be charged for; `None` when it has no quota.
     pub fn quota(&self) -> Option<u64> {
         self.quota.get()
     }
 
-    /// Whether so many messages more, of so many octets together, may come into the account. What is staged counts.
+    /// Whether the account may receive `messages` more messages with `octets` octets together. Staged commits are
+    /// counted.
     ///
     /// # Errors
     /// [`Error::OverQuota`], [`Error::Limit`].
@@ -172,7 +174,8 @@ impl Account {
         self.fits_instead_of(messages, octets, Usage::default())
     }
 
-    /// The same, where the commit that brings them removes what was charged so.
+    /// Whether the account may receive `messages` more messages with `octets` octets together, when the same commit
+    /// removes messages that were charged as `removed`. Staged commits are counted.
     ///
     /// # Errors
     /// [`Error::OverQuota`], [`Error::Limit`].
@@ -183,32 +186,34 @@ impl Account {
         before.may_become(&after, self.quota.get())
     }
 
-    /// Whether a keyword that the mailbox does not know can be given to a message.
+    /// Whether a message of the mailbox can be given a keyword that the mailbox does not know yet.
     pub fn takes_keywords(&self, mailbox: MailboxId) -> bool {
         let State { index, overlay, .. } = &*self.state.borrow();
         takes_keywords(index, overlay, mailbox, self.quota.get())
     }
 
-    /// Claims the `\Recent` messages of a mailbox for the calling session: the UID they begin at.
+    /// Claims the `\Recent` messages of a mailbox for the calling session, and returns the first UID that is
+    /// `\Recent`.
     pub fn claim_recent(&self, mailbox: MailboxId) -> Uid {
         let mut state = self.state.borrow_mut();
         let State { index, overlay, .. } = &mut *state;
         let Some(mailbox) = index.mailboxes.get_mut(&mailbox) else { return Uid::MAX };
         let from = std::mem::replace(&mut mailbox.recent_from, mailbox.uid_next);
         if from != mailbox.recent_from {
-            // Written with the next commit: losing it only makes messages \Recent once more, which
-            // RFC 3501 section 2.3.2 wants where it is not known.
+            // Written with the next commit. If it is lost, messages are only \Recent once more, as RFC 3501 section
+            // 2.3.2 asks for where it is not known whether they are.
             overlay.claimed_recent.insert(mailbox.id);
         }
         from
     }
 
-    /// Opens a message for reading. A body of up to 64 KiB is read and its checksum verified here; a
-    /// larger one is read in pieces, and verified when it is read from its beginning to its end. It stays
-    /// readable until dropped, even when expunged meanwhile.
+    /// Opens a message for reading. A body of up to 64 KiB is read and its checksum verified here; a larger body is
+    /// read in pieces, and its checksum is verified when it is read from beginning to end. The message stays readable
+    /// until the value is dropped, even when it is expunged meanwhile.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`], [`Error::NoSuchMessage`] where it was expunged and its place is gone.
+    /// [`Error::Damaged`], [`Error::Io`]; [`Error::NoSuchMessage`] when the message was expunged and its place is
+    /// gone.
     pub fn body(&self, message: &Message) -> Result<Body, Error> {
         let size = message.size;
         if !in_file(size) {
@@ -225,7 +230,7 @@ impl Account {
         }
     }
 
-    /// Reads the Body record of a message, wherever compaction has moved it meanwhile.
+    /// Reads the Body record of a message. When compaction has moved the record, it is read at its new place.
     pub(super) fn read<T>(
         &self,
         message: &Message,
@@ -255,8 +260,8 @@ impl Account {
         Error::Damaged(format!("{}, UID {uid}", self.name()))
     }
 
-    /// A new message, to be filled in pieces and handed to [`Transaction::deliver`]. Dropped before
-    /// that, it leaves nothing behind.
+    /// A new message, to be filled in pieces and handed to [`Transaction::deliver`]. When it is dropped before that,
+    /// it leaves nothing behind.
     pub fn incoming(self: &Rc<Self>) -> Incoming {
         Incoming::new(self.clone())
     }
@@ -266,12 +271,14 @@ impl Account {
         Transaction::new(self.clone())
     }
 
-    /// Wakes at the next change of any mailbox of the account. Listen first, then look.
+    /// Wakes at the next change of any mailbox of the account. Listen first and then look, so that no change is
+    /// missed.
     pub fn changed(&self) -> EventListener {
         self.changed.listen()
     }
 
-    /// What the note attached to a message says (see [`Transaction::note`]); `None` where it has none. It is read from flash.
+    /// The note attached to a message (see [`Transaction::note`]), read from flash; `None` when the message has no
+    /// note.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Io`].
@@ -291,38 +298,38 @@ impl Account {
         }
     }
 
-    /// When `identity` was collected from `source`, in seconds since 1970; `None`: never.
+    /// When `identity` was collected from `source`, in seconds since 1970; `None` when it never was.
     pub fn collected(&self, source: SourceKey, identity: &[u8]) -> Option<i64> {
         self.known(source, &identity_hash(identity)).map(|known| known.date.get())
     }
 
-    /// All that is known as collected from `source`: hashed identities and times.
+    /// Everything that was collected from `source`: hashed identities and the times, in seconds since 1970.
     pub fn all_collected(&self, source: SourceKey) -> Vec<(IdentityHash, i64)> {
         let known = |(identity, known): &(IdentityHash, Known)| (*identity, known.date.get());
         self.state.borrow().index.ledger.of(source).map(known).collect()
     }
 
-    /// All that is known of what was collected from `source`.
+    /// The whole ledger of `source`: hashed identities and what is known of each.
     pub fn ledger_of(&self, source: SourceKey) -> Vec<(IdentityHash, Known)> {
         self.index(|index| {
-            // No more room than that: there may be very many.
+            // Exactly as much memory as needed: there may be very many entries.
             let mut known = Vec::with_capacity(index.ledger.len_of(source));
             known.extend(index.ledger.of(source).copied());
             known
         })
     }
 
-    /// How many identities are known as collected from `source`.
+    /// The number of identities that were collected from `source`.
     pub fn ledger_len(&self, source: SourceKey) -> usize {
         self.index(|index| index.ledger.len_of(source))
     }
 
-    /// What is known of one hashed identity of `source`.
+    /// What the ledger says of one hashed identity of `source`; `None` when it was not collected.
     pub fn known(&self, source: SourceKey, identity: &IdentityHash) -> Option<Known> {
         self.index(|index| index.ledger.get(source, identity).copied())
     }
 
-    /// The annotations of a mailbox, or of the account under `NO_MAILBOX`, in order of their entries.
+    /// The annotations of a mailbox, or of the account for `NO_MAILBOX`, ordered by their entry names.
     pub fn annotations(&self, mailbox: MailboxId) -> Vec<(String, Vec<u8>)> {
         self.index(|index| {
             let own = index.annotations_of(mailbox);
@@ -330,7 +337,7 @@ impl Account {
         })
     }
 
-    /// The mailboxes that have the annotation `entry`, by their names, and its values.
+    /// The names of the mailboxes that have the annotation `entry`, each with the annotation's value.
     pub fn annotated(&self, entry: &str) -> Vec<(String, Vec<u8>)> {
         self.index(|index| {
             let found = index.annotations.iter().filter(|((_, known), _)| known == entry);
@@ -340,12 +347,13 @@ impl Account {
         })
     }
 
-    /// The value of one annotation.
+    /// The value of the annotation `entry` of a mailbox.
     pub fn annotation(&self, mailbox: MailboxId, entry: &str) -> Option<Vec<u8>> {
         self.index(|index| index.annotations.get(&(mailbox, entry.to_owned())).cloned())
     }
 
-    /// Opened for the first time: the mailboxes that every account has.
+    /// Creates and subscribes the mailboxes that every account has. Called when the account is opened for the first
+    /// time.
     pub(super) async fn furnish(self: &Rc<Self>, names: &[&str]) -> Result<(), Error> {
         let mut transaction = self.begin();
         for name in names {
@@ -355,9 +363,10 @@ impl Account {
         transaction.commit().await.map(drop)
     }
 
-    /// What was lost may have been told to clients: its numbers are not given again.
+    /// Skips numbers after a loss: clients may have been told UIDs and MODSEQs of lost messages, and these must not
+    /// be given out again.
     pub(super) async fn renumber_after(self: &Rc<Self>, loss: Loss) -> Result<(), Error> {
-        /// No message takes fewer octets in the log.
+        /// The fewest octets that a message takes in the log.
         const LEAST: u64 = 32;
         let mut transaction = self.begin();
         match loss {
@@ -370,18 +379,19 @@ impl Account {
         transaction.commit().await.map(drop)
     }
 
-    /// Whether what comes in now would be too much beside what is there, of which so many octets go.
+    /// Whether the messages that are being received would exceed the quota, when `removed` octets of the stored ones
+    /// go.
     pub(super) fn incoming_exceeds_quota(&self, removed: u64) -> bool {
         let held = self.usage().charged().saturating_add(self.incoming_octets.get());
         self.quota.get().is_some_and(|quota| held.saturating_sub(removed) > quota)
     }
 
-    /// Limits what [`Usage::charged`] may come to.
+    /// Sets the quota: the limit of [`Usage::charged`], in octets.
     pub(super) fn set_quota(&self, octets: Option<u64>) {
         self.quota.set(octets);
     }
 
-    /// Whether the account was asked for since the last call.
+    /// Whether the account was used since the last call.
     pub(super) fn take_used(&self) -> bool {
         self.used.replace(false)
     }
@@ -390,12 +400,12 @@ impl Account {
         self.used.set(true);
     }
 
-    /// Keeps room for the next checkpoints of what the index holds now.
+    /// Keeps room free for the next checkpoints, as large as the index is now.
     pub(super) fn keep_room_for_checkpoints(&self, state: &State) {
         self.checkpoint_share.set(state.checkpoints.still_to_come(state.index.checkpoint_octets()));
     }
 
-    /// Octets of the next checkpoint, at the most.
+    /// Octets of the next checkpoint at most.
     pub(super) fn checkpoint_octets(&self) -> u64 {
         self.index(|index| index.checkpoint_octets())
     }
@@ -408,17 +418,17 @@ impl Account {
         &self.dir
     }
 
-    /// A path below the account's folder.
+    /// The path of a file in the account's folder.
     pub(super) fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.dir)
     }
 
-    /// Shows the index; `look` must not call into the account.
+    /// Calls `look` with the index; `look` must not call into the account.
     pub(super) fn index<R>(&self, look: impl FnOnce(&Index) -> R) -> R {
         look(&self.state.borrow().index)
     }
 
-    /// Shows the log; `look` must not call into the account.
+    /// Calls `look` with the log; `look` must not call into the account.
     pub(super) fn log<R>(&self, look: impl FnOnce(&Log) -> R) -> R {
         look(&self.state.borrow().log)
     }
@@ -432,7 +442,8 @@ impl Account {
     }
 }
 
-/// The least `n` names that are greater than `after` and `wanted`; this is asked of no others.
+/// The first `n` names that sort after `after` and for which `wanted` is true. `wanted` is called for no name that
+/// sorts up to `after`.
 fn next_names<'a, T>(
     all: impl Iterator<Item = (&'a str, T)>,
     after: Option<&str>,

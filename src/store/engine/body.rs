@@ -1,4 +1,4 @@
-//! Messages on their way in and out, in pieces.
+//! Message bodies on their way into the store and out of it, in pieces.
 
 use std::cell::Cell;
 use std::io;
@@ -20,12 +20,12 @@ enum Kind {
     File(Checked),
 }
 
-/// A file whose checksum is verified by who reads it from its beginning to its end.
+/// A file whose checksum is verified when it is read from its beginning to its end.
 struct Checked {
     file: Rc<dyn File>,
     len: u64,
     crc: u32,
-    /// Octets read in their order so far, and their checksum.
+    /// How many octets were read in order so far, and their checksum.
     read: Cell<(u64, u32)>,
 }
 
@@ -33,7 +33,7 @@ impl Body {
     pub(super) fn inline(octets: Vec<u8>) -> Body {
         Body(Kind::Inline(octets))
     }
-    /// A file of `len` octets that are known to have this checksum.
+    /// A body in a file of `len` octets, which must have the checksum `crc`.
     pub(super) fn file(file: Rc<dyn File>, len: u64, crc: u32) -> Body {
         Body(Kind::File(Checked { file, len, crc, read: Cell::default() }))
     }
@@ -46,7 +46,7 @@ impl ReadAt for Body {
             Kind::File(file) => Ok(file.len),
         }
     }
-    /// As [`ReadAt::read_at`]; `InvalidData` at the end of a message whose checksum is wrong.
+    /// As [`ReadAt::read_at`]; the error is `InvalidData` at the end of a message whose checksum is wrong.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             Kind::Inline(octets) => octets.read_at(offset, buf),
@@ -77,19 +77,19 @@ impl Checked {
     }
 }
 
-/// A message on its way in: up to 64 KiB in memory, what is longer goes to a file as it comes.
+/// A message that is being received. Up to 64 KiB are kept in memory; a longer message goes to a file as it comes.
 pub struct Incoming {
     account: Rc<Account>,
-    /// The whole message, or its first 64 KiB once it goes to a file.
+    /// The whole message, or its first 64 KiB when it goes to a file.
     head: Vec<u8>,
     spilled: Option<Spilled>,
-    /// What has been promised room and is not written yet.
+    /// Room that was promised to the message for octets that are not written yet.
     announced: Share,
-    /// Octets of it that count among those that come into the account.
+    /// Octets of the message that are counted in the account's `incoming_octets`.
     counted: u64,
-    /// Octets that its commit removes.
+    /// Octets of the message that this one replaces, which the same commit removes.
     removed: u64,
-    /// The last two octets so far, where there are two.
+    /// The last two octets received so far, where there are two.
     end: [u8; 2],
     failed: Option<Failure>,
 }
@@ -106,16 +106,17 @@ enum Failure {
 struct Spilled {
     number: u32,
     file: Rc<dyn File>,
-    /// Octets written and their checksum.
+    /// Octets written to the file so far.
     written: u64,
+    /// The checksum of these octets.
     crc: u32,
-    /// Octets that wait to be written: small pieces make a wearing pattern on flash.
+    /// Octets that were not written yet: many small writes wear the flash.
     waiting: Vec<u8>,
-    /// The file now belongs to a commit: it is no longer removed with this value.
+    /// Whether a commit now refers to the file, so that dropping this value no longer removes the file.
     kept: bool,
 }
 
-/// Octets gathered before they are written to a body's file.
+/// Octets that are gathered before they are written to a body's file.
 const PIECE: usize = 32 * 1024;
 
 impl Incoming {
@@ -133,13 +134,15 @@ impl Incoming {
         }
     }
 
-    /// It comes in the place of a message of so many octets, which goes in the same commit: these count for it.
+    /// Says that this message replaces one of so many octets, which the same commit removes: they do not count
+    /// against the quota.
     pub fn replaces(&mut self, octets: u64) {
         self.removed = octets;
     }
 
-    /// Announces how long the message will be: room and quota are kept for it, or it is refused before its octets
-    /// come. One that goes into the log asks for room when it is there: that may have to be made.
+    /// Announces the length of the message. Room and quota are reserved for it, or it is refused before its octets
+    /// come. A message of up to 64 KiB, which goes into the log, gets no room here: its commit asks for room, and may
+    /// have to make some.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::OverQuota`].
@@ -156,13 +159,13 @@ impl Incoming {
         Ok(())
     }
 
-    /// Counts the message as one of so many octets that comes in.
+    /// Counts this message with `octets` octets among those that are being received.
     fn count(&mut self, octets: u64) -> Result<(), Error> {
         let Some(more) = octets.checked_sub(self.counted) else { return Ok(()) };
         let incoming = &self.account.incoming_octets;
         incoming.set(incoming.get() + more);
         self.counted = octets;
-        // What is no longer than what it replaces is taken also where there is more than the quota allows.
+        // A message that is not longer than the one it replaces is accepted even when the account is over its quota.
         if octets > self.removed && self.account.incoming_exceeds_quota(self.removed) {
             self.failed = Some(Failure::OverQuota);
             return Err(Error::OverQuota);
@@ -175,7 +178,7 @@ impl Incoming {
         incoming.set(incoming.get().saturating_sub(std::mem::take(&mut self.counted)));
     }
 
-    /// Room is no longer kept: the message is there, and its commit asks for what it takes.
+    /// Gives up the promised room: the message is complete, and its commit asks for the room that it needs.
     pub(super) fn arrived(&self) {
         self.announced.set(0);
     }
@@ -183,7 +186,7 @@ impl Incoming {
     /// Appends a piece.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::OverQuota`], [`Error::Io`]; the message cannot be delivered then.
+    /// [`Error::Full`], [`Error::OverQuota`], [`Error::Io`]; after an error the message cannot be delivered.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.count(self.len() + piece.len() as u64)?;
         for &octet in piece.iter().skip(piece.len().saturating_sub(2)) {
@@ -231,7 +234,7 @@ impl Incoming {
         if spilled.waiting.len() >= PIECE { spilled.write(&self.account, &self.announced) } else { Ok(()) }
     }
 
-    /// Octets so far.
+    /// Octets received so far.
     pub fn len(&self) -> u64 {
         match &self.spilled {
             Some(spilled) => spilled.written + spilled.waiting.len() as u64,
@@ -239,7 +242,7 @@ impl Incoming {
         }
     }
 
-    /// Whether nothing came yet.
+    /// Whether nothing was received yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -249,7 +252,7 @@ impl Incoming {
         &self.head
     }
 
-    /// Makes a message in a file durable; one in memory needs nothing.
+    /// Makes the file of a long message durable. A message in memory needs nothing.
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
         match self.failed {
             Some(Failure::NoRoom) => return Err(Error::Full),
@@ -265,19 +268,19 @@ impl Incoming {
         dir.await.map_err(|error| self.account.refused(&path, error))
     }
 
-    /// What a commit must know of it.
+    /// What a commit needs to know of the message.
     pub(super) fn arrival(&self) -> Arrival {
         let file = self.spilled.as_ref().map(|spilled| (spilled.number, spilled.crc));
         let last_line = if self.is_empty() { LastLine::Ended } else { LastLine::of(&self.end) };
         Arrival { size: self.len(), file, last_line }
     }
 
-    /// The octets to be written into the log: none of a message in a file.
+    /// The octets to be written into the log: none for a message in a file.
     pub(super) fn inline(&self) -> &[u8] {
         if self.spilled.is_some() { &[] } else { &self.head }
     }
 
-    /// The commit is written: the file is no longer ours to remove.
+    /// Says that the commit is written: it refers to the file, which must not be removed when this value is dropped.
     pub(super) fn keep(&mut self) {
         self.count_no_longer();
         if let Some(spilled) = &mut self.spilled {
@@ -287,7 +290,7 @@ impl Incoming {
 }
 
 impl Spilled {
-    /// Writes what waits, for which room may have been `announced`.
+    /// Writes the octets that wait. `announced` is the room that was promised for them.
     fn write(&mut self, account: &Account, announced: &Share) -> Result<(), Error> {
         if !self.waiting.is_empty() {
             let octets = self.waiting.len() as u64;
@@ -313,7 +316,7 @@ impl Drop for Incoming {
         if let Some(spilled) = &self.spilled
             && !spilled.kept
         {
-            // What cannot be removed now is removed when the account is opened the next time.
+            // A file that cannot be removed now is removed when the account is opened the next time.
             let _ = self.account.flash().remove(&self.account.body_path(spilled.number));
         }
     }

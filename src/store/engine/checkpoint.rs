@@ -1,8 +1,8 @@
-//! Checkpoints: what the log added up to at some place, so that opening reads only what came after it.
+//! Checkpoints: the index as it was at some place of the log, so that opening reads only the log after that place.
 //!
-//! A checkpoint is a file of frames like a segment of the log. It is written in pieces while commits go
-//! on, so it may have seen some changes that are behind its place in the log and not others. That is
-//! right because replaying a change that is there already changes nothing: see [`Index::apply`].
+//! A checkpoint is a file of frames like a segment of the log. It is written in pieces while commits go on, so it may
+//! already contain some of the changes after its place in the log and lack others. That does no harm, since
+//! replaying a change that is already there changes nothing: see [`Index::apply`].
 //!
 //! The previous checkpoint stays beside the newest, and no segment is removed that either needs.
 
@@ -22,53 +22,54 @@ use crate::store::format::frame::{self, Head};
 use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid};
 use crate::store::model::{Index, Known};
 
-/// The newest checkpoint, below the account's folder.
+/// The path of the newest checkpoint, below the account's folder.
 pub const NEWEST: &str = "checkpoint";
-/// The one before it.
+/// The path of the checkpoint before the newest, below the account's folder.
 pub const PREVIOUS: &str = "checkpoint.prev";
 const NEW: &str = "checkpoint.new";
 
-/// Messages in a part.
+/// Messages in one part of a checkpoint.
 const MESSAGES: usize = 256;
-/// Entries of the ledger in a part.
+/// Entries of the ledger in one part of a checkpoint.
 const ENTRIES: usize = 512;
-/// Places of notes in a part.
+/// Places of notes in one part of a checkpoint.
 const NOTES: usize = 512;
-/// Names of subscriptions in a part.
+/// Names of subscriptions in one part of a checkpoint.
 const NAMES: usize = 256;
-/// Octets that are gathered before they are written.
+/// Octets of a checkpoint that are gathered before they are written.
 const PIECE: usize = 64 * 1024;
-/// Parts that are read before others get a turn.
+/// Parts of a checkpoint that are read before other tasks get a turn.
 const TURN: u32 = 16;
 
-/// A checkpoint waits until the log behind the last one is so many times longer than that: checkpoints
-/// are a small part of what is written.
+/// A new checkpoint is written when the log after the last one is so many times longer than that one: this keeps
+/// checkpoints a small part of what is written.
 const SHARE: u64 = 32;
-/// Or until it costs no more than so many octets a record behind the last one: a message takes about as many, so
-/// that replaying takes about as long as reading the checkpoint at the most, however short the records are.
+/// A new checkpoint is also written when it costs at most so many octets for each record after the last one. A
+/// message takes about as many octets in a checkpoint, so replaying takes at most about as long as reading the
+/// checkpoint, however short the records are.
 const A_RECORD: u64 = 32;
 
 /// What is known of the checkpoints on flash.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Checkpoints {
-    /// From where the newest replays the log, when it is good.
+    /// From where the log is replayed after the newest checkpoint; `None` when that is missing or damaged.
     pub newest: Option<Place>,
-    /// From where the previous one does.
+    /// From where the log is replayed after the previous checkpoint; `None` when that is missing or damaged.
     pub previous: Option<Place>,
-    /// Octets of the newest.
+    /// Octets of the newest checkpoint.
     pub octets: u64,
-    /// Octets of the previous one.
+    /// Octets of the previous checkpoint.
     pub previous_octets: u64,
 }
 
 impl Checkpoints {
-    /// Octets that are still to come, where the next ones have `octets` each: the two that stay, and a third while it is
-    /// written.
+    /// Octets that checkpoints will still need when each of the next ones takes `octets`: two stay, and a third
+    /// exists while it is written.
     pub fn still_to_come(&self, octets: u64) -> u64 {
         3 * octets - self.octets.min(octets) - self.previous_octets.min(octets)
     }
 
-    /// Whether both lie behind the segment.
+    /// Whether both checkpoints lie after the segment, so that no replay needs it.
     pub fn cover(&self, segment: u32) -> bool {
         [self.newest, self.previous].iter().all(|from| from.is_some_and(|from| segment < from.segment))
     }
@@ -76,30 +77,30 @@ impl Checkpoints {
 
 /// A checkpoint that was read.
 pub struct Loaded {
-    /// What the log added up to.
+    /// The index as the checkpoint holds it.
     pub index: Index,
-    /// From where the log is to be replayed.
+    /// The place from which the log must be replayed.
     pub from: Place,
     /// Octets of the file.
     pub octets: u64,
 }
 
-/// Why a file is no checkpoint.
+/// Why a file is not a usable checkpoint.
 pub type Damage = &'static str;
 
-/// What is done with damage in what is read.
+/// What reading a checkpoint does when it meets damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDamage {
-    /// Nothing is used: something older and whole serves better.
+    /// Refuse the whole checkpoint: something older and whole serves better.
     Refuse,
-    /// What is damaged is passed over, and is missing then: nothing better is left.
+    /// Skip the damaged parts, whose contents are then missing: there is nothing better.
     Salvage,
 }
 
-/// Reads the checkpoint at `path`: `None` where there is none.
+/// Reads the checkpoint at `path`; `None` when there is none.
 ///
 /// # Errors
-/// What the flash says; damage is no error.
+/// Errors of the flash. Damage is not an error.
 pub async fn load(
     flash: &dyn Flash,
     path: &str,
@@ -148,7 +149,7 @@ pub async fn load(
             (Part::Begin { version: VERSION, from: place, last }, None) => {
                 from = Some(place);
                 index.last = last;
-                // Expunge records behind it are in the log that is replayed.
+                // Expunge records with larger MODSEQs are in the log that is replayed.
                 index.expunged.forget(last.modseq);
             }
             (_, None) => return Ok(Some(Err("not a checkpoint of this version"))),
@@ -163,7 +164,8 @@ pub async fn load(
     }
 }
 
-/// From where the checkpoint at `path` replays the log, as far as its beginning tells, and how long it is.
+/// The place from which the log is replayed after the checkpoint at `path`, as its first part says, and the octets
+/// of the file.
 pub fn beginning(flash: &dyn Flash, path: &str) -> io::Result<Option<(Place, u64)>> {
     let file = match flash.open(path, Mode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -178,7 +180,7 @@ pub fn beginning(flash: &dyn Flash, path: &str) -> io::Result<Option<(Place, u64
     })
 }
 
-/// The file of a checkpoint as it is written.
+/// The file of a checkpoint that is being written.
 struct Writer {
     file: Rc<dyn File>,
     at: u64,
@@ -211,25 +213,25 @@ impl Writer {
 }
 
 impl Account {
-    /// Writes a checkpoint of what is durable now, in pieces, and puts it in the place of the newest.
+    /// Writes a checkpoint of everything that is durable now, in pieces, and makes it the newest.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::Io`]; the checkpoints that there were are still good then.
+    /// [`Error::Full`], [`Error::Io`]; the existing checkpoints are still good then.
     pub(super) async fn write_checkpoint(&self) -> Result<(), Error> {
         let path = self.path(NEW);
         let before = self.state.borrow().tail;
         let written = self.write_parts(&path).await;
         if written.is_err() {
-            // What cannot be removed now is overwritten by the next one.
+            // A file that cannot be removed now is overwritten by the next checkpoint.
             let _ = self.flash().remove(&path);
         }
         let (from, octets) = written.map_err(|error| Error::io(&path, error))?;
-        // From a failed account another one has taken over, with the same files.
+        // When this account has failed, another instance may have opened the same files: it must not touch them.
         self.still_in_charge()?;
-        // Until all is done nobody knows which file bears which name.
+        // Until both files are renamed it is not known which checkpoint is the newest.
         let known = std::mem::take(&mut self.state.borrow_mut().checkpoints);
         let renamed = async {
-            // A damaged one must not take the place of a good one.
+            // A damaged checkpoint must not replace a good one.
             if known.newest.is_some() {
                 self.flash().rename(&self.path(NEWEST), &self.path(PREVIOUS))?;
             }
@@ -251,7 +253,7 @@ impl Account {
         Ok(())
     }
 
-    /// Whether so much log is to be replayed that a checkpoint is worth its octets.
+    /// Whether so much log would have to be replayed that a new checkpoint is worth its octets.
     pub(super) fn opening_takes_long(&self) -> bool {
         let State { checkpoints, tail, sizes, .. } = &*self.state.borrow();
         let only_one_left = checkpoints.newest.is_none() && checkpoints.previous.is_some();
@@ -352,7 +354,7 @@ fn next_messages(index: &Index, mailbox: MailboxId, after: Uid) -> Option<Vec<Me
 
 type LedgerKey = (SourceKey, IdentityHash);
 
-/// Entries of the ledger, and more of those of which there is more to tell.
+/// Entries of the ledger, and details of those that have any.
 type Entries = (Vec<Entry>, Vec<Detail>);
 
 fn next_entries(index: &Index, after: Option<LedgerKey>) -> Option<(LedgerKey, Entries)> {

@@ -1,9 +1,9 @@
 //! How a commit becomes durable.
 //!
-//! A commit passes three stages. *Staged*: checked, its numbers given out, its records written at the
-//! end of the log. *Durable*: a sync that began after that has ended. *Applied*: its records have
-//! changed the index, and whoever listens is told. The first commit that finds no sync under way
-//! leads one; those that are staged meanwhile share the next.
+//! A commit passes three stages. *Staged*: it is checked, its numbers are given out, and its records are written at
+//! the end of the log. *Durable*: a sync that began after that has ended. *Applied*: its records have changed the
+//! index, and listeners are woken. The first commit that finds no sync under way leads one; commits that are staged
+//! meanwhile share the next sync.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,43 +27,45 @@ use crate::store::format::record::{CommitRecord, Record};
 use crate::store::format::{FlagChange, Flags, INBOX, Place};
 use crate::store::model::{Change, Committed, Index, Overlay, Plan, Step, WatcherId, plan};
 
-/// What changes in an open account.
+/// The part of an open account that changes.
 pub struct State {
     pub index: Index,
     pub log: Log,
     pub overlay: Overlay,
-    /// Commits that are staged and not applied, in the order of the log.
+    /// Commits that are staged and not yet applied, in the order of the log.
     pub(super) staged: VecDeque<Staged>,
-    /// Counts commits: the last one staged, the last one applied.
+    /// Number of the last commit that was staged, counted since the account was opened.
     pub(super) last_staged: u64,
+    /// Number of the last commit that was applied.
     pub(super) last_applied: u64,
-    /// A long commit has begun in the log.
+    /// Whether a long commit has begun in the log and not ended.
     pub(super) writing: bool,
     pub(super) syncing: bool,
     /// How long the last sync took.
     pub(super) last_sync: Duration,
-    /// Everything before it is durable.
+    /// Everything in the log before this place is durable.
     pub(super) durable: Place,
-    /// Everything before it is in the index.
+    /// Everything in the log before this place is in the index.
     applied: Place,
-    /// Whether there are commits that no later one calls durable.
+    /// Whether there are commits that no later one has marked as durable.
     pub(super) unmarked: bool,
     pub(super) failed: Option<String>,
-    /// Why nothing can be written, where that is so.
+    /// Why nothing can be written, when the account is read-only.
     pub(super) read_only: Option<String>,
-    /// Whether the log was made ready for writing when it was opened, and when that was tried last.
+    /// Whether the log was made ready for writing when it was opened.
     pub(super) ready: bool,
+    /// When that was tried last.
     pub(super) opened: Instant,
     pub sizes: Sizes,
     pub checkpoints: Checkpoints,
-    /// What is in the log since the newest checkpoint.
+    /// The log after the newest checkpoint.
     pub tail: Tail,
-    /// Whether damage was found: nothing is cleaned up then.
+    /// Whether damage was found. Then nothing is cleaned up.
     pub damaged: bool,
     pub survey: Survey,
 }
 
-/// What the opening of an account found out besides its index.
+/// What opening an account found out besides its index.
 pub struct Checked {
     pub checkpoints: Checkpoints,
     pub tail: Tail,
@@ -72,25 +74,25 @@ pub struct Checked {
     pub ready: bool,
 }
 
-/// How much log there is to be replayed.
+/// How much log would have to be replayed.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Tail {
     pub records: u64,
     pub octets: u64,
 }
 
-/// A commit that is in the log.
+/// A commit that is written in the log and not yet applied.
 pub(super) struct Staged {
     pub(super) records: Records,
     pub(super) end: Place,
     pub(super) by: WatcherId,
 }
 
-/// What is to be applied of it.
+/// The records of a staged commit that are still to be applied.
 pub(super) enum Records {
-    /// All of it.
+    /// The records themselves, with their places.
     Held(Vec<(Record, Place)>),
-    /// It is so long that it is read again, from here on.
+    /// The commit is too long to be held in memory: its records are read again from this place on.
     From(Place),
 }
 
@@ -124,7 +126,7 @@ impl State {
 }
 
 impl State {
-    /// Applies the commits up to number `last`, only a piece of one that is long: whether that is all.
+    /// Applies the commits up to number `last`, but only one piece of a long commit. Returns whether all are applied.
     fn apply_some(&mut self, last: u64) -> io::Result<bool> {
         while self.last_applied < last
             && let Some(staged) = self.staged.front_mut()
@@ -138,7 +140,7 @@ impl State {
                     self.overlay.applied();
                 }
                 Records::From(place) => {
-                    // From now on the index counts what there is more of.
+                    // From now on the index itself counts the messages that the commit adds.
                     self.overlay.applied();
                     self.index.hold_modseqs();
                     *place = apply_piece(&self.log, &mut self.index, *place, self.sizes.piece)?;
@@ -174,7 +176,7 @@ impl Account {
             Box::pin(self.make_room()).await;
         }
         let staged = match self.stage_in_turn(&mut transaction).await {
-            // Where something is deleted that has not been given back yet, there may be room in a moment.
+            // Deleted messages whose room was not given back yet may make room at once.
             Err(Error::Full) if !transaction.compacts() && Box::pin(self.make_room()).await => {
                 self.stage_in_turn(&mut transaction).await
             }
@@ -185,7 +187,7 @@ impl Account {
         Ok(committed)
     }
 
-    /// Waits until everything that was committed is visible, also what nobody waits for any more.
+    /// Waits until everything that was committed is visible, including commits that no caller waits for any more.
     ///
     /// # Errors
     /// [`Error::Failed`].
@@ -194,7 +196,8 @@ impl Account {
         self.durable(last_staged).await
     }
 
-    /// Checks the changes and writes their records: the number of the commit, and what it will have done.
+    /// Checks the changes of a transaction and writes their records. Returns the number of the commit and what it
+    /// will have done.
     pub(super) fn stage(&self, transaction: &mut Transaction) -> Result<(u64, Committed), Error> {
         self.still_in_charge()?;
         let mut state = self.state.borrow_mut();
@@ -213,7 +216,7 @@ impl Account {
             unix_now(),
         )?;
         if plan.is_empty {
-            // It may be only a staged commit that leaves nothing to do.
+            // Perhaps a commit that is only staged is why there is nothing to do: wait for that one.
             return Ok((state.last_staged, plan.committed));
         }
         let records = A_RECORD * plan.steps.len() as u64;
@@ -242,7 +245,7 @@ impl Account {
         Ok((state.last_staged, committed))
     }
 
-    /// Waits until the commit `ticket` is durable and applied, leading a sync when nobody else does.
+    /// Waits until the commit `ticket` is durable and applied, and leads a sync when no other task does.
     async fn durable(&self, ticket: u64) -> Result<(), Error> {
         loop {
             let progress = self.progress.listen();
@@ -257,8 +260,8 @@ impl Account {
         }
     }
 
-    /// Applies the commits up to number `last`, whose records are durable up to `durable`. Dropped in the middle of a long
-    /// one, it leaves the rest of that to the next who leads a sync.
+    /// Applies the commits up to number `last`, whose records are durable up to the place `durable`. When it is
+    /// dropped in the middle of a long commit, the next task that leads a sync applies the rest.
     pub(super) async fn apply(&self, last: u64, durable: Place) -> io::Result<()> {
         {
             let mut state = self.state.borrow_mut();
@@ -279,25 +282,27 @@ impl Account {
         Ok(())
     }
 
-    /// Removes the files of bodies that no message refers to any more. No commit may wait to be applied.
+    /// Removes the files of bodies that no message refers to any more. There must be no commit that is not yet
+    /// applied.
     pub(super) fn remove_orphans(&self, state: &mut State) {
         if self.held.get() > 0 {
             return;
         }
         for body in state.index.take_orphans() {
-            // What cannot be removed now is removed when the account is opened the next time.
+            // A file that cannot be removed now is removed when the account is opened the next time.
             let _ = self.flash().remove(&self.body_path(body));
         }
     }
 
-    /// What is durable and applied now: up to where, and the numbers given out by then.
+    /// The place up to which the log is durable and applied, and the numbers that were given out by then.
     pub(super) fn durable_state(&self) -> (Place, Counters) {
         let state = self.state.borrow();
         (state.applied, state.index.last)
     }
 
-    /// Calls the last commits durable in the log, where no later one will do it soon: what is found
-    /// behind that mark is torn, what is found before it is damage. Not synced, for nothing depends on it.
+    /// Marks the last commits as durable in the log when no later commit will do so soon. What cannot be read after
+    /// that mark was torn by a power cut; what cannot be read before it is damage. The mark is not synced, since
+    /// nothing depends on it.
     pub(super) fn mark_end(&self) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
@@ -316,7 +321,7 @@ impl Account {
         }
     }
 
-    /// Writes an empty commit.
+    /// Writes an empty commit, which marks the commits before it as durable.
     pub(super) fn write_mark(&self, state: &mut State) -> io::Result<()> {
         match state.log.begin().and_then(|()| state.log.finish(state.durable)) {
             Err(error) if takes_no_changes(&error) => {
@@ -339,7 +344,7 @@ impl Account {
     }
 }
 
-/// What a plan wants room for.
+/// The kind of room that a plan needs.
 fn use_of(plan: &Plan) -> Use {
     let mut records = plan.steps.iter().filter_map(|step| match step {
         Step::Record(record) => Some(record),
@@ -353,12 +358,14 @@ fn use_of(plan: &Plan) -> Use {
     }
 }
 
-/// Whether it deletes something, or says what became of a message. Moving to another mailbox is how people delete.
+/// Whether the record deletes something, or notes what became of a message. A move to another mailbox counts, since
+/// that is how people delete.
 fn deletes(record: &Record) -> bool {
     match record {
         Record::Expunge(_) | Record::MailboxDeleted(_) | Record::Forgotten(_) | Record::Note(_) => true,
         Record::Numbers(_) => true,
-        // What an account is given when it is opened for the first time: who has it can log in on a full card, too.
+        // The INBOX is created when an account is opened for the first time: a new user can log in even on a full
+        // card.
         Record::MailboxCreated(it) => it.mailbox == INBOX,
         Record::Flags(it) => it.change == FlagChange::Add && Flags(it.flags).contains(Flags::DELETED),
         Record::Subscribed(it) => !it.subscribed,

@@ -1,12 +1,14 @@
 //! Compaction: gives back the space of records that nothing refers to any more.
 //!
-//! What a checkpoint holds need not be replayed, so of a segment before it only the Body records and the last Note records of
-//! messages that still exist are worth keeping. Those are copied out of the segments with the most waste to the end of
-//! the log, in small commits that any cut may interrupt; once two checkpoints know the new places, the segments are
-//! removed. Files of bodies are never copied: they go when their message does.
+//! What a checkpoint holds need not be replayed. So of a segment before the checkpoint only the Body records and the
+//! last Note records of messages that still exist are needed. These are copied out of the segments with the most
+//! waste to the end of the log, in small commits that may be interrupted by a cut at any point. Once two checkpoints
+//! know the new places, the segments are removed. Files of bodies are never copied: they are removed with their
+//! message.
 //!
-//! It goes in batches. What one copies fits into what is free above the last reserve, and its segments are removed
-//! before the next one begins, so that a full card gets room by deleting alone: `docs/store.md`, "Room".
+//! Compaction goes in batches. What one batch copies fits into what is free above the last reserve, and its segments
+//! are removed before the next batch begins, so that a full card gets room by deleting alone: `docs/store.md`,
+//! "Room".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -26,42 +28,45 @@ use crate::store::format::record::{BodyRecord, ContinuedRecord, Record};
 use crate::store::format::segment::HEADER;
 use crate::store::model::NoteKey;
 
-/// Octets that one commit copies: so much is read, checked and written before others get a turn.
+/// Octets that one commit copies, and that are read, checked and written before other tasks get a turn.
 const PIECE: usize = 64 * 1024;
-/// Segments whose contents are looked at together: bounds the memory that takes.
+/// Segments whose contents are looked at together. This bounds the memory needed for it.
 const SEGMENTS: u32 = 64;
-/// Heads that are measured to tell how long those of a segment are.
+/// Heads of records that are measured to estimate how long the heads of a segment are.
 const SAMPLES: usize = 24;
-/// Where little was written and nothing deleted meanwhile, who is refused does not look for room again so soon.
+/// After a refused commit has looked for room in vain, room is not sought again for so long, unless much was written
+/// or something was deleted meanwhile.
 const SEEK_AGAIN: Duration = Duration::from_secs(5);
-/// What mail may still take is so many times what may be dead.
+/// Dead octets may stay up to the room that mail may still take, divided by this.
 const PART_OF_FREE: u64 = 8;
-/// Where no more than that is dead, a segment may be copied for so many octets written as it takes ...
+/// Where fewer octets are dead than may stay, a segment may be copied once for each so many segments that are
+/// written.
 const PER_TIDIED: u32 = 16;
-/// ... when such a part of the log is dead.
+/// Where fewer octets are dead than may stay, a segment is copied only when at least one part in so many of the log
+/// is dead.
 const UNTIDY: u64 = 20;
-/// No segment is worth copying for less than this part of it.
+/// A segment is worth copying only when at least one part in so many of it is dead.
 const LEAST_SHARE: u64 = 32;
 
 /// What is known of the waste in an account's log.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// Octets of the head of a Body record, on average, of segments that were looked at.
+    /// Octets of the head of a Body record on average, for each segment that was looked at.
     heads: BTreeMap<u32, u64>,
-    /// Dead octets that the last compaction has left: only what comes besides is looked at again.
+    /// Dead octets that the last compaction left: only when more are dead are they looked at again.
     resigned: u64,
-    /// The segment in which the log ended when it was tidied last.
+    /// The segment in which the log ended when `Account::tidy` ran last.
     tidied: Option<u32>,
-    /// When somebody who was refused has looked for room last, and where the log ended then.
+    /// When a refused commit looked for room last, and where the log ended then.
     sought: Option<(Instant, Place)>,
 }
 
-/// How much of a segment is of use.
+/// How much of a segment is dead.
 #[derive(Debug, Clone, Copy)]
 struct Waste {
     segment: u32,
     len: u64,
-    /// So many of its octets are dead, as far as samples tell.
+    /// Dead octets of the segment, estimated from samples.
     dead: u64,
 }
 
@@ -69,13 +74,13 @@ impl Waste {
     fn live(&self) -> u64 {
         self.len - self.dead
     }
-    /// Whether copying what lives in it gives room enough.
+    /// Whether copying the live records of the segment gives back enough room.
     fn is_worth_copying(&self) -> bool {
         self.dead * LEAST_SHARE >= self.len
     }
 }
 
-/// A record that is of use.
+/// A record that is still needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Live {
     place: Place,
@@ -84,14 +89,14 @@ struct Live {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    /// The Body record of this number, with so many octets in the log.
+    /// The Body record of this number, with `octets` octets of the message in the log.
     Body { body: u32, octets: usize },
     /// The Note record of this message.
     Note(NoteKey),
 }
 
 impl What {
-    /// Octets of its body in the log.
+    /// Octets of the message that the record holds in the log.
     fn octets(self) -> usize {
         match self {
             What::Body { octets, .. } => octets,
@@ -101,7 +106,7 @@ impl What {
 }
 
 impl Live {
-    /// Reads it, to be written anew: how many octets that are.
+    /// Reads the record, to be written anew, and returns how many octets it has.
     fn read_into(self, log: &Log, relocated: &mut Relocated) -> io::Result<usize> {
         match self.what {
             What::Body { body, octets } => match log.whole(self.place, octets)? {
@@ -122,8 +127,9 @@ impl Live {
     }
 }
 
-/// So many dead octets of a log may stay for now, where messages have `held` octets: waiting is what makes compaction
-/// cheap, for the most wasteful segments are hardly more than waste by then. Where room is short it is worth more than wear.
+/// How many dead octets of a log may stay for now, when its messages have `held` octets. Waiting makes compaction
+/// cheap, since the most wasteful segments are then almost nothing but waste. Where room is short, room matters more
+/// than wear.
 fn allowed(space: Space, held: u64) -> u64 {
     held.min(space.free.saturating_sub(space.reserve()) / PART_OF_FREE)
 }
@@ -142,17 +148,17 @@ fn dead(waste: &[Waste]) -> u64 {
 }
 
 impl Account {
-    /// Writes a checkpoint where opening would take long without it, and compacts where that is worth its wear.
+    /// Writes a checkpoint when opening would take long without it, and compacts when that is worth its wear.
     ///
     /// # Errors
-    /// What the flash says. Nothing is lost then, and the next call goes on.
+    /// Errors of the flash. Nothing is lost then, and the next call continues the work.
     pub(super) async fn maintain(self: &Rc<Self>) -> Result<(), Error> {
         let _alone = self.maintenance.lock().await;
-        // What is damaged stays as it is until `fsck` has saved what can be saved.
+        // Damaged files stay as they are until `fsck` has saved what can be saved.
         if self.has_failed() || self.is_damaged() || self.takes_no_changes().is_some() {
             return Ok(());
         }
-        // Someone reads the files as they are.
+        // A snapshot reads the files as they are.
         if self.held.get() > 0 {
             return Ok(());
         }
@@ -163,19 +169,19 @@ impl Account {
         if self.take_stirred() || low {
             self.compact(low).await?;
         }
-        // What was written last can be told from a torn write then.
+        // With this mark, what was written last can be told from a torn write.
         self.mark_end();
         Ok(())
     }
 
-    /// Whether what is deleted by many small commits had better come back before there are more of them: compaction soon
-    /// has no room for a segment any more.
+    /// Whether the room of deleted messages should be given back before more small commits delete: compaction will
+    /// soon not have enough room to copy a segment.
     pub(super) fn room_runs_out(&self) -> bool {
         self.state.borrow().has_grown_since_room_was_sought()
             && self.room.left_for(Use::Compaction) < self.room.space().unit()
     }
 
-    /// Looks for room that deleting has made: whether there is more now.
+    /// Looks for room that deleting has made. Returns whether there is more room now.
     pub(super) async fn make_room(self: &Rc<Self>) -> bool {
         {
             let mut state = self.state.borrow_mut();
@@ -194,13 +200,13 @@ impl Account {
 
     async fn compact(self: &Rc<Self>, low: bool) -> Result<(), Error> {
         let mut waste = self.remove_empty().await?;
-        // Two checkpoints are written for it. Where room is short, any gain is worth them.
+        // Compacting writes two checkpoints. Where room is short, any gain is worth them.
         let least = self.state.borrow().sizes.dead;
         let cost = if low { 1 } else { least.max(2 * self.checkpoint_octets()) };
         let log: u64 = waste.iter().map(|waste| waste.len).sum();
         let resigned = self.state.borrow().survey.resigned;
         let part = log / (2 * LEAST_SHARE);
-        // Where room is short, a part of what changes may still write is enough.
+        // Where room is short, a gain of an eighth of a unit of room is enough.
         let part = if low { part.min(self.room.space().unit() / 8) } else { part };
         if dead(&waste) < resigned + part.max(cost) {
             return Ok(());
@@ -208,11 +214,11 @@ impl Account {
         if dead(&waste) < self.allowed() {
             return self.tidy(waste, log).await;
         }
-        // What it writes itself is not looked at again.
+        // Segments that this compaction writes itself are not looked at again.
         let last = self.state.borrow().log.end().segment;
         let left = loop {
             let left = dead(&waste);
-            // A quarter of what may stay goes besides, so that the next time is not soon.
+            // A quarter of what may stay is removed as well, so that the next compaction is not due soon.
             let excess = left.saturating_sub(self.allowed() / 4 * 3);
             waste.retain(|waste| waste.segment <= last && waste.is_worth_copying());
             if excess.min(dead(&waste)) < cost {
@@ -236,14 +242,14 @@ impl Account {
         Ok(())
     }
 
-    /// Drains the most wasteful segment where a twentieth of the log is dead, although there is room: who deletes begins to
-    /// see it. It costs a sixteenth of what is written at the most.
+    /// Copies the most wasteful segment when a twentieth of the log is dead, although there is enough room, so that
+    /// users who delete messages soon see room come back. It writes at most a sixteenth of what is written anyway.
     async fn tidy(self: &Rc<Self>, mut waste: Vec<Waste>, log: u64) -> Result<(), Error> {
         let (end, tidied, segment) = {
             let state = self.state.borrow();
             (state.log.end().segment, state.survey.tidied, u64::from(state.sizes.segment))
         };
-        // Two checkpoints are written besides.
+        // Two checkpoints are written as well.
         let cost = 1 + u32::try_from(2 * self.checkpoint_octets() / segment).unwrap_or(u32::MAX);
         let is_due =
             tidied.is_none_or(|tidied| end.saturating_sub(tidied) >= PER_TIDIED.saturating_mul(cost));
@@ -264,13 +270,13 @@ impl Account {
         Ok(())
     }
 
-    /// Dead octets that may stay for now.
+    /// How many dead octets of the account's log may stay for now.
     fn allowed(&self) -> u64 {
         allowed(self.room.space(), self.usage().octets)
     }
 
-    /// The segments to be drained next, the most wasteful first, until `excess` dead octets are in them. What lives there
-    /// fits into the room that there is.
+    /// The segments to be drained next, the most wasteful first, until they contain `excess` dead octets. Their live
+    /// records fit into the room that there is.
     fn batch(&self, mut waste: Vec<Waste>, mut excess: u64) -> Vec<u32> {
         waste.sort_by_key(|waste| std::cmp::Reverse(waste.dead * 1024 / waste.len.max(1)));
         let mut room = self.room.left_for(Use::Compaction);
@@ -286,7 +292,7 @@ impl Account {
         fitting.map(|waste| waste.segment).collect()
     }
 
-    /// Writes what is of use in `segments` anew, and fresh checkpoints: what was damaged there is gone then.
+    /// Writes the live records of `segments` anew, and fresh checkpoints. The damage in these segments is gone then.
     pub(super) async fn rewrite(self: &Rc<Self>, segments: BTreeSet<u32>) -> Result<(), Error> {
         self.state.borrow_mut().damaged = false;
         self.drain_all(segments.into_iter()).await?;
@@ -295,14 +301,14 @@ impl Account {
         Ok(())
     }
 
-    /// Copies what is of use in `segments`: whether there was room for all of it.
+    /// Copies the live records of `segments`. Returns whether there was room for all of them.
     async fn drain_all(self: &Rc<Self>, segments: impl Iterator<Item = u32>) -> Result<bool, Error> {
-        // What is compacted must lie in closed segments before the checkpoint.
+        // The segments to be compacted must be closed and lie before the checkpoint.
         self.begin_segment().await;
         self.relocate(Relocated::default()).await?;
         for segment in segments {
             match self.drain(segment).await {
-                // What could not be copied stays where it is, and what is copied already can be removed.
+                // Records that could not be copied stay where they are, and segments that were copied can be removed.
                 Err(Error::Full) => return Ok(false),
                 other => other?,
             }
@@ -310,22 +316,25 @@ impl Account {
         Ok(true)
     }
 
-    /// Lets the next commit begin a segment: not while a long one is being written, which would lose its own.
+    /// Lets the next commit begin a new segment. It waits for a long commit that is being written, which would lose
+    /// its own segment otherwise.
     async fn begin_segment(&self) {
         let _alone = self.staging.lock().await;
         self.state.borrow_mut().log.begin_segment();
     }
 
-    /// Removes what was drained, once both checkpoints know the new places: how it is with the other segments.
+    /// Removes the drained segments, once both checkpoints know the new places. Returns the waste of the other
+    /// segments.
     async fn remove_drained(self: &Rc<Self>) -> Result<Vec<Waste>, Error> {
-        // What has lived for so long goes on living, unlike the mail that comes next: it stays apart from it.
+        // Messages that have lived for so long are likely to go on living, unlike the mail that comes next: they get
+        // segments of their own.
         self.begin_segment().await;
         self.write_checkpoint().await?;
         self.write_checkpoint().await?;
         self.remove_empty().await
     }
 
-    /// Removes the segments that nothing needs any more: how it is with the others.
+    /// Removes the segments that nothing needs any more. Returns the waste of the others.
     async fn remove_empty(self: &Rc<Self>) -> Result<Vec<Waste>, Error> {
         let io = |error| Error::io(self.dir(), error);
         let segments = self.log(|log| log.segments()).map_err(io)?;
@@ -360,8 +369,8 @@ impl Account {
         Ok(waste)
     }
 
-    /// Takes away, for good, what lies behind the place from which the log went on in `segment`: a cut may have brought it
-    /// back, or may still do so, and nothing else than that segment tells that it does not count.
+    /// Removes for good the octets after the place from which the log continued in `segment`: after a cut they may
+    /// be back, or may come back later, and only that segment tells that they do not count.
     async fn settle_before(&self, segment: u32) -> io::Result<()> {
         let first = Place { segment, offset: HEADER };
         let Ok(Record::Continued(ContinuedRecord { from })) = self.log(|log| log.head(first)) else {
@@ -376,14 +385,14 @@ impl Account {
         Ok(())
     }
 
-    /// Octets of records that all lie in one segment. How long their heads are is told by samples.
+    /// Octets of records that all lie in one segment. The length of their heads is estimated from samples.
     fn live(&self, segment: u32, records: &[Live]) -> u64 {
         let octets: u64 = records.iter().map(|live| live.what.octets() as u64).sum();
         let known = self.state.borrow().survey.heads.get(&segment).copied();
         let head = known.unwrap_or_else(|| {
             let step = (records.len() / SAMPLES).max(1);
             let lens = records.iter().step_by(step).filter_map(|live| {
-                self.log(|log| log.head_len(live.place)).ok() // what cannot be read counts when it is drained
+                self.log(|log| log.head_len(live.place)).ok() // a record that cannot be read is counted when it is drained
             });
             let lens: Vec<u64> = lens.map(|len| len as u64).collect();
             let mean = lens.iter().sum::<u64>().div_ceil(lens.len().max(1) as u64);
@@ -395,7 +404,7 @@ impl Account {
         octets + head * records.len() as u64
     }
 
-    /// The records in these segments that are of use, in order.
+    /// The live records in these segments, in order.
     fn live_in(&self, segments: Range<u32>) -> Vec<Live> {
         self.index(|index| {
             let messages = index.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
@@ -413,7 +422,7 @@ impl Account {
         })
     }
 
-    /// Copies what is of use in a segment to the end of the log.
+    /// Copies the live records of a segment to the end of the log.
     async fn drain(self: &Rc<Self>, segment: u32) -> Result<(), Error> {
         let live = self.live_in(segment..segment + 1);
         let mut rest = &live[..];
@@ -426,7 +435,7 @@ impl Account {
                 rest = after;
                 match self.log(|log| live.read_into(log, &mut relocated)) {
                     Ok(read) => octets += read,
-                    // Stays where it is, for `fsck` to tell of.
+                    // The record stays where it is, for `fsck` to report.
                     Err(error) if tells_damage(&error) => self.note_damage(live.place),
                     Err(error) => return Err(Error::io(self.dir(), error)),
                 }
@@ -437,7 +446,7 @@ impl Account {
         Ok(())
     }
 
-    /// Writes anew what a segment holds that this version does not know: a later one may want it.
+    /// Copies the records of a segment that this version does not know: a later version may need them.
     async fn keep_unknown(self: &Rc<Self>, segment: u32) -> Result<(), Error> {
         let unknown =
             self.log(|log| log.unknown_in(segment)).map_err(|error| Error::io(self.dir(), error))?;
@@ -453,7 +462,7 @@ impl Account {
         transaction.commit().await.map(drop)
     }
 
-    /// Whether no replay needs the segment: two checkpoints lie behind it.
+    /// Whether no replay needs the segment: it is closed, and both checkpoints lie after it.
     fn is_covered(&self, segment: u32) -> bool {
         let state = self.state.borrow();
         state.checkpoints.cover(segment) && state.log.is_closed(segment)

@@ -1,10 +1,11 @@
-//! Extracts: what is taken out of messages so that they need not be opened: a summary for lists, a signature for searches. The
-//! store keeps octets that it does not understand; whoever makes them says in which way, and what was made in another way
-//! does not count.
+//! Extracts: data taken out of messages so that the messages need not be opened: a summary for lists, a signature for
+//! searches. The store keeps them as octets that it does not understand. The caller gives the version of the way in
+//! which they were made, and extracts of another version do not count.
 //!
-//! They lie in two files beside each segment of the log, `summary/NNNNNNNN` and `signature/NNNNNNNN`, for the messages whose Body
-//! records are in that segment, in the order of these, and go with it. Nothing depends on them: they are written behind the messages,
-//! never synced, and where one is missing, torn or somebody else's the message is read.
+//! They lie in two files beside each segment of the log, `summary/NNNNNNNN` and `signature/NNNNNNNN`. These files
+//! hold the extracts of the messages whose Body records are in that segment, in the order of the records, and are
+//! removed with the segment. Nothing depends on them: they are written after the messages and never synced, and when
+//! an extract is missing, torn or of another message, the message itself is read.
 
 use std::collections::HashSet;
 use std::io;
@@ -19,23 +20,23 @@ use crate::store::format::extracts::{Entry, Part, whose};
 use crate::store::format::frame::{self, Head, INLINE_MAX};
 use crate::store::format::{Message, Place};
 
-/// Messages that are told of at once.
+/// Messages without extracts that are returned at once.
 const MESSAGES: usize = 1024;
 /// Octets of a file of signatures that are read at once.
 const AHEAD: usize = 32 * 1024;
-/// Octets of a frame of summaries: a session holds one while its client reads.
+/// Octets of extracts in one frame of summaries: a session holds one such frame while its client reads.
 const SUMMARIES: usize = 8 * 1024;
 
-/// One of each kind: versions of the ways in which they are made, or what was made.
+/// One value for each kind of extract: the version of how it is made, or the extract itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extracts<T> {
-    /// For lists.
+    /// The summary, for lists.
     pub summary: T,
-    /// For searches.
+    /// The signature, for searches.
     pub signature: T,
 }
 
-/// A kind of extracts.
+/// A kind of extract.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Summary,
@@ -45,7 +46,7 @@ pub(super) enum Kind {
 impl Kind {
     const ALL: [Kind; 2] = [Kind::Summary, Kind::Signature];
 
-    /// Below the account's folder.
+    /// The folder of this kind, below the account's folder.
     fn folder(self) -> &'static str {
         match self {
             Kind::Summary => "summary",
@@ -53,12 +54,12 @@ impl Kind {
         }
     }
 
-    /// The file of a segment of the account in `dir`.
+    /// The path of the extracts of `segment` of the account in the folder `dir`.
     fn path(self, dir: &str, segment: u32) -> String {
         format!("{dir}/{}/{segment:08}", self.folder())
     }
 
-    /// The one of this kind.
+    /// The field of `extracts` that is of this kind.
     fn of<T>(self, extracts: &Extracts<T>) -> &T {
         match self {
             Kind::Summary => &extracts.summary,
@@ -66,7 +67,7 @@ impl Kind {
         }
     }
 
-    /// Octets of extracts that are put into one frame; a single one may be longer.
+    /// Octets of extracts that are put into one frame at most; a single longer extract gets a frame of its own.
     fn frame(self) -> usize {
         match self {
             Kind::Summary => SUMMARIES,
@@ -75,10 +76,11 @@ impl Kind {
     }
 }
 
-/// Removes the extracts of segments that are not there: another one of that number is not to have them.
+/// Removes the extracts of segments that no longer exist, so that a later segment of the same number does not get
+/// them.
 ///
 /// # Errors
-/// What the flash says.
+/// Errors of the flash.
 pub async fn remove_stray(flash: &dyn Flash, dir: &str, segments: &[u32]) -> io::Result<()> {
     for kind in Kind::ALL {
         let folder = format!("{dir}/{}", kind.folder());
@@ -97,9 +99,10 @@ pub async fn remove_stray(flash: &dyn Flash, dir: &str, segments: &[u32]) -> io:
 }
 
 impl Account {
-    /// The next messages without extracts of these versions, in the order of the log, at most 1,024; none where less than
-    /// `least` octets of them are at the end of the log: each time that some are kept a page of flash is written. None, too, where
-    /// there is no room to keep them. Who asks again, and nothing has come since, costs nothing.
+    /// The next messages without extracts of these versions, in the order of the log, at most 1,024. The result is
+    /// empty when fewer than `least` octets of such messages are at the end of the log, since each time that extracts
+    /// are kept a page of flash is written. It is also empty when there is no room to keep extracts. Asking again
+    /// costs nothing while no new message has come.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -128,7 +131,8 @@ impl Account {
                 let is_in = |known: &HashSet<_>, message: &Message| {
                     known.contains(&({ message.offset }, whose(message)))
                 };
-                // In files that passed a message without it, of another log, others would stand behind it.
+                // Files that continue after such a message without having its extract belong to another log: their
+                // extracts would be those of other messages.
                 if group.iter().any(|message| Some(message.offset) <= passed && !is_in(&known, message)) {
                     self.forget_extracts(last.segment);
                     known.clear();
@@ -140,7 +144,7 @@ impl Account {
                     self.extracted_to.set(Place { offset: last.offset.saturating_add(1), ..last.place() });
                 }
                 octets += missing.iter().skip(before).map(|message| u64::from(message.size)).sum::<u64>();
-                // In a segment that is closed there is nothing more to come.
+                // No more messages come into a closed segment.
                 if before < missing.len() && self.log(|log| log.is_closed(last.segment)) {
                     octets = octets.max(least);
                 }
@@ -160,13 +164,13 @@ impl Account {
         }
     }
 
-    /// Some messages whose Body records lie at this place or behind it, in their order.
+    /// Some messages whose Body records lie at `from` or after it, in the order of the log.
     fn messages_from(&self, from: Place) -> Vec<Message> {
         self.index(|index| {
             let all = || index.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
             let behind = || all().filter(|message| message.place() >= from);
             let Some(first) = behind().map(|message| message.segment).min() else { return Vec::new() };
-            // As many as are in one segment, and as there may be in some.
+            // All of the first segment, and as many as there are in the next sixteen.
             let mut here: Vec<Message> =
                 behind().filter(|message| message.segment == first).copied().collect();
             if here.len() < MESSAGES {
@@ -179,8 +183,8 @@ impl Account {
         })
     }
 
-    /// Of which messages in a segment there are extracts. Files that are damaged, of other versions, or tell of other messages
-    /// than the other one are removed.
+    /// The messages in a segment that have extracts. Removes files that are damaged, of other versions, or that hold
+    /// extracts of different messages for the two kinds.
     async fn extracted_in(
         &self,
         segment: u32,
@@ -224,7 +228,7 @@ impl Account {
         Ok(known)
     }
 
-    /// The beginning of the extracts of a segment; `None` where there are none.
+    /// Opens the extracts of a segment at their beginning; `None` when there are none.
     pub(super) fn open_extracts(&self, kind: Kind, segment: u32) -> io::Result<Option<Window>> {
         match self.flash().open(&kind.path(self.dir(), segment), Mode::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -232,10 +236,11 @@ impl Account {
         }
     }
 
-    /// Keeps the extracts of messages, of these versions; those for which the flash has no room beside new mail are not kept.
+    /// Keeps the extracts of messages, made in these versions. Extracts for which the flash has no room beside new
+    /// mail are not kept.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::Io`]; some may be kept then, and that is all that can go wrong.
+    /// [`Error::Full`], [`Error::Io`]; some of the extracts may be kept then, and no other harm is done.
     pub fn keep_extracts(
         &self,
         versions: Extracts<u8>,
@@ -250,13 +255,13 @@ impl Account {
         Ok(())
     }
 
-    /// Keeps those of one kind, of messages in one segment.
+    /// Keeps the extracts of one kind, for messages in one segment.
     fn keep(&self, kind: Kind, version: u8, made: &[(Message, Extracts<Vec<u8>>)]) -> Result<(), Error> {
         let mut rest = made;
         while let Some(((first, _), _)) = rest.split_first() {
             let (mut octets, mut entries) = (Vec::new(), Vec::new());
             while let Some(((message, extracts), after)) = rest.split_first() {
-                // One that no frame has room for says nothing.
+                // An extract that no frame has room for is kept as an empty one, which says nothing.
                 let extract = Some(kind.of(extracts)).filter(|extract| extract.len() <= INLINE_MAX);
                 let extract = extract.map_or(&[][..], Vec::as_slice);
                 if !entries.is_empty() && octets.len() + extract.len() > kind.frame() {
@@ -296,8 +301,9 @@ impl Account {
         }
     }
 
-    /// Tells the signatures of `messages`: the place of each among them, and its octets. Not where reading the messages of a
-    /// segment costs less than reading its signatures. What cannot be read is not told.
+    /// Calls `tell` with the signatures of `messages`: the position of the message in the slice, and the octets.
+    /// Segments whose messages cost less to read than their signatures are left out, and so are signatures that
+    /// cannot be read.
     pub async fn signatures(
         &self,
         version: u8,
@@ -360,16 +366,17 @@ impl Account {
         Ok(())
     }
 
-    /// A cut has torn one of the files of a segment, or it is damaged: all in it is made anew in a while.
+    /// Removes the extracts of a segment, one of whose files was torn by a cut or is damaged, and has them made anew
+    /// later.
     pub(super) fn make_extracts_anew(&self, segment: u32) {
         self.forget_extracts(segment);
         self.extracted_to.set(self.extracted_to.get().min(Place { segment, offset: 0 }));
     }
 
-    /// Removes the extracts of a segment that goes.
+    /// Removes the extracts of a segment that is being removed.
     pub(super) fn forget_extracts(&self, segment: u32) {
         for kind in Kind::ALL {
-            // What cannot be removed now is removed when the account is opened the next time.
+            // A file that cannot be removed now is removed when the account is opened the next time.
             let _ = self.flash().remove(&kind.path(self.dir(), segment));
         }
     }

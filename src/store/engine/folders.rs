@@ -1,9 +1,11 @@
-//! Which folder the mail of an account lies in. An account is known by its lasting identity, a folder by its name: `accounts/NAME`
-//! belongs to the account NAME, unless a file `owner` in it names the identity that it belongs to.
+//! Which folder holds the mail of which account. An account is known by its lasting identity, a folder by its name:
+//! `accounts/NAME` belongs to the account NAME, unless a file `owner` in the folder names another identity as its
+//! owner.
 //!
-//! That file is written before settings are stored in which an account is gone or has another name, and not before. So
-//! whatever a power cut leaves, each folder has one owner; and where the settings are lost, accounts that are set up
-//! anew find their mail by their names. A folder whose owner is no account is unclaimed: nobody opens it by a name.
+//! That file is written right before settings are stored in which an account is gone or has another name, and at no
+//! other time. So after any power cut each folder has one owner; and when the settings are lost, accounts that are
+//! set up anew find their mail by their names. A folder whose owner is no account is unclaimed: no account opens it
+//! by its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,32 +15,32 @@ use crate::credential::random;
 use crate::flash::{self, Flash, Mode};
 use crate::store::Error;
 
-/// Where the folders are.
+/// The folder that holds the accounts' folders.
 pub(super) const ACCOUNTS: &str = "accounts";
-/// The file that names the owner.
+/// The file in an account's folder that names its owner.
 pub(super) const OWNER: &str = "owner";
-/// Stands between the name of a folder and the identity of its owner, where its name alone is another's. No account's name
-/// has it.
+/// Separates the name of a folder from the identity of its owner, where another account has the name. No account's
+/// name contains this character.
 pub(super) const APART: char = '~';
-/// Octets of such a file at most.
+/// Octets of a file `owner` at most.
 const LONGEST: u64 = 256;
 
-/// An account by its lasting identity, which is 0 where it has none yet, and its name.
+/// An account: its lasting identity, which is 0 when it has none yet, and its name.
 pub type Owner = (u64, String);
 
-/// What the file `owner` says.
+/// The contents of a file `owner`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// The identity.
+    /// The lasting identity of the account that owns the folder.
     pub(super) id: u64,
-    /// The account's name then.
+    /// The account's name when the file was written.
     pub(super) name: String,
-    /// When it was written, in seconds since 1970; 0 where nobody knew the time.
+    /// When the file was written, in seconds since 1970; 0 when the time was not known.
     pub(super) since: i64,
 }
 
 impl Mark {
-    /// `owner 1 IDENTITY NAME SECONDS` and the end of a line.
+    /// The file's text: `owner 1 IDENTITY NAME SECONDS` and a line feed.
     fn text(&self) -> String {
         format!("owner 1 {:016x} {} {}\n", self.id, self.name, self.since)
     }
@@ -54,14 +56,14 @@ impl Mark {
     }
 }
 
-/// Whose a folder is.
+/// The owner of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Whose {
-    /// The account's of its name.
+    /// The account that has the folder's name.
     ByName,
-    /// As its file says.
+    /// The account that the file `owner` names.
     By(Mark),
-    /// Its file cannot be read: nobody's, until the operator says so.
+    /// The file `owner` cannot be read: the folder belongs to no account until the operator decides.
     Unknown,
 }
 
@@ -89,8 +91,8 @@ impl Folders {
         whose.collect::<io::Result<_>>().map(Folders)
     }
 
-    /// The folder of an account, whether or not it is there; `None` where the folder of its name is another's and it has
-    /// none yet.
+    /// The folder of an account, whether or not that folder exists yet; `None` when the folder of the account's name
+    /// belongs to another account and the account has no folder yet.
     fn of(&self, (id, name): &Owner) -> Option<&str> {
         let own = |whose: &Whose| *id != 0 && whose.id() == Some(*id);
         if let Some((folder, whose)) = self.0.get_key_value(name)
@@ -107,7 +109,7 @@ impl Folders {
         }
     }
 
-    /// Where each account's mail is or is to be.
+    /// The folder in which the mail of each account is or will be, by the account's name.
     pub(super) fn places(&self, accounts: &[Owner]) -> BTreeMap<String, String> {
         let place = |owner: &Owner| match self.of(owner) {
             Some(folder) => folder.to_owned(),
@@ -130,7 +132,7 @@ fn whose(flash: &dyn Flash, folder: &str) -> io::Result<Whose> {
             Some(mark) => Whose::By(mark),
             None => Whose::Unknown,
         }),
-        // A file that lies there is no folder.
+        // A plain file in this place is not a folder.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(Whose::ByName)
         }
@@ -138,7 +140,7 @@ fn whose(flash: &dyn Flash, folder: &str) -> io::Result<Whose> {
     }
 }
 
-/// Whose a folder is that has an identity in its name.
+/// The owner of a folder that has an identity in its name.
 fn by_folder(folder: &str) -> Option<Mark> {
     let (name, id) = folder.split_once(APART).filter(|(_, id)| id.len() == 16)?;
     Some(Mark { id: u64::from_str_radix(id, 16).ok()?, name: name.to_owned(), since: 0 })
@@ -157,12 +159,12 @@ async fn write_mark(flash: &dyn Flash, folder: &str, mark: &Mark) -> Result<(), 
     flash::replace(flash, &path, mark.text().as_bytes()).await.map_err(|error| Error::io(&path, error))
 }
 
-/// To be called before settings with the accounts `after` take the place of those with `before`: notes whose the folders of
-/// those are that are gone, or have another name. Durable on return. Where the settings are not stored after all, nothing
-/// has changed.
+/// Notes the owners of the folders of accounts that will be gone or renamed. To be called before settings with the
+/// accounts `after` replace settings with the accounts `before`. The notes are durable on return. When the settings
+/// are not stored after all, the notes change nothing.
 ///
 /// # Errors
-/// What the flash says: then the settings must stay as they are.
+/// Errors of the flash; then the settings must not be replaced.
 pub async fn note_owners(
     flash: &dyn Flash,
     before: &[Owner],
@@ -186,7 +188,7 @@ impl Store {
     /// Finds out which folders the accounts have. Changes nothing on the flash.
     ///
     /// # Errors
-    /// What the flash says; then each account has the folder of its name.
+    /// Errors of the flash; then each account gets the folder of its name.
     pub fn assign(&self, accounts: &[Owner]) -> Result<(), Error> {
         let folders = Folders::read(self.flash()).map_err(|error| Error::io(ACCOUNTS, error))?;
         let places = folders.places(accounts);
@@ -196,16 +198,16 @@ impl Store {
         Ok(())
     }
 
-    /// How many folders belong to none of the accounts of the latest [`Store::assign`] or [`Store::settle`].
+    /// How many folders belong to none of the accounts given to the latest [`Store::assign`] or [`Store::settle`].
     pub fn left(&self) -> usize {
         self.left.get()
     }
 
-    /// The same, and gives folders the names that they should have, as far as nobody has them open.
-    /// Whether all have their names.
+    /// Finds out which folders the accounts have, and renames folders to the names that they should have, where no
+    /// account has them open. Returns whether all folders have their names.
     ///
     /// # Errors
-    /// What the flash says; the accounts have their folders all the same.
+    /// Errors of the flash; the accounts still get their folders.
     pub async fn settle(&self, accounts: &[Owner]) -> Result<bool, Error> {
         let _opening = self.opening.lock().await;
         let settled = self.settle_alone(accounts).await;
@@ -217,12 +219,12 @@ impl Store {
         let io = |error| Error::io(ACCOUNTS, error);
         let mut folders = Folders::read(self.flash()).map_err(io)?;
         let mut settled = true;
-        // First those that lie where another account's mail is to be.
+        // First the folders that lie where the mail of another account is to be.
         for owner in accounts {
             let (id, name) = owner;
             let mark = match folders.0.get(name) {
                 Some(Whose::By(mark)) if mark.id != *id => mark.clone(),
-                // Left there by nobody knows whom, before the account got this name.
+                // Nobody knows whose mail it is: it lay there before the account got this name.
                 Some(Whose::ByName) if folders.of(owner) != Some(name.as_str()) => {
                     let mark = Mark { id: u64::from_le_bytes(random()) | 1, name: name.clone(), since: 0 };
                     write_mark(self.flash(), name, &mark).await?;
@@ -240,11 +242,12 @@ impl Store {
                 Some(folder) if folder != *name => {
                     settled &= self.give_name(&mut folders, &folder, name).await?;
                 }
-                // Somebody has the folder of its name open: it gets one whose name says whose it is.
+                // The folder of its name is open: the account gets a folder whose name contains its identity.
                 None => settled &= !folders.0.contains_key(name),
                 _ => {}
             }
-            // Under its own name it needs no other sign; that name is durable before the sign goes.
+            // A folder that has its account's name needs no file `owner`; the name is durable before the file is
+            // removed.
             if folders.0.get(name).and_then(Whose::id) == Some(*id) {
                 self.flash().sync_dir(ACCOUNTS).await.map_err(io)?;
                 self.flash().remove(&mark_of(name)).map_err(io)?;
@@ -255,7 +258,7 @@ impl Store {
         Ok(settled)
     }
 
-    /// Whether the folder has the other name now: it is not in use, and nothing has that one.
+    /// Renames a folder when it is not in use and nothing has the other name. Returns whether it was renamed.
     async fn give_name(&self, folders: &mut Folders, from: &str, to: &str) -> Result<bool, Error> {
         let (from_dir, to_dir) = (format!("{ACCOUNTS}/{from}"), format!("{ACCOUNTS}/{to}"));
         if folders.0.contains_key(to) || !self.let_go(&from_dir) {

@@ -27,7 +27,7 @@ async fn deliver(account: &Rc<super::super::Account>, octets: &[u8]) {
     transaction.commit().await.unwrap();
 }
 
-/// The first message of an account, of which each has one or none here.
+/// The first message of an account; in these tests an account has one message or none.
 fn found(account: &super::super::Account) -> Option<Vec<u8>> {
     let message = account.view(INBOX, |inbox| inbox.messages.first().copied()).flatten()?;
     let body = account.body(&message).unwrap();
@@ -36,7 +36,7 @@ fn found(account: &super::super::Account) -> Option<Vec<u8>> {
     Some(octets)
 }
 
-/// What each account has.
+/// The message of each account.
 async fn mail(store: &Store, accounts: &[Owner]) -> Vec<Option<Vec<u8>>> {
     let mut mail = Vec::new();
     for (_, name) in accounts {
@@ -79,8 +79,8 @@ fn the_sign_is_as_it_was_in_every_version() {
     }
 }
 
-/// Catches: mail of a removed account under another one of its name, also while somebody reads it still; mail that is nowhere
-/// to be found.
+/// Catches: mail of a removed account that appears under a new account of the same name, also while a session still
+/// reads it; mail that cannot be found any more.
 #[test]
 fn mail_of_a_removed_account_is_nobodys() {
     for open in [false, true] {
@@ -101,7 +101,7 @@ fn mail_of_a_removed_account_is_nobodys() {
             assert_eq!(left.len(), 1);
             assert_eq!((left[0].handle().as_str(), left[0].since), ("office~00000000", Some(7)));
             assert_eq!(store.left(), 1);
-            // Who has it open goes on with it, and finds nothing of the other one.
+            // A session that has the folder open goes on with it, and sees nothing of the new account.
             if let Some(session) = &session {
                 deliver(session, b"late").await;
                 assert_eq!(session.usage().messages, 2);
@@ -118,7 +118,7 @@ fn mail_of_a_removed_account_is_nobodys() {
             let left = again.unclaimed(&after).unwrap();
             let opened = again.open_unclaimed(&left[0]).await.unwrap();
             assert_eq!((left.len(), found(&opened)), (1, some("office")));
-            // Its account is back by its identity: so is its mail.
+            // When the account with this identity is back, so is its mail.
             drop(opened);
             note_owners(again.flash(), &after, &before, 9).await.unwrap();
             again.settle(&before).await.unwrap();
@@ -127,7 +127,8 @@ fn mail_of_a_removed_account_is_nobodys() {
     }
 }
 
-/// Catches: mail that a name leads to after a change that was broken off anywhere, and is another's; mail that is gone.
+/// Catches: after a change that was interrupted anywhere, mail that a name leads to although it is another account's;
+/// mail that is gone.
 #[test]
 fn whatever_a_cut_leaves_has_one_owner() {
     type Accounts = [(u64, &'static str)];
@@ -142,7 +143,7 @@ fn whatever_a_cut_leaves_has_one_owner() {
     for (before, after) in changes {
         let (before, after) = (owners(before), owners(after));
         let flash = smol::block_on(filled(&before));
-        // Whether the settings were stored when the power went.
+        // Whether the settings were already stored when the power failed.
         let (stored, cuts) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
         let live = flash.copy();
         live.watch({
@@ -161,7 +162,7 @@ fn whatever_a_cut_leaves_has_one_owner() {
             stored.set(true);
             let store = store(&live);
             assert!(store.settle(&after).await.unwrap());
-            // Nobody has to know any longer what they were called.
+            // Only unclaimed folders still have a file `owner`.
             let marked = live.files().into_iter().filter(|(path, _)| path.ends_with("/owner")).count();
             let left = store.unclaimed(&after).unwrap().len();
             assert_eq!(marked, left, "{after:?}");
@@ -170,7 +171,8 @@ fn whatever_a_cut_leaves_has_one_owner() {
     }
 }
 
-/// Each account of `now` has its message of `before`, one that is new has none, and the others are unclaimed.
+/// Asserts that each account of `now` has its message of `before`, that a new account has none, and that the other
+/// messages are unclaimed.
 async fn is_right(store: &Store, before: &[Owner], now: &[Owner]) {
     let old = |id: u64| before.iter().find(|(old, _)| *old == id).map(|(_, name)| name.as_bytes().to_vec());
     store.settle(now).await.unwrap();
@@ -185,7 +187,8 @@ async fn is_right(store: &Store, before: &[Owner], now: &[Owner]) {
     assert_eq!(left, gone);
 }
 
-/// Catches: a renamed account whose sessions are cut off from its mail, and one whose mail lies under its old name for good.
+/// Catches: a renamed account whose sessions are cut off from its mail, and one whose mail lies under its old name
+/// for good.
 #[test]
 fn a_renamed_account_keeps_its_mail_and_who_has_it_open() {
     smol::block_on(async {
@@ -208,7 +211,7 @@ fn a_renamed_account_keeps_its_mail_and_who_has_it_open() {
     });
 }
 
-/// Catches: settings that were lost, or reset, after which nobody finds his mail.
+/// Catches: mail that cannot be found by the account's name after the settings were lost or reset.
 #[test]
 fn where_the_settings_are_lost_names_count() {
     smol::block_on(async {
@@ -225,7 +228,7 @@ fn where_the_settings_are_lost_names_count() {
     });
 }
 
-/// Catches mail whose owner cannot be read any more and that a name leads to.
+/// Catches: mail that a name leads to although its owner cannot be read any more.
 #[test]
 fn a_damaged_sign_makes_it_nobodys() {
     smol::block_on(async {
@@ -240,7 +243,7 @@ fn a_damaged_sign_makes_it_nobodys() {
     });
 }
 
-/// Catches: mail of which a part is left where it was, and room that never comes back.
+/// Catches: a deleted folder of which a part is left, and room that never comes back.
 #[test]
 fn what_is_deleted_is_gone_as_a_whole() {
     smol::block_on(async {
@@ -303,7 +306,8 @@ fn it_is_named_by_name_and_identity() {
     }
 }
 
-/// Catches: mail that came while settings were on trial, or while folders could have no other names, and that is nobody's then.
+/// Catches: mail that belongs to no account because it came while settings were on trial, or while folders could not
+/// be renamed.
 #[test]
 fn what_comes_while_names_must_stay_is_found_again() {
     smol::block_on(async {

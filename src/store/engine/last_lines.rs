@@ -1,4 +1,4 @@
-//! How messages end that came before the index kept it: read once from where they lie, and noted.
+//! How messages end that were stored before the index kept that: the end is read once from the message, and noted.
 
 use std::rc::Rc;
 
@@ -8,12 +8,13 @@ use crate::pace::Pace;
 use crate::store::Error;
 use crate::store::format::{LastLine, MailboxId, Message, Uid, Uids, in_file};
 
-/// What reading the end of one message counts for, in octets: two places of the card.
+/// What reading the end of one message counts for, in octets: the card is read in two places.
 const READ: u64 = 8 * 1024;
 
 impl Account {
-    /// How the messages of a mailbox end of which it is not known, the last `most` of them, by ascending UIDs; in turns
-    /// with others. It is noted, so that it is read once. One that cannot be read stays unknown.
+    /// Finds out how the messages of a mailbox end for which that is unknown, for the last `most` of them, and notes
+    /// it, so that it is read only once. Ascending UIDs. Other tasks get turns in between. A message that cannot be
+    /// read stays unknown.
     pub async fn learn_last_lines(self: &Rc<Self>, mailbox: MailboxId, most: usize) -> Vec<(Uid, LastLine)> {
         let is_unknown = |message: &&Message| message.last_line == LastLine::Unknown;
         let unknown: Option<Vec<Message>> = self.view(mailbox, |mailbox| {
@@ -21,7 +22,7 @@ impl Account {
         });
         let (pace, mut learned) = (Pace::new(), Vec::new());
         for message in unknown.unwrap_or_default().iter().rev() {
-            // What is damaged is told of by who reads it.
+            // Damage is reported when the message itself is read.
             if let Ok(end) = self.end_of(message) {
                 learned.push((message.uid, LastLine::of(&end)));
             }
@@ -35,7 +36,7 @@ impl Account {
         learned
     }
 
-    /// As if all messages had come before this was kept.
+    /// Makes the index as if all messages had been stored before it kept how they end.
     #[cfg(test)]
     pub fn forget_last_lines(&self) {
         let mailboxes = &mut self.state.borrow_mut().index.mailboxes;
@@ -56,7 +57,7 @@ impl Account {
         transaction.commit().await.map(drop)
     }
 
-    /// The last two octets of a message, or all that it has.
+    /// The last two octets of a message, or fewer when the message is shorter.
     fn end_of(&self, message: &Message) -> Result<Vec<u8>, Error> {
         let octets = message.size.min(2);
         let mut end = vec![0; octets as usize];

@@ -14,26 +14,26 @@ use crate::store::format::record::{CommitRecord, ContinuedRecord, NoteRecord, Re
 use crate::store::format::segment;
 use crate::store::model::NoteKey;
 
-/// What a commit encodes is written in pieces of about this size.
+/// The encoded records of a commit are written in pieces of about so many octets.
 const PIECE: usize = 128 * 1024;
-/// Segments kept open for reading.
+/// Segments that are kept open for reading.
 const OPEN_SEGMENTS: usize = 8;
 
 /// The log, positioned at its end.
 pub struct Log {
     flash: Rc<dyn Flash>,
     dir: String,
-    /// A segment that has reached this size is closed.
+    /// Octets at which a segment is closed.
     segment_size: u32,
-    /// The segment that grows, unless the next commit begins one.
+    /// The segment that grows; `None` when the next commit begins a new one.
     current: Option<Rc<dyn File>>,
-    /// Where the next piece is written, or where the log ends as long as no segment grows.
+    /// Where the next piece is written; while no segment grows, where the log ends.
     end: Place,
-    /// The highest number of a segment that there is: the next one gets a higher one.
+    /// The highest number of an existing segment: the next one gets a higher number.
     highest: u32,
     /// Where the log ended when the current segment was begun.
     continued_from: Place,
-    /// Where the commit that is being written began.
+    /// The offset at which the commit that is being written began.
     commit_start: u32,
     piece: Vec<u8>,
     /// Files written since the last sync.
@@ -43,7 +43,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// An empty log in `dir`, or one whose `scan` has found its end.
+    /// An empty log in `dir`. [`Log::continue_behind`] sets its end once a scan has found it.
     pub fn new(flash: Rc<dyn Flash>, dir: String, segment_size: u32) -> Log {
         Log {
             flash,
@@ -65,7 +65,7 @@ impl Log {
         format!("{}/{segment:08}", self.dir)
     }
 
-    /// The numbers of the segments there are, ascending.
+    /// The numbers of the existing segments, ascending.
     pub fn segments(&self) -> io::Result<Vec<u32>> {
         let mut numbers: Vec<u32> =
             self.flash.list(&self.dir)?.iter().filter_map(|name| name.parse().ok()).collect();
@@ -73,10 +73,10 @@ impl Log {
         Ok(numbers)
     }
 
-    /// Continues behind `end`, in a new segment: what lies behind `end` now is left as it is.
+    /// Continues the log after `end`, in a new segment. The octets that lie after `end` now stay as they are.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub fn continue_behind(&mut self, end: Place) -> io::Result<()> {
         self.end = end;
         self.highest = self.segments()?.last().copied().unwrap_or(0).max(end.segment);
@@ -84,10 +84,10 @@ impl Log {
         Ok(())
     }
 
-    /// Continues in the segment in which the log ends, where it does so in good order.
+    /// Continues in the segment in which the log ends, when that segment is the last and ends exactly there.
     ///
     /// # Errors
-    /// What the flash says, where it cannot be written.
+    /// Errors of the flash, when the segment cannot be written.
     pub fn reuse_last_segment(&mut self) -> io::Result<()> {
         if self.end.segment == self.highest && self.end.offset >= segment::HEADER {
             let file = self.flash.open(&self.path(self.end.segment), Mode::Write)?;
@@ -98,20 +98,21 @@ impl Log {
         Ok(())
     }
 
-    /// The files of these segments: what was read of them may still be only in the system's memory, after
-    /// a kill that was no power cut.
+    /// The files of these segments, to be synced: after a kill that was not a power cut, what was read from them may
+    /// still be only in the system's memory.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub fn files(&self, segments: RangeInclusive<u32>) -> io::Result<Vec<Rc<dyn File>>> {
         let numbers = self.segments()?.into_iter().filter(|number| segments.contains(number));
         numbers.map(|number| self.flash.open(&self.path(number), Mode::Read)).collect()
     }
 
-    /// Lets the segments from `first` on be read from the medium: see [`File::drop_cache`].
+    /// Drops the cached contents of the segments from `first` on, so that they are read from the medium: see
+    /// [`File::drop_cache`].
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub fn drop_cache(&self, first: u32) -> io::Result<()> {
         for segment in self.segments()?.into_iter().filter(|segment| *segment >= first) {
             self.flash.open(&self.path(segment), Mode::Read)?.drop_cache();
@@ -119,10 +120,10 @@ impl Log {
         Ok(())
     }
 
-    /// Octets behind `end`: of a tail that is not part of the log.
+    /// The number of octets after `end`: a tail that is not part of the log.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub fn octets_behind(&self, end: Place) -> io::Result<u64> {
         let mut octets = 0;
         for segment in self.segments()?.into_iter().filter(|segment| *segment >= end.segment) {
@@ -135,7 +136,7 @@ impl Log {
     /// Removes what lies between `end` and the current segment: a torn tail.
     ///
     /// # Errors
-    /// What the flash says; what is left then changes nothing.
+    /// Errors of the flash; what is left then does no harm.
     pub fn remove_tail(&self, end: Place) -> io::Result<()> {
         let between = |segment: &u32| (end.segment + 1..self.end.segment).contains(segment);
         for segment in self.segments()?.into_iter().filter(between) {
@@ -144,10 +145,10 @@ impl Log {
         self.cut_off(end).map(drop)
     }
 
-    /// Takes away what a segment has behind `end`: its file, to be synced, if there is one.
+    /// Truncates the segment of `end` there. Returns its file, to be synced; `None` when the segment does not exist.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub fn cut_off(&self, end: Place) -> io::Result<Option<Rc<dyn File>>> {
         let file = match self.flash.open(&self.path(end.segment), Mode::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -159,14 +160,14 @@ impl Log {
         Ok(Some(file))
     }
 
-    /// Where the next commit will begin, unless a new segment is due.
+    /// Where the next commit will begin, unless it begins a new segment.
     pub fn end(&self) -> Place {
         self.end
     }
 
     /// Begins a commit.
     pub fn begin(&mut self) -> io::Result<()> {
-        // Where no segment can be begun, this is what is taken back: nothing.
+        // When no segment can be begun, `abort` has nothing to take back.
         self.commit_start = self.end.offset;
         if self.current.is_none() || self.end.offset >= self.segment_size {
             let segment = self.highest + 1;
@@ -176,7 +177,8 @@ impl Log {
             self.unsynced.push(file.clone());
             self.new_segment = true;
             self.current = Some(file);
-            // Of a segment that holds nothing, since its first commit was taken back, the log knows nothing.
+            // When the first commit of a segment was taken back, the segment holds nothing, and the log did not end
+            // in it.
             if self.end.offset > segment::HEADER {
                 self.continued_from = self.end;
             }
@@ -189,7 +191,7 @@ impl Log {
         Ok(())
     }
 
-    /// Adds a record to the commit: where its frame begins.
+    /// Adds a record to the commit. Returns the place at which its frame begins.
     pub fn push(&mut self, record: &Record, body: &[u8]) -> io::Result<Place> {
         let place = Place { offset: self.end.offset + self.piece.len() as u32, ..self.end };
         frame::encode(record, body, &mut self.piece).map_err(io::Error::other)?;
@@ -199,16 +201,16 @@ impl Log {
         Ok(place)
     }
 
-    /// As [`Log::push`], for a record of a kind that this version does not know.
+    /// Adds a record whose kind this version does not know to the commit.
     pub fn push_unknown(&mut self, head: &[u8], body: &[u8]) -> io::Result<()> {
         frame::encode_unknown(head, body, &mut self.piece).map_err(io::Error::other)?;
         if self.piece.len() >= PIECE { self.write_piece() } else { Ok(()) }
     }
 
-    /// The records of a segment whose kinds this version does not know: head and body of each.
+    /// The records of a segment whose kinds this version does not know, each as its head and its body.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub fn unknown_in(&self, segment: u32) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let file = self.flash.open(&self.path(segment), Mode::Read)?;
         let mut window = Window::new(file, segment::HEADER.into());
@@ -232,10 +234,10 @@ impl Log {
         Ok(unknown)
     }
 
-    /// Octets of the frame at `place`, its body left out.
+    /// Octets of the frame at `place` without its body.
     ///
     /// # Errors
-    /// `InvalidData` where there is none.
+    /// `InvalidData` when there is no frame.
     pub fn head_len(&self, place: Place) -> io::Result<usize> {
         let mut header = [0; FRAME];
         self.raw(place, &mut header)?;
@@ -244,7 +246,7 @@ impl Log {
         Ok(FRAME + header.head_len)
     }
 
-    /// Closes the commit with its marker. Not durable before [`Log::take_unsynced`] is synced.
+    /// Closes the commit with its marker. The commit is durable when the files of [`Log::take_unsynced`] are synced.
     pub fn finish(&mut self, durable: Place) -> io::Result<()> {
         self.push(&Record::Commit(CommitRecord { durable }), &[])?;
         self.write_piece()?;
@@ -261,7 +263,7 @@ impl Log {
         self.end.offset = self.commit_start;
         match &self.current {
             Some(file) => file.truncate(self.commit_start.into()),
-            // Not even a segment could be begun.
+            // No segment could be begun.
             None => Ok(()),
         }
     }
@@ -271,12 +273,12 @@ impl Log {
         self.end.offset - self.commit_start
     }
 
-    /// Lets the next commit begin a segment.
+    /// Makes the next commit begin a new segment.
     pub fn begin_segment(&mut self) {
         self.current = None;
     }
 
-    /// Whether commits no longer go into this segment.
+    /// Whether no more commits go into this segment.
     pub fn is_closed(&self, segment: u32) -> bool {
         self.current.is_none() || self.end.segment != segment
     }
@@ -290,7 +292,7 @@ impl Log {
         }
     }
 
-    /// Removes a closed segment. Its space is given back once nobody reads it any more.
+    /// Removes a closed segment. Its space is free once no reader has the file open.
     pub fn remove(&self, segment: u32) -> io::Result<()> {
         self.readers.borrow_mut().remove(&segment);
         self.flash.remove(&self.path(segment))
@@ -307,12 +309,12 @@ impl Log {
         Ok(())
     }
 
-    /// The files to sync so that all finished commits are durable, and whether the folder is one of them.
+    /// The files to be synced so that all finished commits are durable, and whether the folder must be synced, too.
     pub fn take_unsynced(&mut self) -> (Vec<Rc<dyn File>>, bool) {
         (std::mem::take(&mut self.unsynced), std::mem::take(&mut self.new_segment))
     }
 
-    /// Takes back what [`Log::take_unsynced`] gave: it was not synced.
+    /// Gives back files that were taken by [`Log::take_unsynced`] and not synced.
     pub fn give_back(&mut self, files: &mut Vec<Rc<dyn File>>, new_segment: bool) {
         self.unsynced.append(files);
         self.new_segment |= new_segment;
@@ -344,7 +346,7 @@ impl Log {
     /// Reads the record at `place` without its body.
     ///
     /// # Errors
-    /// `InvalidData` when a checksum says so.
+    /// `InvalidData` when a checksum does not match.
     pub fn head(&self, place: Place) -> io::Result<Record> {
         let window = Window::of_head(self.reader(place.segment)?, place.offset.into());
         read(window, false).map(|(record, _)| record)
@@ -353,7 +355,7 @@ impl Log {
     /// Reads the Note record of a message at `place`.
     ///
     /// # Errors
-    /// `InvalidData` where there is none, or a checksum says so.
+    /// `InvalidData` when there is no such record, or a checksum does not match.
     pub fn note(&self, place: Place, key: NoteKey) -> io::Result<NoteRecord> {
         match self.head(place)? {
             Record::Note(note) if (note.mailbox, note.uid) == key => Ok(note),
@@ -361,7 +363,7 @@ impl Log {
         }
     }
 
-    /// Reads the record at `place` and its body, of `size` octets as far as is known.
+    /// Reads the record at `place` and its body, which is expected to have `size` octets.
     ///
     /// # Errors
     /// As [`Log::head`].
@@ -370,7 +372,7 @@ impl Log {
         read(window.read_ahead(frame_bound(size))?, true)
     }
 
-    /// Reads the record at `place` and the last `octets` of its body, whose checksum is not looked at.
+    /// Reads the record at `place` and the last `octets` of its body. The checksum of the body is not verified.
     ///
     /// # Errors
     /// As [`Log::head`].
@@ -386,7 +388,7 @@ impl Log {
         Ok((frame.head.known().ok_or_else(|| invalid(BadFrame::Damaged))?, end))
     }
 
-    /// What can be read of the octets of a message in a damaged record, and whether they are whole all the same.
+    /// The octets of a message in a damaged record, as far as they can be read, and whether their checksum matches.
     pub fn remains(&self, place: Place) -> io::Result<(Vec<u8>, bool)> {
         let file = self.reader(place.segment)?;
         let mut header = [0; FRAME];
@@ -398,16 +400,16 @@ impl Log {
         Ok((body, whole))
     }
 
-    /// Fills `octets` with what lies at `place`, whatever it is.
+    /// Fills `octets` with the raw octets at `place`.
     pub fn raw(&self, place: Place, octets: &mut [u8]) -> io::Result<()> {
         self.reader(place.segment)?.read_exact_at(place.offset.into(), octets)
     }
 
-    /// Up to `most` records of one segment from `from` on, each with its place: they, and where the next one begins.
-    /// Those of a kind that this version does not know are left out.
+    /// Up to `most` records of one segment from `from` on, each with its place, and the place where the next record
+    /// begins. Records of kinds that this version does not know are left out.
     ///
     /// # Errors
-    /// `InvalidData` when a checksum says so.
+    /// `InvalidData` when a checksum does not match.
     pub fn records(&self, from: Place, most: usize) -> io::Result<(Vec<(Record, Place)>, Place)> {
         /// Octets read at a time.
         const AHEAD: usize = 16 * 1024;
@@ -427,14 +429,14 @@ impl Log {
     }
 }
 
-/// Octets that a Body record with `size` octets of message takes at most, but for those that earlier versions wrote, with a
-/// summary.
+/// Octets that a Body record with `size` octets of message takes at most. Records of earlier versions, which contain
+/// a summary, may take more.
 pub fn frame_bound(size: usize) -> usize {
     const FIELDS: usize = 32;
     FRAME + FIELDS + size
 }
 
-/// Whether what was asked for is not there as it was written, rather than out of reach just now.
+/// Whether the error says that data is damaged or missing, rather than that it cannot be read just now.
 pub fn tells_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound)
 }
@@ -445,7 +447,7 @@ fn invalid(bad: BadFrame) -> io::Error {
 
 fn read(mut window: Window, with_body: bool) -> io::Result<(Record, Vec<u8>)> {
     let frame = window.frame(with_body)?.map_err(invalid)?;
-    // Who asks for a record at its place knows its kind.
+    // A caller that asks for a record at its place knows its kind.
     let record = frame.head.known().ok_or_else(|| invalid(BadFrame::Damaged))?;
     Ok((record, frame.body))
 }

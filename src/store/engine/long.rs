@@ -1,9 +1,11 @@
-//! Long commits: those of so many records that neither others should wait for them nor memory hold them.
+//! Long commits: commits of so many records that other tasks should not wait for them, and memory should not hold
+//! them.
 //!
-//! A long commit is planned, written and applied in pieces, between which others get a turn. In the log it is a commit like
-//! any other: its marker comes last, and without it nothing of it counts. It is alone: it begins when everything staged
-//! before is applied, and what comes after it is staged when it is applied. So the index stands still while it is
-//! planned, and no other commit is checked against a half of it. Given up before its marker is written, it is taken back.
+//! A long commit is planned, written and applied in pieces, between which other tasks get a turn. In the log it is a
+//! commit like any other: its marker comes last, and without the marker none of its records count. A long commit runs
+//! alone: it begins when everything that was staged before is applied, and later commits are staged after it was
+//! applied. So the index does not change while the commit is planned, and no other commit is checked against half of
+//! it. When it is given up before its marker is written, it is taken back.
 
 use std::io;
 
@@ -19,7 +21,7 @@ use crate::store::format::{FlagChange, Flags, Place};
 use crate::store::model::{Change, Committed, Draft, Index, Plan, Step, WatcherId, Weight};
 
 impl Account {
-    /// As [`Account::stage`], when nobody else is at it.
+    /// As [`Account::stage`], once no other commit is being staged. A long transaction is staged in pieces.
     pub(super) async fn stage_in_turn(
         &self,
         transaction: &mut Transaction,
@@ -46,7 +48,7 @@ impl Account {
             if state.read_only.is_some() {
                 return Err(Error::ReadOnly);
             }
-            // What cannot be is found out before anything is written,
+            // Errors that can be known now are found before anything is written.
             let Weight { copied, more, less, .. } = Weight::of(changes, &state.index);
             let before = state.overlay.expected(&state.index);
             before.may_become(&before.plus(more).less(less), self.quota.get())?;
@@ -66,7 +68,7 @@ impl Account {
             }
             pace.keep().await;
         }
-        // and what only the plan knows, before it counts.
+        // Errors that only the plan knows are found before the marker is written, without which nothing counts.
         writing.finish(draft, by)
     }
 }
@@ -78,12 +80,12 @@ impl State {
     }
 }
 
-/// A long commit in the log, without its marker. Dropped, it is taken back.
+/// A long commit in the log that has no marker yet. Dropping it takes the commit back.
 struct Writing<'a> {
     account: &'a Account,
     start: Place,
     records: u64,
-    /// It is staged, or taken back.
+    /// Whether the commit is staged or taken back already.
     over: bool,
 }
 
@@ -94,9 +96,9 @@ impl<'a> Writing<'a> {
         Ok(Writing { account, start: state.log.end(), records: 0, over: false })
     }
 
-    /// Plans and writes the next piece: whether that is all.
+    /// Plans and writes the next piece. Returns whether that was the last.
     fn piece(&mut self, draft: Draft, changes: &[Change]) -> Result<(Draft, bool), Error> {
-        // Where another one has taken over, the log is no longer this one's.
+        // When the account has failed, another instance may have opened the log: it must not be written.
         self.account.still_in_charge()?;
         let mut state = self.account.state.borrow_mut();
         let state = &mut *state;
@@ -107,7 +109,7 @@ impl<'a> Writing<'a> {
 
     fn write(&mut self, state: &mut State, steps: Vec<Step>) -> Result<(), Error> {
         for step in steps {
-            // It brings no messages.
+            // A long commit delivers no messages.
             let Step::Record(record) = step else { continue };
             state.log.push(&record, &[]).map_err(|error| self.failed(state, error))?;
             self.records += 1;
@@ -120,7 +122,7 @@ impl<'a> Writing<'a> {
         self.account.take_back(state, error)
     }
 
-    /// Checks it once more, and closes it.
+    /// Checks the whole commit once more, and closes it with its marker.
     fn finish(mut self, draft: Draft, by: WatcherId) -> Result<(u64, Committed), Error> {
         let mut state = self.account.state.borrow_mut();
         let state = &mut *state;
@@ -148,7 +150,7 @@ impl Drop for Writing<'_> {
         }
         let mut state = self.account.state.borrow_mut();
         state.writing = false;
-        // Where another one has taken over, what stands there without a marker counts for nothing.
+        // When the account has failed, another instance may have opened the log; records without a marker do no harm.
         if state.failed.is_none()
             && let Err(error) = state.log.abort()
         {
@@ -157,7 +159,7 @@ impl Drop for Writing<'_> {
     }
 }
 
-/// Whether it removes messages, or is how people begin to.
+/// Whether the change removes messages, or marks them for removal.
 fn deletes(change: &Change) -> bool {
     match change {
         Change::Expunge { .. } | Change::RenameMailbox { .. } => true,
@@ -166,11 +168,11 @@ fn deletes(change: &Change) -> bool {
     }
 }
 
-/// Applies up to `most` records of a long commit from `place` on: where the next one stands.
+/// Applies up to `most` records of a long commit from `place` on. Returns the place of the next record.
 pub(super) fn apply_piece(log: &Log, index: &mut Index, place: Place, most: usize) -> io::Result<Place> {
     let (records, next) = log.records(place, most)?;
     for (n, (record, place)) in records.iter().enumerate() {
-        // One that goes through a whole mailbox is a piece of its own.
+        // A record that goes through a whole mailbox is a piece of its own.
         let large = matches!(record, Record::Expunge(_) | Record::Flags(_));
         if large && n > 0 {
             return Ok(*place);

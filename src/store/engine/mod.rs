@@ -1,4 +1,4 @@
-//! The mail store at work: how commits become durable, and how they are found again.
+//! The engine of the mail store: makes commits durable, and finds them again when an account is opened.
 
 mod account;
 mod body;

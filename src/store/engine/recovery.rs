@@ -1,8 +1,8 @@
-//! Opening an account: what its checkpoint and its log add up to, and what has to be done before it can go on.
+//! Opening an account: reading its checkpoint and its log, and what has to be done before it can be written again.
 //!
-//! Where damage was found nothing is cut off or cleaned up: `fsck` may still save something. Where records are lost
-//! whose numbers a client may have been told, damaged or torn, the numbers that are given from then on are
-//! higher: no UID is ever given twice.
+//! When damage was found, nothing is truncated or cleaned up, since `fsck` may still save something. When records are
+//! lost, by damage or a torn write, whose numbers a client may have been told, the numbers that are given from then
+//! on are higher: no UID is ever given twice.
 
 use std::rc::Rc;
 
@@ -22,21 +22,21 @@ const FURNITURE: [&str; 6] = ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archi
 
 /// Which account is to be opened, and how.
 pub struct Wanted<'a> {
-    /// Its name.
+    /// The account's name.
     pub name: &'a str,
-    /// Its folder.
+    /// The account's folder.
     pub dir: String,
-    /// Commits that end behind it are not believed: see `Store::failed`.
+    /// Commits that end after this place are not believed: see `Store::failed`.
     pub limit: Option<Place>,
-    /// Where the beginning of its log and both checkpoints are lost.
+    /// What to do when the beginning of the log and both checkpoints are lost.
     pub on_damage: OnDamage,
 }
 
-/// Opens an account, creating it when it is not there. On a flash that takes no changes it is open for reading.
+/// Opens an account, and creates it when it does not exist. On a read-only flash it is opened for reading.
 ///
 /// # Errors
-/// [`Error::Damaged`] where the beginning of the log and both checkpoints are lost and nothing is to be salvaged;
-/// [`Error::Io`], [`Error::Full`]; [`Error::ReadOnly`] where there is nothing to be read.
+/// [`Error::Damaged`] when the beginning of the log and both checkpoints are lost and `on_damage` refuses damage;
+/// [`Error::Io`], [`Error::Full`]; [`Error::ReadOnly`] when the flash is read-only and there is nothing to read.
 pub async fn open(
     flash: Rc<dyn Flash>,
     room: &Rc<Room>,
@@ -57,7 +57,7 @@ pub async fn open(
             "{dir}: no checkpoint can be read; run `pillarbox fsck --repair`"
         )));
     }
-    // A process before this one may have seen a sync fail.
+    // A sync may have failed in an earlier process: only what is on the medium counts.
     log.drop_cache(start.from.segment).map_err(io)?;
     let replayed = replay(&log, start.index, start.from, limit).await.map_err(io)?;
     let torn = log.octets_behind(replayed.end).map_err(io)?;
@@ -66,7 +66,7 @@ pub async fn open(
     log.continue_behind(replayed.end).map_err(io)?;
     let writable = ready_for_writing(&*flash, &dir, &mut log, &replayed, loss).await;
     if writable.is_ok() {
-        // Before a segment of their number is begun anew.
+        // A segment that is begun later must not find extracts of a lost segment of the same number.
         let segments = log.segments().map_err(io)?;
         extracts::remove_stray(&*flash, &dir, &segments).await.map_err(io)?;
     }
@@ -77,11 +77,11 @@ pub async fn open(
     }
     index.stirred = true;
     if damaged || loss != Loss::Nothing {
-        // Messages may be gone of which no record says so.
+        // Messages may be gone without a record that says so.
         index.expunged.forget(u64::MAX);
     }
     let new = index.mailboxes.is_empty();
-    // Without damage it is always there.
+    // Only damage can have removed the INBOX.
     let without_inbox = !new && !index.mailboxes.contains_key(&INBOX);
     let (tail, unmarked, ready) = (replayed.tail, replayed.unmarked, writable.is_ok());
     let state = State::new(index, log, sizes, Checked { checkpoints, tail, unmarked, damaged, ready });
@@ -100,7 +100,7 @@ pub async fn open(
             account.log(|log| log.remove_tail(end)).map_err(io)?
         }
         Ok(()) => {}
-        // Nothing can be done about a card that takes no changes, but to serve what it holds.
+        // A flash that takes no changes: serve what it holds.
         Err(error) if new || matches!(error, Error::Full) => return Err(error),
         Err(error) => account.stay_unready(&error.to_string()),
     }
@@ -120,20 +120,20 @@ fn tell(dir: &str, replayed: &Replayed, torn: u64) {
     }
 }
 
-/// What may have been lost that clients were told of: numbers of it are not given again.
+/// How much may be lost of what clients were told. Numbers that lost records may have used are not given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// Nothing.
+    /// Nothing is lost.
     Nothing,
-    /// Records of at most so many octets.
+    /// Records of at most so many octets are lost.
     Octets(u64),
-    /// Nobody can tell how much.
+    /// It is not known how much is lost.
     Unknown,
 }
 
 impl Loss {
     fn of(replayed: &Replayed, torn: u64, log: &Log, sizes: Sizes) -> std::io::Result<Loss> {
-        // What was being written when the process was killed was told to nobody.
+        // A commit that was being written when the process was killed was acknowledged to nobody.
         let mut octets = if torn > 0 && log.breaks_off_behind(replayed.end)? { 0 } else { torn };
         for gap in replayed.damaged.iter().filter(|gap| gap.from >= replayed.recovered) {
             if !log.segments()?.contains(&gap.from.segment) {
@@ -145,10 +145,10 @@ impl Loss {
     }
 }
 
-/// Makes durable what was read, and readies the log for the next commit.
+/// Makes durable what was read, and prepares the log for the next commit.
 ///
-/// After a kill, as opposed to a power cut, what was read may so far be only in the system's memory. A tail that is no
-/// part of the log is not written over: a segment is begun behind it.
+/// After a kill, as opposed to a power cut, what was read may so far be only in the system's memory. A tail that is
+/// not part of the log is not overwritten: the log continues in a new segment.
 async fn ready_for_writing(
     flash: &dyn Flash,
     dir: &str,
@@ -163,7 +163,7 @@ async fn ready_for_writing(
         file.sync().await?;
     }
     if replayed.end == Place::default() {
-        // Nothing was ever committed: what lies there of a first commit is in the way of the next one.
+        // Nothing was ever committed: the remains of a first commit are in the way of the next one.
         for segment in log.segments()? {
             log.remove(segment)?;
         }
@@ -172,8 +172,8 @@ async fn ready_for_writing(
     if loss == Loss::Nothing {
         log.reuse_last_segment()?;
     }
-    // Where the log ends may be a new segment, and the checkpoint may be known by its name only in memory. Where nothing was
-    // ever committed the folders may be new, too.
+    // The log may end in a new segment, and the checkpoint may have been renamed only in memory. When nothing was
+    // ever committed, the folders may be new, too.
     let folders = [log.dir(), dir, "accounts", ""];
     let settled = replayed.end > Place::default();
     for folder in &folders[..if settled { 2 } else { folders.len() }] {
@@ -185,8 +185,8 @@ async fn ready_for_writing(
     Ok(())
 }
 
-/// Where the replay begins: at the newest checkpoint that can be read, else at the beginning of the log;
-/// where that is gone, and only then, at what can be saved of a checkpoint.
+/// The index from which the replay begins: the newest checkpoint that can be read, else the empty index at the
+/// beginning of the log. Only when that beginning is gone, what can be saved of a damaged checkpoint.
 pub async fn start(
     flash: &dyn Flash,
     dir: &str,
@@ -228,7 +228,7 @@ pub async fn start(
     Ok((Loaded { index: Index::default(), from: Place::default(), octets: 0 }, Checkpoints::default()))
 }
 
-/// Removes files of bodies that no message refers to: of messages that never arrived whole, or were
+/// Removes files of bodies that no message refers to: bodies of messages that never arrived whole, or that were
 /// expunged just before a power cut.
 fn remove_stray_bodies(flash: &dyn Flash, dir: &str, index: &Index) -> std::io::Result<()> {
     let used = index.bodies_in_files();

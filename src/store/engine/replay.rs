@@ -1,14 +1,14 @@
-//! What the log adds up to: what was committed, and nothing of what was torn.
+//! Replays the log: applies what was committed, and nothing that was torn.
 //!
-//! The log is read once, heads only. A commit carries the place up to which everything was durable when it was
-//! written, so octets that make no sense tell what they are. Before a place that some later commit calls durable they
-//! are **damage**: the records that were hit are lost, and everything else counts, also of the same commit. Behind
-//! it they are the **tail** that a power cut tore, never acknowledged as far as anyone can tell; from there on
-//! nothing is believed. A commit that is whole has its marker, and the bodies of those that nobody calls durable yet
-//! have to match their checksums.
+//! The log is read once, heads only. Each commit names the place up to which everything was durable when it was
+//! written. This tells two kinds of unreadable octets apart. Before a place that some later commit calls durable,
+//! they are **damage**: the records that were hit are lost, and everything else counts, also of the same commit.
+//! After that place they are the **tail** that a power cut tore, which was never acknowledged as far as can be
+//! known; nothing after its beginning is believed. A commit is whole when it has its marker. The bodies of commits
+//! that no later commit calls durable must also match their checksums.
 //!
-//! A segment tells where the log ended when it was begun. What lies between that place and the segment is no part of the
-//! log: a tail that a recovery has left.
+//! A segment records where the log ended when the segment was begun. What lies between that place and the segment is
+//! not part of the log: it is a tail that a recovery left in place.
 
 use std::collections::VecDeque;
 
@@ -19,26 +19,28 @@ use crate::store::format::record::{CommitRecord, Record};
 use crate::store::format::{Place, segment};
 use crate::store::model::Index;
 
-/// Frames that are read before others get a turn.
+/// Frames that are read before other tasks get a turn.
 const TURN: u64 = 64;
-/// Records of one commit that are kept in memory; those of a longer one are read again when they are applied.
+/// Records of one commit that are kept in memory. The records of a longer commit are read again when they are
+/// applied.
 const HELD: usize = 4096;
 
-/// What a log adds up to.
+/// The result of replaying a log.
 pub struct Replayed {
-    /// The account's state.
+    /// The account's index.
     pub index: Index,
-    /// Behind the last commit that counts.
+    /// The place after the last commit that counts.
     pub end: Place,
-    /// Everything before it was durable when the last commit was written.
+    /// Everything before this place was durable when the last commit was written.
     pub known_durable: Place,
-    /// Where records are lost.
+    /// The places where records are lost.
     pub damaged: Vec<Gap>,
-    /// The places before it are in the log of a recovery that has taken note of the damage.
+    /// Damage before this place was already handled by an earlier recovery, which gave out higher numbers because of
+    /// it.
     pub recovered: Place,
-    /// What was replayed.
+    /// How much of the log was replayed.
     pub tail: Tail,
-    /// Whether the last commits are not called durable by a later one.
+    /// Whether the last commits are not marked as durable by a later one.
     pub unmarked: bool,
 }
 
@@ -47,9 +49,9 @@ struct Group {
     start: Place,
     end: Place,
     frames: Vec<ScannedFrame>,
-    /// There are more than are kept here.
+    /// Whether the group has more frames than are kept here.
     many: bool,
-    /// Whether a marker ends it.
+    /// Whether the group ends with a marker.
     closed: bool,
 }
 
@@ -59,14 +61,14 @@ impl Group {
         if self.frames.len() < HELD { self.frames.push(frame) } else { self.many = true }
     }
 
-    /// Takes away what lies before `place`, which some commit calls durable.
+    /// Splits off what lies before `place`, which some commit calls durable.
     fn split(&mut self, place: Place) -> Option<Group> {
         if place <= self.start {
             return None;
         }
         let rest = self.frames.split_off(self.frames.partition_point(|frame| frame.place < place));
         let frames = std::mem::replace(&mut self.frames, rest);
-        // Who says that half a record is durable is wrong, but nothing may cut it in two.
+        // A commit that calls half a record durable is wrong, but a record is not cut in two.
         let end = frames.last().map_or(place, |frame| frame.end.max(place));
         let before = Group { start: self.start, end, frames, many: self.many, closed: false };
         self.start = end;
@@ -78,19 +80,19 @@ impl Group {
 struct Reading<'a> {
     log: &'a Log,
     replayed: Replayed,
-    /// Gaps of which nobody has said yet that they were durable.
+    /// Gaps that no commit has called durable yet.
     suspects: Vec<Gap>,
-    /// Not applied yet.
+    /// Groups that are not applied yet.
     groups: VecDeque<Group>,
     open: Option<Group>,
     scanned_to: Place,
 }
 
-/// Reads the log from `from` on, where it adds up to `index`. Commits that end behind `limit` are not
-/// believed: see `Store::failed`.
+/// Replays the log from `from` on, starting with `index`, the state at that place. Commits that end after `limit`
+/// are not believed: see `Store::failed`.
 ///
 /// # Errors
-/// What the flash says; damage is no error.
+/// Errors of the flash. Damage is not an error.
 pub async fn replay(log: &Log, index: Index, from: Place, limit: Option<Place>) -> std::io::Result<Replayed> {
     let replayed = Replayed {
         index,
@@ -119,7 +121,7 @@ pub async fn replay(log: &Log, index: Index, from: Place, limit: Option<Place>) 
 }
 
 impl Reading<'_> {
-    /// A checkpoint knows that the log was durable up to `from`: where it is shorter, that is damage.
+    /// Notes damage when the log does not reach to `from`: the checkpoint knows that it was durable up to there.
     fn missing_beginning(&mut self, from: Place) -> std::io::Result<()> {
         if from == Place::default() {
             return Ok(());
@@ -134,10 +136,10 @@ impl Reading<'_> {
     }
 
     fn bad(&mut self, gap: Gap) {
-        // What comes before it is of a commit that lost its end.
+        // The frames before the gap belong to a commit that lost its end.
         self.groups.extend(self.open.take());
         self.suspects.push(gap);
-        // A segment's header is no place at which the segment before it may have ended.
+        // The log cannot have ended in a segment's header, which is the gap then.
         if gap.from.offset > 0 {
             self.scanned_to = gap.to;
         }
@@ -154,7 +156,7 @@ impl Reading<'_> {
         }
         self.scanned_to = frame.end;
         let durable = match &frame.record {
-            // No commit can tell of what comes behind it, or of a place before the first segment.
+            // A commit cannot call durable what lies after it, or a place before the first segment.
             Some(Record::Commit(CommitRecord { durable })) if durable.segment == 0 => Some(Place::default()),
             Some(Record::Commit(CommitRecord { durable })) => Some((*durable).min(frame.place)),
             _ => None,
@@ -179,18 +181,18 @@ impl Reading<'_> {
         self.apply_durable().await
     }
 
-    /// A segment begins at `place`, when the log ended at `end`.
+    /// Handles a segment that begins at `place` and continues the log from `end`.
     fn continued(&mut self, end: Place, place: Place) {
         let lies_between = |at: Place| at >= end && at < place;
         self.groups.retain(|group| !lies_between(group.start));
         self.suspects.retain(|gap| !lies_between(gap.from));
         if self.scanned_to < end && end.offset > segment::HEADER {
-            // The end of the segment before this one never reached the medium, or is gone.
+            // The end of the segment before this one never reached the medium, or was lost.
             self.suspects.push(Gap { from: self.scanned_to, to: end });
         }
     }
 
-    /// Applies what some commit calls durable, and calls damage what is lost of it.
+    /// Applies the groups that some commit calls durable, and notes the gaps among them as damage.
     async fn apply_durable(&mut self) -> std::io::Result<()> {
         let known_durable = self.replayed.known_durable;
         let damaged = self.suspects.iter().filter(|gap| gap.from < known_durable);
@@ -243,7 +245,7 @@ impl Reading<'_> {
     }
 }
 
-/// Whether it is the commit of a recovery: the first one of a segment, of nothing but numbers.
+/// Whether the group is the commit of a recovery: the first commit of a segment, which holds nothing but numbers.
 fn is_recovery(group: &Group) -> bool {
     let mut records = group.frames.iter().map(|frame| &frame.record);
     matches!(records.next(), Some(Some(Record::Continued(_))))
@@ -263,11 +265,11 @@ async fn is_whole(log: &Log, group: &Group) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// Applies the records between two places, which are read once more: a commit may have more of them than memory has
-/// room for.
+/// Applies the records between two places, which are read once more: a commit may have more records than fit into
+/// memory.
 ///
 /// # Errors
-/// What the flash says.
+/// Errors of the flash.
 pub async fn apply_again(log: &Log, index: &mut Index, start: Place, end: Place) -> std::io::Result<()> {
     let apply = |frame: &ScannedFrame| {
         if let Some(record) = &frame.record {
@@ -278,7 +280,8 @@ pub async fn apply_again(log: &Log, index: &mut Index, start: Place, end: Place)
     frames_between(log, start, end, apply).await.map(drop)
 }
 
-/// Hands on the frames between two places until `take` says no: whether it said yes to all.
+/// Hands the frames between two places to `take` until `take` returns false. Returns whether it returned true for
+/// all.
 async fn frames_between(
     log: &Log,
     start: Place,

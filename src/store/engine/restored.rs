@@ -1,32 +1,33 @@
-//! A store that was put back from a copy: clients may know a newer state, which is lost.
+//! A store that was restored from a backup: clients may know a newer state, which is lost.
 //!
-//! In that state messages have got UIDs, flags and MODSEQs that this one is going to give to others. So every mailbox
-//! gets a new UIDVALIDITY, and clients forget all that they know of it. Each account is one commit.
+//! In the lost state messages were given UIDs and MODSEQs that this store is going to give to other messages. So
+//! every mailbox gets a new UIDVALIDITY, and clients forget all that they know of it. Each account is renewed in one
+//! commit.
 
 use std::rc::Rc;
 
 use super::{Account, Store};
 use crate::store::Error;
 
-/// New UIDVALIDITYs begin so many behind the next one at the least. A lost state on a board without the time has
-/// counted on from the same one, mailbox by mailbox: it has not made so many.
+/// New UIDVALIDITYs lie at least so far after the next one. On a board without the time the lost state has counted
+/// on from the same next one, one for each mailbox that it made: it has not made so many.
 const JUMP: u32 = 1 << 20;
-/// And by chance so many more at the most, because the lost state may have made this jump, too.
+/// A random number below this is added to the jump, because the lost state may have made the same jump.
 const BY_CHANCE: u32 = 1 << 28;
 
-/// How far the new UIDVALIDITYs lie behind the next one: see `docs/store.md`, "UIDVALIDITY".
+/// How far the new UIDVALIDITYs lie after the next one: see `docs/store.md`, "UIDVALIDITY".
 pub fn jump() -> u32 {
     // Where the system has no randomness, the clock still makes a difference.
     let random = ring::rand::generate::<[u8; 4]>(&ring::rand::SystemRandom::new());
     JUMP + random.map_or(0, |octets| u32::from_le_bytes(octets.expose())) % BY_CHANCE
 }
 
-/// An account whose mailboxes have new UIDVALIDITYs now.
+/// An account whose mailboxes were given new UIDVALIDITYs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewed {
-    /// How many there are.
+    /// The number of mailboxes.
     pub mailboxes: usize,
-    /// Messages in them.
+    /// The number of messages in the mailboxes.
     pub messages: u64,
 }
 
@@ -34,7 +35,7 @@ impl Store {
     /// Gives every mailbox of the account in `dir`, one of [`Store::folders`], a new UIDVALIDITY, in one commit.
     ///
     /// # Errors
-    /// As [`Store::account`], and [`Error::ReadOnly`]: then none has one.
+    /// As [`Store::account`], and [`Error::ReadOnly`]. After an error no mailbox has a new UIDVALIDITY.
     pub async fn renew_uid_validities(&self, dir: &str) -> Result<Renewed, Error> {
         let account: Rc<Account> = self.open_folder(dir).await?;
         let mut transaction = account.begin();
@@ -106,7 +107,7 @@ mod tests {
         Ok(())
     }
 
-    /// The numbers of mailboxes that are as before, and of those that have another UIDVALIDITY and are else the same.
+    /// How many mailboxes are as before, and how many have another UIDVALIDITY and are otherwise the same.
     fn compare(before: &Shown, after: &Shown) -> (usize, usize) {
         let (mut same, mut new) = (0, 0);
         assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
@@ -118,7 +119,7 @@ mod tests {
         (same, new)
     }
 
-    /// Catches an account whose mailboxes are renewed in more than one commit, and one that is left out.
+    /// Catches: an account whose mailboxes are renewed in more than one commit, and an account that is left out.
     #[test]
     fn a_cut_leaves_no_account_half_renewed_and_the_next_run_ends_it() {
         clock::FIXED.set(Some(1_000_000));
@@ -154,15 +155,16 @@ mod tests {
         });
     }
 
-    /// Catches values that go on from the last one: with a clock that stands still the lost state has given those, and,
-    /// with a jump that is always the same, also those of a run before it.
+    /// Catches: values that go on from the last one. With a clock that stands still the lost state has given those
+    /// already, and with a jump that is always the same, so has an earlier restore.
     #[test]
     fn what_a_lost_state_gave_is_not_given_again() {
         clock::FIXED.set(Some(0));
         smol::block_on(async {
             let copy = filled().await;
             let mut given = Vec::new();
-            // The state that is lost: more mailboxes, and it was put back from the same copy itself.
+            // The state that is lost has more mailboxes, and in the second run it was restored from the same copy
+            // itself.
             for restored in [false, true] {
                 let store = store(&copy.copy());
                 if restored {

@@ -1,30 +1,31 @@
-//! Whether the flash has room for what is to be written. `docs/store.md`, "Room", tells the reserves and why they suffice.
+//! Whether the flash has room for what is to be written. `docs/store.md`, "Room", lists the reserves and says why
+//! they suffice.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::flash::{Flash, Space};
 
-/// Octets of a record, about; summaries and the like are not counted.
+/// The approximate octets of a record, without summaries and other long fields.
 pub(super) const A_RECORD: u64 = 64;
 
-/// What room is wanted for: the more it matters, the less it has to leave.
+/// What room is needed for. The more important the use, the smaller the reserve that it must leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// New mail.
     Mail,
-    /// Flags, mailboxes, subscriptions, and what else is small.
+    /// Flags, mailboxes, subscriptions and other small changes.
     Change,
     /// Compaction, which gives back more than it takes.
     Compaction,
-    /// What deletes, or says what became of a message that is there.
+    /// Commits that delete something, or note what became of a stored message.
     Deletion,
 }
 
 /// The room of a flash, which all its accounts share.
 pub struct Room {
     flash: Rc<dyn Flash>,
-    /// Octets that the next checkpoints of the open accounts take.
+    /// Octets that the next checkpoints of the open accounts will take.
     checkpoints: Cell<u64>,
     /// Octets of messages that have been announced and are not written yet.
     announced: Cell<u64>,
@@ -36,7 +37,7 @@ impl Room {
         Room { flash, checkpoints: Cell::new(0), announced: Cell::new(0) }
     }
 
-    /// How much there is; nothing where the flash does not say.
+    /// The space of the flash; all zero when the flash does not tell.
     pub fn space(&self) -> Space {
         self.flash.space().unwrap_or_default()
     }
@@ -53,13 +54,14 @@ impl Room {
         space.free.saturating_sub(leave + self.checkpoints.get())
     }
 
-    /// Whether `octets` may be written.
+    /// Whether `octets` may be written for `purpose` now.
     pub fn allows(&self, purpose: Use, octets: u64) -> bool {
         octets <= self.left_for(purpose)
     }
 }
 
-/// Octets that are spoken for until this is dropped: of the checkpoints, or of messages that come in.
+/// Octets that are reserved until this value is dropped: for coming checkpoints, or for messages that are being
+/// received.
 pub struct Share {
     room: Rc<Room>,
     of: fn(&Room) -> &Cell<u64>,
@@ -67,22 +69,22 @@ pub struct Share {
 }
 
 impl Share {
-    /// A share of the checkpoints to come.
+    /// A share of the octets for coming checkpoints.
     pub fn of_checkpoints(room: &Rc<Room>) -> Share {
         Share { room: room.clone(), of: |room| &room.checkpoints, octets: Cell::new(0) }
     }
 
-    /// A share of the messages to come.
+    /// A share of the octets for announced messages.
     pub fn of_announced(room: &Rc<Room>) -> Share {
         Share { room: room.clone(), of: |room| &room.announced, octets: Cell::new(0) }
     }
 
-    /// Octets of it.
+    /// The octets of the share.
     pub fn octets(&self) -> u64 {
         self.octets.get()
     }
 
-    /// Makes it as large as that.
+    /// Sets the octets of the share.
     pub fn set(&self, octets: u64) {
         let all = (self.of)(&self.room);
         all.set(all.get().saturating_sub(self.octets.replace(octets)) + octets);

@@ -1,4 +1,4 @@
-//! Reading the log frame by frame, whatever lies there.
+//! Reads the log frame by frame, and finds the next frame after octets that are not one.
 
 use std::io;
 
@@ -29,14 +29,14 @@ impl Log {
         Ok(window.read_ahead(octets)?.frame::<Record>(true)?.is_ok())
     }
 
-    /// Whether what lies behind `end` is as a kill leaves it: whole records of a commit without its marker, the last one cut
-    /// off where the file ends. Damage to a commit that was finished looks otherwise: it leaves octets that make no sense
-    /// before others that do, a marker, or little more than one.
+    /// Whether what lies after `end` looks as a kill leaves it: whole records of a commit without its marker, the
+    /// last of them cut off where the file ends. Damage to a finished commit looks different: it leaves unreadable
+    /// octets before readable ones, a marker, or little more than a marker.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub fn breaks_off_behind(&self, end: Place) -> io::Result<bool> {
-        /// A marker is no longer.
+        /// Octets of a marker at most.
         const MARKER: u64 = 40;
         let mut scan = self.scan(end)?;
         let mut broken_off = false;
@@ -69,13 +69,13 @@ impl Log {
 
 /// What a scan finds.
 pub enum Scanned {
-    /// A frame with a good head; its body was not looked at.
+    /// A frame whose head is good. Its body was not checked.
     Frame(ScannedFrame),
-    /// Octets that make no sense, up to the next frame that is found or the end of the segment.
+    /// Octets that are not a frame, up to the next frame that is found or the end of the segment.
     Bad(Gap),
 }
 
-/// Octets of the log that are no records.
+/// Octets of the log that are not records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     pub from: Place,
@@ -83,7 +83,7 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// At most so many octets, where a segment has so many.
+    /// The octets of the gap at most, when a segment has `segment_size` octets.
     pub fn octets(self, segment_size: u32) -> u64 {
         let segments = u64::from(self.to.segment.saturating_sub(self.from.segment));
         (segments * u64::from(segment_size) + u64::from(self.to.offset))
@@ -91,11 +91,11 @@ impl Gap {
     }
 }
 
-/// A frame's head and where it lies.
+/// The head of a frame, and where the frame lies.
 pub struct ScannedFrame {
     pub place: Place,
     pub end: Place,
-    /// `None`: of a kind that this version does not know.
+    /// The record; `None` when this version does not know its kind.
     pub record: Option<Record>,
     pub body_len: usize,
 }
@@ -103,17 +103,17 @@ pub struct ScannedFrame {
 /// An iterator over the frames of the log.
 pub struct Scan<'a> {
     log: &'a Log,
-    /// Still to come, the next one last.
+    /// Segments that are still to be read, the next one last.
     segments: Vec<u32>,
     from: Place,
     segment: u32,
-    /// Octets of that segment.
+    /// Octets of the current segment.
     len: u64,
     window: Option<Window>,
 }
 
 impl Scan<'_> {
-    /// The next frame or bad place; `None` at the end of the log.
+    /// The next frame or gap; `None` at the end of the log.
     pub fn next(&mut self) -> io::Result<Option<Scanned>> {
         loop {
             let Some(window) = &mut self.window else {
@@ -143,7 +143,7 @@ impl Scan<'_> {
             }
             let frame = window.frame(false)?;
             return Ok(Some(match frame {
-                // Its body may lie behind the end of the file.
+                // The body may reach beyond the end of the file.
                 Ok(frame) if window.at <= self.len => Scanned::Frame(ScannedFrame {
                     place,
                     end: place_at(window.at),

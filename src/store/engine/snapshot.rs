@@ -1,8 +1,9 @@
-//! A point in time of an account, for a backup: its files as they were then, while commits go on.
+//! A snapshot of an account for a backup: its files as they were at one moment, while commits go on.
 //!
-//! The log only grows, so a point in time is where it ended. What would take files away beneath who reads them waits as
-//! long as a snapshot lives: compaction, the checkpoints that it needs, and the removal of bodies in files. Commits do not
-//! wait, and deleting goes on by the room that is kept for it; the space comes back when the snapshot is dropped.
+//! The log only grows, so a snapshot ends where the log ended at that moment. While a snapshot lives, nothing takes
+//! away files that it reads: compaction, replacing the checkpoints, and removing the files of bodies wait. Commits do
+//! not wait, and deleting goes on in the room that is reserved for it; the space comes back when the snapshot is
+//! dropped.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,11 +18,11 @@ use crate::store::format::Place;
 
 /// A file of a snapshot.
 pub struct Piece {
-    /// Below the data folder.
+    /// The path below the data folder.
     pub path: String,
-    /// Open for reading.
+    /// The file, open for reading.
     pub file: Rc<dyn File>,
-    /// Octets of it that belong to the snapshot.
+    /// Octets of the file that belong to the snapshot.
     pub octets: u64,
 }
 
@@ -29,27 +30,28 @@ pub struct Piece {
 pub struct Snapshot {
     flash: Rc<dyn Flash>,
     dir: String,
-    /// `None` where it cannot be opened: then its files are taken as they are, for nobody changes them.
+    /// The account, kept open; `None` when it cannot be opened. Then its files are read as they are, since nothing
+    /// changes them.
     held: Option<Held>,
     files: Vec<Kept>,
     next: usize,
 }
 
-/// Which file, below the account's folder.
+/// A file of the snapshot, below the account's folder.
 enum Kept {
-    /// All of it.
+    /// The whole file of this name.
     Whole(String),
-    /// A segment of the log, up to this place at the most.
+    /// A segment of the log, up to this offset when one is given.
     Segment(u32, Option<u32>),
     Body(u32),
 }
 
-/// An account whose files stay.
+/// An account whose files are not removed while this value lives.
 struct Held(Rc<Account>);
 
 impl Held {
     async fn new(account: Rc<Account>) -> Held {
-        // Who looks after it may be at work: what is begun is ended first.
+        // `Account::maintain` may be under way: what it has begun is ended first.
         let _alone = account.maintenance.lock().await;
         account.held.set(account.held.get() + 1);
         Held(account.clone())
@@ -62,7 +64,7 @@ impl Drop for Held {
         account.held.set(account.held.get() - 1);
         if account.held.get() == 0 {
             let mut state = account.state.borrow_mut();
-            // From a failed account another one has taken over, with the same files.
+            // When the account has failed, another instance may have opened the same files.
             if state.failed.is_none() && state.staged.is_empty() {
                 account.remove_orphans(&mut state);
             }
@@ -71,10 +73,10 @@ impl Drop for Held {
 }
 
 impl Store {
-    /// The account in `dir`, one of [`Store::folders`], as it is now.
+    /// A snapshot of the account in `dir`, one of [`Store::folders`], as it is now.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub async fn snapshot(&self, dir: &str) -> Result<Snapshot, Error> {
         match self.open_folder(dir).await {
             Ok(account) => Snapshot::take(self.flash.clone(), account).await,
@@ -90,7 +92,8 @@ impl Snapshot {
     async fn take(flash: Rc<dyn Flash>, account: Rc<Account>) -> Result<Snapshot, Error> {
         let dir = account.dir().to_owned();
         let held = Held::new(account.clone()).await;
-        // A checkpoint may know some of a commit that was being applied: that one is to be in the snapshot as a whole.
+        // A checkpoint may already contain part of a commit that was being applied: the snapshot must hold that whole
+        // commit.
         account.settled().await?;
         let (end, _) = account.durable_state();
         let io = |error| Error::io(&dir, error);
@@ -103,10 +106,10 @@ impl Snapshot {
                 _ => {}
             }
         }
-        // In a damaged account a message may have a body whose record is lost: `fsck` may bring it back.
+        // In a damaged account the record of a body may be lost: `fsck` may bring that message back.
         let bodies = match account.is_damaged() {
             true => in_folder(&*flash, &dir).map_err(io)?,
-            // A commit that is being applied may have let go of some that are still needed.
+            // A commit that is being applied may have released bodies that are still needed.
             false => {
                 account.index(|index| index.bodies_in_files().into_iter().chain(index.loosened()).collect())
             }
@@ -125,15 +128,17 @@ impl Snapshot {
         Ok(Snapshot { flash, dir: dir.to_owned(), held: None, files, next: 0 })
     }
 
-    /// Whether the account could be opened. Where not, its files may not fit together.
+    /// Whether the account could be opened. When it could not, its files may not fit together.
     pub fn is_readable(&self) -> bool {
         self.held.is_some()
     }
 
-    /// The next file; `None` when there is no more. One that is missing is left out: its messages are damaged here, too.
+    /// The next file; `None` when there are no more. A missing file is left out: its messages are damaged in the
+    /// account, too.
     ///
     /// # Errors
-    /// [`Error::Failed`] where the flash failed meanwhile, so that the files may be another's now; or what it says.
+    /// [`Error::Failed`] when the flash has failed meanwhile, so that another instance may be writing the files;
+    /// errors of the flash.
     pub fn next_file(&mut self) -> Result<Option<Piece>, Error> {
         while let Some(kept) = self.files.get(self.next) {
             self.next += 1;
@@ -165,14 +170,14 @@ impl Snapshot {
     }
 }
 
-/// Whose it is, and what it was at the last checkpoints.
+/// The file that names the owner, and the checkpoints.
 fn checkpoints(flash: &dyn Flash, dir: &str) -> io::Result<Vec<Kept>> {
     let there = flash.list(dir)?;
     let known = [OWNER, NEWEST, PREVIOUS].into_iter().filter(|name| there.iter().any(|there| there == name));
     Ok(known.map(|name| Kept::Whole(name.to_owned())).collect())
 }
 
-/// The bodies in files, whoever they belong to.
+/// The numbers of all bodies in files, whether or not a message refers to them.
 fn in_folder(flash: &dyn Flash, dir: &str) -> io::Result<BTreeSet<u32>> {
     let names = flash.list(&format!("{dir}/body"))?;
     Ok(names.iter().filter_map(|name| u32::from_str_radix(name, 16).ok()).collect())

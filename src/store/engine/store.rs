@@ -1,4 +1,4 @@
-//! All accounts of a flash: which of them are open.
+//! All accounts on a flash, and which of them are open.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,60 +14,62 @@ use crate::flash::{Flash, READ_ONLY, Space};
 use crate::store::Error;
 use crate::store::format::Place;
 
-/// The folder of the queue.
+/// The folder of the relay's queue.
 const QUEUE: &str = "queue";
 
-/// So long the answer to whether the flash takes changes holds; tests do not wait for another one.
+/// For so long the answer to whether the flash takes changes is not asked again. Tests always ask.
 const ASK_AGAIN: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
-/// Octets of a segment at the least, on however small a flash.
+/// Octets of a segment at least, even on a very small flash.
 const SEGMENT_LEAST: u64 = 64 * 1024;
 
-/// From which sizes on the store does what it does.
+/// The sizes at which the store closes segments, compacts and writes checkpoints.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
-    /// A segment of the log that has so many octets is closed.
+    /// Octets at which a segment of the log is closed.
     pub(super) segment: u32,
-    /// So many dead octets are worth compacting, where there is room.
+    /// So many dead octets are worth compacting, when there is room.
     pub(super) dead: u64,
-    /// So many records behind a checkpoint are worth another one.
+    /// So many records after a checkpoint are worth a new checkpoint.
     pub(super) records: u64,
-    /// Messages that are copied, or records that are applied, before others get a turn. A commit of more than two such
-    /// pieces is long.
+    /// Messages that are copied, or records that are applied, before other tasks get a turn. A commit of more than
+    /// two such pieces is a long commit.
     pub piece: usize,
 }
 
 impl Sizes {
-    /// The sizes for a flash with this room: what compaction copies at once, a segment, has to fit into its reserve.
+    /// The sizes for a flash with this room. Compaction copies at most a segment at once, which must fit into its
+    /// reserve.
     pub(super) fn of(space: Space) -> Sizes {
         let segment = u32::try_from(space.unit().max(SEGMENT_LEAST)).unwrap_or(u32::MAX);
         Sizes { segment, dead: 256 * 1024, records: 2000, piece: 512 }
     }
 }
 
-/// All accounts' mail on one flash.
+/// The mail of all accounts on one flash, and the relay's queue.
 pub struct Store {
     pub(super) flash: Rc<dyn Flash>,
     pub(super) sizes: Sizes,
     room: Rc<Room>,
-    /// By their folders.
+    /// The open accounts, by their folders.
     open: RefCell<BTreeMap<String, Rc<Account>>>,
     /// The folders below `accounts`, by the names of the accounts: see [`super::folders`].
     places: RefCell<BTreeMap<String, String>>,
-    /// Folders that no account has, as far as it was looked.
+    /// How many folders belonged to no account when they were last read.
     pub(super) left: Cell<usize>,
-    /// Held while an account is opened, so that nobody opens it twice, and while folders get other names.
+    /// Held while an account is opened, so that no account is opened twice, and while folders are renamed.
     pub(super) opening: smol::lock::Mutex<()>,
-    /// Where the durable log of an account ended whose sync failed, by its folder: what is read behind that place
+    /// For each account whose sync failed, by its folder, where its durable log ended: what is read after that place
     /// may never have reached the medium.
     failed: RefCell<BTreeMap<String, Place>>,
     quotas: RefCell<BTreeMap<String, u64>>,
-    /// Whether the flash is mounted read-only, and when it was asked last.
+    /// Whether the flash is mounted read-only.
     mounted_read_only: Cell<bool>,
+    /// When the flash was asked whether it is mounted read-only.
     asked: Cell<Option<Instant>>,
 }
 
 impl Store {
-    /// The store of the data folder `flash`; opens nothing yet.
+    /// The store in the data folder `flash`. Opens no account yet.
     pub fn new(flash: Rc<dyn Flash>) -> Store {
         let room = Rc::new(Room::new(flash.clone()));
         Store {
@@ -90,8 +92,8 @@ impl Store {
         &*self.flash
     }
 
-    /// The mail of the account `name`, opened (and created) when it is not in memory; every caller
-    /// gets the same one.
+    /// The open store of the account `name`. The account is opened when it is not in memory, and created when it does
+    /// not exist; every caller gets the same value.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Full`].
@@ -104,18 +106,18 @@ impl Store {
         self.open_alone(name, dir, OnDamage::Refuse).await
     }
 
-    /// Where the mail of the account `name` is: in the folder of its name, where nobody has said who the accounts are.
+    /// The folder with the mail of the account `name`: the folder of its name while [`Store::assign`] was not called.
     fn place(&self, name: &str) -> Result<String, Error> {
         let places = self.places.borrow();
         match places.get(name) {
             Some(folder) => Ok(format!("accounts/{folder}")),
             None if places.is_empty() => Ok(format!("accounts/{name}")),
-            // It was renamed or removed this moment: it must not get a folder.
+            // The account was just renamed or removed: no folder may be created for it.
             None => Err(Error::Io { path: name.to_owned(), source: io::ErrorKind::NotFound.into() }),
         }
     }
 
-    /// The relay's queue: an account of its own in `queue/`, with messages and their notes.
+    /// The relay's queue: an account of its own in `queue/`, whose messages have notes.
     ///
     /// # Errors
     /// As [`Store::account`].
@@ -123,7 +125,7 @@ impl Store {
         self.open_folder(QUEUE).await
     }
 
-    /// The account or the queue that lies in this folder.
+    /// The account or the queue in this folder.
     pub(super) async fn open_folder(&self, dir: &str) -> Result<Rc<Account>, Error> {
         if let Some(account) = self.ready(dir) {
             return Ok(account);
@@ -132,13 +134,13 @@ impl Store {
         self.open_alone(&self.name_of(dir), dir.to_owned(), OnDamage::Refuse).await
     }
 
-    /// The account in `dir`, also where its beginning is lost.
+    /// The account in `dir`, opened even when the beginning of its log is lost.
     pub(super) async fn open_for_repair(&self, dir: &str) -> Result<Rc<Account>, Error> {
         let _opening = self.opening.lock().await;
         self.open_alone(&self.name_of(dir), dir.to_owned(), OnDamage::Salvage).await
     }
 
-    /// By who alone opens accounts.
+    /// Opens an account. The caller must hold `opening`.
     async fn open_alone(&self, name: &str, dir: String, on_damage: OnDamage) -> Result<Rc<Account>, Error> {
         let before = self.in_memory(&dir);
         if let Some(account) = before.clone().filter(|account| !self.may_be_written_again(account)) {
@@ -148,7 +150,7 @@ impl Store {
         let wanted = Wanted { name, dir: dir.clone(), limit, on_damage };
         let account = recovery::open(self.flash.clone(), &self.room, self.sizes, wanted).await?;
         match before {
-            // Sessions go on reading what they have.
+            // Sessions keep the account that they have.
             Some(before) if account.takes_no_changes().is_some() => {
                 before.note_opening();
                 return Ok(before);
@@ -164,12 +166,12 @@ impl Store {
         Ok(account)
     }
 
-    /// The account in `dir`, where it is in memory and need not be opened anew.
+    /// The account in `dir`, when it is in memory and need not be opened anew.
     fn ready(&self, dir: &str) -> Option<Rc<Account>> {
         self.in_memory(dir).filter(|account| !self.may_be_written_again(account))
     }
 
-    /// The accounts have their mail in these folders from now on; those that are open get the names.
+    /// Sets the folders of the accounts, and gives accounts that are open their new names.
     pub(super) fn take_places(&self, places: BTreeMap<String, String>) {
         for (name, folder) in &places {
             if let Some(account) = self.open.borrow().get(&format!("accounts/{folder}")) {
@@ -179,12 +181,13 @@ impl Store {
         *self.places.borrow_mut() = places;
     }
 
-    /// Whether an account has its mail in the folder of this name.
+    /// Whether the mail of some account is in the folder of this name.
     pub(super) fn is_somebodys(&self, folder: &str) -> bool {
         self.places.borrow().values().any(|place| place == folder)
     }
 
-    /// Whether nobody has the account in `dir` open; it is not in memory then.
+    /// Removes the account in `dir` from memory, unless a session has it open. Returns whether it is not in memory
+    /// now.
     pub(super) fn let_go(&self, dir: &str) -> bool {
         let mut open = self.open.borrow_mut();
         match open.get(dir) {
@@ -198,7 +201,7 @@ impl Store {
         true
     }
 
-    /// The folder `from` is `to` now.
+    /// Notes that the folder `from` was renamed to `to`.
     pub(super) fn has_moved(&self, from: &str, to: &str) {
         let mut failed = self.failed.borrow_mut();
         if let Some(durable) = failed.remove(from) {
@@ -213,7 +216,7 @@ impl Store {
             .for_each(|f| f.clone_from(&to));
     }
 
-    /// The name of the account in `dir`; of what is none's, that of its folder.
+    /// The name of the account in `dir`; for a folder that belongs to no account, the folder's name.
     fn name_of(&self, dir: &str) -> String {
         let folder = dir.strip_prefix("accounts/").unwrap_or(dir);
         let places = self.places.borrow();
@@ -221,7 +224,7 @@ impl Store {
         name.map_or(folder, String::as_str).to_owned()
     }
 
-    /// Whether it could not be made ready for writing when it was opened, and that may be otherwise now.
+    /// Whether the account could not be made ready for writing when it was opened, and may be ready now.
     fn may_be_written_again(&self, account: &Account) -> bool {
         account.is_unready_since(ASK_AGAIN) && !self.flash.is_read_only()
     }
@@ -238,9 +241,9 @@ impl Store {
         Some(account)
     }
 
-    /// Why the flash takes no changes, as far as an open account knows; `None` when all is well.
+    /// Why the flash takes no changes, as far as an open account knows; `None` when it takes changes.
     pub fn read_only(&self) -> Option<String> {
-        // Sessions ask at each command: the flash is asked once in a while.
+        // Sessions ask at each command, so the flash itself is asked only once in a while.
         let lately = self.asked.get().is_some_and(|asked| asked.elapsed() < ASK_AGAIN);
         if !lately {
             self.asked.set(Some(Instant::now()));
@@ -253,7 +256,7 @@ impl Store {
         noticed.or_else(|| self.mounted_read_only.get().then(|| READ_ONLY.to_owned()))
     }
 
-    /// Limits the octets that accounts may hold, by name; an account that is not named has no limit.
+    /// Sets the quotas of accounts in octets, by name. An account that is not named has no quota.
     pub fn set_quotas(&self, quotas: BTreeMap<String, u64>) {
         for account in self.open.borrow().values() {
             account.set_quota(quotas.get(&*account.name()).copied());
@@ -261,14 +264,14 @@ impl Store {
         *self.quotas.borrow_mut() = quotas;
     }
 
-    /// Looks after the accounts in memory: writes checkpoints and compacts, in small pieces between which
-    /// others get their turn.
+    /// Maintains the accounts in memory: writes checkpoints and compacts, in small pieces between which other tasks
+    /// get a turn.
     pub async fn maintain(&self) {
         let accounts: Vec<_> = self.open.borrow().values().cloned().collect();
         for account in accounts {
             if self.may_be_written_again(&account) {
                 let again = self.open_folder(account.dir()).await;
-                drop(again); // what it said is in the log, and the one before is still there
+                drop(again); // its errors were logged, and the account that was open still is
                 continue;
             }
             if let Err(error) = account.maintain().await {
@@ -277,7 +280,7 @@ impl Store {
         }
     }
 
-    /// Closes the accounts that nobody has used since the last call: they cost no memory then.
+    /// Closes the accounts that were not used since the last call, which frees their memory.
     pub fn close_unused(&self) {
         self.open.borrow_mut().retain(|_, account| {
             let used = Rc::strong_count(account) > 1 || account.take_used();
@@ -288,18 +291,19 @@ impl Store {
         });
     }
 
-    /// To be called before the process ends: what it has written last can be told from a torn write then.
+    /// To be called before the process ends: marks the end of each log, so that a torn write can be told from damage
+    /// later.
     pub fn mark_end(&self) {
         self.open.borrow().values().for_each(|account| account.mark_end());
     }
 
-    /// The accounts in memory, the queue left out. Nobody has asked for them: see [`Store::close_unused`].
+    /// The accounts in memory without the queue. This does not count as use: see [`Store::close_unused`].
     pub fn open(&self) -> Vec<Rc<Account>> {
         let open = self.open.borrow();
         open.iter().filter(|(dir, _)| *dir != QUEUE).map(|(_, account)| account.clone()).collect()
     }
 
-    /// The names of the accounts in memory, the queue left out.
+    /// The names of the accounts in memory, without the queue.
     pub fn open_accounts(&self) -> Vec<String> {
         self.open().iter().map(|account| account.name().to_string()).collect()
     }

@@ -1,4 +1,4 @@
-//! Reading summaries of many messages, one after the other.
+//! Reads the summaries of many messages, one after the other.
 
 use std::io;
 use std::ops::{Deref, Range};
@@ -11,25 +11,27 @@ use crate::store::format::extracts::{Entry, Part, whose};
 use crate::store::format::frame::Head;
 use crate::store::format::{Message, Place};
 
-/// So many messages of one segment are asked for in the order of the log before its summaries are opened: for fewer, reading
-/// these themselves costs less.
+/// The summaries of a segment are opened after so many of its messages were asked for in the order of the log. For
+/// fewer messages it costs less to read the messages themselves.
 const RUN: u32 = 3;
 
-/// Who has asked for so many in one segment is taken to go on like this in the next one.
+/// A caller that has asked for so many messages of one segment is expected to go on in the same way in the next one.
 const LONG_RUN: u32 = 16;
 
 /// Octets that are read at a time: about two frames.
 const PIECE: usize = 16 * 1024;
 
-/// Frames that are read for one message at the most; the next one goes on there.
+/// Frames that are read for one message at most. The search for the next message continues after them.
 const FRAMES: usize = 16;
 
-/// Summaries that are asked for in the order of the log, or nearly so, as lists do: they are read ahead, a frame at a time.
+/// Reads summaries that are asked for in the order of the log, or nearly so, as lists do. They are read ahead, one
+/// frame at a time.
 pub struct Summaries {
     account: Rc<Account>,
     version: u8,
-    /// The message that was asked for last, and how many before it were asked for in the order of the log.
+    /// The place of the message that was asked for last.
     last: Place,
+    /// How many messages before it were asked for in the order of the log.
     run: u32,
     open: Option<Open>,
     passed: u64,
@@ -37,16 +39,16 @@ pub struct Summaries {
 
 /// The summaries of one segment.
 struct Open {
-    /// `None` where there are none, or no more.
+    /// The file of summaries; `None` when there is none, or when all of it was read.
     window: Option<Window>,
     segment: u32,
     entries: Vec<Entry>,
     octets: Rc<Vec<u8>>,
-    /// The first of the entries that was not passed, and where its octets are.
+    /// The index of the first entry that was not passed yet, and where its octets begin.
     next: (usize, usize),
 }
 
-/// The summary of a message: a part of the frame that it came in, which is not copied.
+/// The summary of a message: a part of the frame in which it was read, which is not copied.
 pub struct HeldSummary {
     frame: Rc<Vec<u8>>,
     place: Range<usize>,
@@ -61,14 +63,14 @@ impl Deref for HeldSummary {
 }
 
 impl Account {
-    /// The summaries of this version.
+    /// A reader of the summaries of this version.
     pub fn summaries(self: &Rc<Self>, version: u8) -> Summaries {
         Summaries { account: self.clone(), version, last: Place::default(), run: 0, open: None, passed: 0 }
     }
 }
 
 impl Summaries {
-    /// The summary of a message; `None` where the message has to be read.
+    /// The summary of a message; `None` when the message itself has to be read.
     pub fn of(&mut self, message: &Message) -> Option<HeldSummary> {
         let place = message.place();
         let (goes_on, is_here) = (self.last <= place, self.last.segment == place.segment);
@@ -98,7 +100,7 @@ impl Summaries {
         open.find(&self.account, self.version, message, &mut self.passed)
     }
 
-    /// Octets that were read since the last call, for the pace.
+    /// The octets that were read since the last call, to be counted by the caller's [`crate::pace::Pace`].
     pub fn take_passed(&mut self) -> u64 {
         std::mem::take(&mut self.passed)
     }
@@ -130,7 +132,8 @@ impl Open {
         None
     }
 
-    /// Among the entries of the frame at hand, which ascend. One that is asked for twice is told twice.
+    /// Looks for the message among the entries of the current frame, which ascend. The same message may be asked for
+    /// twice.
     fn in_frame(&mut self, message: &Message) -> Option<HeldSummary> {
         let (mut n, mut at) = self.next;
         while let Some(entry) = self.entries.get(n)
@@ -141,12 +144,12 @@ impl Open {
         }
         self.next = (n, at);
         let entry = self.entries.get(n)?;
-        // All messages of one body are known by the same.
+        // All messages that share one body share its entry.
         let is_own = entry.offset == message.offset && entry.whose == whose(message);
         is_own.then(|| HeldSummary { frame: self.octets.clone(), place: at..at + entry.octets as usize })
     }
 
-    /// Reads the next frame; without one there is no window any more.
+    /// Reads the next frame. When there is none, drops the window.
     fn next_frame(&mut self, account: &Account, version: u8) -> io::Result<()> {
         (self.entries, self.octets, self.next) = (Vec::new(), Rc::default(), (0, 0));
         let Some(window) = &mut self.window else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Who syncs the log for all that wait for it.
+//! The sync of the log: one commit leads it for all commits that wait for it.
 
 use std::io;
 use std::rc::Rc;
@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use super::Account;
 use crate::flash::File;
 
-/// The leader of a sync waits for this part of what the last one took, so that more commits share it,
+/// The leader of a sync first waits for this part of the last sync's time, so that more commits share the sync.
 const GATHERING: u32 = 32;
-/// where that is worth a timer.
+/// A shorter wait than this is not worth a timer.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
-/// The commit that leads a sync. Dropped in the middle, it gives its files back and lets another lead.
+/// The commit that leads a sync. When it is dropped before the sync has ended, it gives its files back, and another
+/// commit can lead.
 pub(super) struct Lead<'a> {
     account: &'a Account,
     files: Vec<Rc<dyn File>>,
@@ -20,7 +21,7 @@ pub(super) struct Lead<'a> {
 }
 
 impl<'a> Lead<'a> {
-    /// Leads one, unless another commit does.
+    /// Becomes the leader, unless another commit leads already.
     pub(super) fn take(account: &'a Account) -> Option<Lead<'a>> {
         let mut state = account.state.borrow_mut();
         if state.syncing {
@@ -30,10 +31,10 @@ impl<'a> Lead<'a> {
         Some(Lead { account, files: Vec::new(), new_segment: false })
     }
 
-    /// Syncs what is staged by then, and applies it.
+    /// Syncs the commits that are staged when the sync begins, and applies them.
     pub(super) async fn sync(mut self) {
-        // Commits that other sessions are about to stage share this sync. Where syncs are slow it is worth
-        // waiting for those whose clients have just been answered.
+        // Commits that other sessions are about to stage share this sync. Where syncs are slow, it is worth waiting
+        // for the sessions whose clients have just been answered.
         let account = self.account;
         let pause = account.state.borrow().last_sync / GATHERING;
         if pause >= LEAST_PAUSE {

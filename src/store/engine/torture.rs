@@ -1,9 +1,9 @@
-//! The store on a flash whose power goes at every step.
+//! Tests of the store on a flash whose power is cut at every step.
 //!
-//! One workload, made of a seed, runs undisturbed first: what all shows after each commit is the model.
-//! Then it runs again, with commits side by side, and at every write and sync the power is cut: what is
-//! found after the restart must be the model after the last commit that was acknowledged, or after one
-//! of those under way.
+//! A workload, which follows from a seed, first runs undisturbed: what all accounts show after each commit is the
+//! model. Then it runs again, with commits side by side, and the power is cut at every write and sync. What is found
+//! after the restart must be the model after the last acknowledged commit, or after one of the commits that were
+//! under way.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,11 +51,11 @@ fn store(flash: &SimFlash) -> Store {
     store
 }
 
-/// Octets that are recognised by their seed.
+/// Octets that can be recognised by their seed.
 fn content(seed: u64, len: usize) -> Vec<u8> {
     let word = Choices::new(seed).next().to_le_bytes();
     let mut octets: Vec<u8> = word.iter().copied().cycle().take(len).collect();
-    // Seeds up to here are those of `tests/data/v1`.
+    // Up to this seed the octets must stay as they are: they are in `tests/data/v1`.
     if let [.., cr, lf] = &mut octets[..]
         && seed > 30
         && seed.is_multiple_of(2)
@@ -65,8 +65,8 @@ fn content(seed: u64, len: usize) -> Vec<u8> {
     octets
 }
 
-/// Everything that an account shows: what must be equal after a restart. A message's INTERNALDATE says
-/// what its content must be.
+/// Everything that an account shows, which must be equal after a restart. A message's INTERNALDATE says what its
+/// content must be.
 fn dump(account: &Account) -> String {
     use std::fmt::Write;
     let mut text = String::new();
@@ -122,7 +122,7 @@ fn some_uids(account: &Account, mailbox: MailboxId, choices: &mut Choices) -> Ve
     uids.into_iter().filter(|_| choices.chance(30)).collect()
 }
 
-/// A delivery into `mailbox`; its content is known by `date`.
+/// A transaction that delivers a message into `mailbox`. `date` determines the message's content.
 fn deliver(
     account: &Rc<Account>,
     mailbox: MailboxId,
@@ -157,7 +157,7 @@ fn deliver_octets(
     Ok(transaction)
 }
 
-/// Commits that may be under way together: none of them looks at what another one changes.
+/// Commits that may be under way together: none of them depends on what another one changes.
 fn independent(world: &World, step: u64, choices: &mut Choices) -> Result<Vec<Transaction>, Error> {
     let account = if choices.chance(80) { &world.account } else { &world.queue };
     let mailboxes = account.mailboxes();
@@ -178,7 +178,7 @@ fn independent(world: &World, step: u64, choices: &mut Choices) -> Result<Vec<Tr
     Ok(transactions)
 }
 
-/// A commit that looks at what is there.
+/// A commit that depends on what is in the account.
 fn dependent(account: &Rc<Account>, step: u64, choices: &mut Choices) -> Result<Transaction, Error> {
     let mailboxes = account.mailboxes();
     let (mailbox, name) = mailboxes[choices.below(mailboxes.len())].clone();
@@ -192,7 +192,7 @@ fn dependent(account: &Rc<Account>, step: u64, choices: &mut Choices) -> Result<
             transaction.annotate(name, &format!("/shared/{}", choices.below(3)), value);
         }
         7 => {
-            // Mail comes from another account, its numbers with it; sometimes they are given out already.
+            // Mail with its numbers comes from another account; sometimes these numbers are already given out.
             let (uid_validity, uid) = (77, step as u32 * 2);
             let numbers = MailboxNumbers { uid_validity, uid_next: uid, highest_modseq: step * 3 };
             transaction.restore(mailbox, numbers);
@@ -204,7 +204,7 @@ fn dependent(account: &Rc<Account>, step: u64, choices: &mut Choices) -> Result<
             }
         }
         0..=2 => {
-            // A move: RFC 6851's one commit.
+            // A move as one commit (RFC 6851).
             let uids = some_uids(account, mailbox, choices);
             uids.iter().for_each(|&uid| transaction.copy(mailbox, uid, other));
             transaction.expunge(mailbox, &uids);
@@ -212,7 +212,7 @@ fn dependent(account: &Rc<Account>, step: u64, choices: &mut Choices) -> Result<
         3 => transaction.create_mailbox(&format!("new/{step}")),
         4 if mailbox != INBOX && choices.chance(50) => transaction.delete_mailbox(&name),
         4 => transaction.rename_mailbox(&name, &format!("renamed{step}")),
-        // Too large for the log: its file is synced first, so that others might overtake it.
+        // A message too large for the log: its file is synced first, so that other commits might overtake it.
         5 if choices.chance(20) => {
             return deliver_octets(account, mailbox, step * 10, 64 * 1024 + 1, choices);
         }
@@ -226,11 +226,11 @@ fn dependent(account: &Rc<Account>, step: u64, choices: &mut Choices) -> Result<
     Ok(transaction)
 }
 
-/// What a workload says of itself.
+/// What a workload reports while it runs.
 trait Progress {
     /// So many more commits are under way.
     fn begun(&self, commits: usize);
-    /// One of them was acknowledged.
+    /// One of the commits was acknowledged.
     fn acknowledged(&self, world: &World);
     /// Whether commits and maintenance run side by side.
     fn side_by_side(&self) -> bool;
@@ -242,7 +242,7 @@ async fn acknowledge(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     match result {
-        // A workload that asks for what is not there is answered so in every run alike.
+        // A workload that asks for something that does not exist gets the same answer in every run.
         Ok(_) | Err(Error::NoSuchMailbox | Error::MailboxExists | Error::BadName(_)) => {
             progress.acknowledged(world);
             Ok(())
@@ -253,7 +253,7 @@ async fn acknowledge(
 
 type Commit<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 
-/// The `step`th turn of a workload.
+/// The turn of a workload with the number `step`.
 async fn turn(world: &World, step: u64, choices: &mut Choices, progress: &dyn Progress) -> Result<(), Error> {
     match choices.below(10) {
         0 => {
@@ -304,7 +304,7 @@ async fn turn(world: &World, step: u64, choices: &mut Choices, progress: &dyn Pr
     Ok(())
 }
 
-/// Runs the workload until the flash fails.
+/// Runs the workload until the flash fails or all turns are done.
 fn workload(flash: &SimFlash, seed: u64, turns: u64, progress: &dyn Progress) {
     clock::FIXED.set(Some(1_000_000));
     smol::block_on(async {
@@ -321,7 +321,7 @@ fn workload(flash: &SimFlash, seed: u64, turns: u64, progress: &dyn Progress) {
     });
 }
 
-/// Takes the model down.
+/// Records the model: what the world shows after each commit.
 #[derive(Default)]
 struct Model(RefCell<Vec<String>>);
 
@@ -335,7 +335,7 @@ impl Progress for Model {
     }
 }
 
-/// Counts what was promised, for who looks after a cut.
+/// Counts the commits that were begun and acknowledged, for the check after a cut.
 #[derive(Default, Clone)]
 struct Promised {
     begun: Rc<Cell<usize>>,
@@ -354,7 +354,8 @@ impl Progress for Promised {
     }
 }
 
-/// Every cut point of the workload of `seed`, several outcomes of each: how many there were.
+/// Tries every cut point of the workload of `seed`, with several outcomes of each. Returns how many cut points there
+/// were.
 fn cut_everywhere(seed: u64, turns: u64) -> u64 {
     const OUTCOMES: u64 = 3;
     let model = Model::default();
@@ -372,7 +373,7 @@ fn cut_everywhere(seed: u64, turns: u64) -> u64 {
                 let restarted = flash.restart(seed ^ cuts.get());
                 let found = found_after(&restarted);
                 let allowed = &model[acknowledged.saturating_sub(1)..begun.min(model.len())];
-                // Before anything was promised nothing need be there, not even the configuration.
+                // Before anything was acknowledged nothing needs to be there, not even the configuration.
                 assert!(
                     is_one_of(allowed, &found),
                     "seed {seed}, step {}, outcome {outcome}, {acknowledged} of {begun} commits acknowledged.\nfound:\n{found}\nallowed:\n{}",
@@ -387,8 +388,8 @@ fn cut_everywhere(seed: u64, turns: u64) -> u64 {
     cuts.get()
 }
 
-/// Whether a restart may have found that: a recovery may let UIDNEXT and HIGHESTMODSEQ skip some numbers, and nothing
-/// else differs.
+/// Whether a restart may have found `found`. A recovery may have skipped some numbers of UIDNEXT and HIGHESTMODSEQ;
+/// nothing else may differ.
 fn is_one_of(allowed: &[String], found: &str) -> bool {
     // A mailbox's line: name, UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ, keywords.
     let numbers = |line: &str| -> Option<(String, u64, u64)> {
@@ -409,7 +410,7 @@ fn is_one_of(allowed: &[String], found: &str) -> bool {
     })
 }
 
-/// What a restart finds, and that all goes on from there.
+/// What is found after a restart, from which the store must be able to go on.
 fn found_after(restarted: &SimFlash) -> String {
     smol::block_on(async {
         let world = World::open(restarted).await.unwrap();
@@ -417,7 +418,7 @@ fn found_after(restarted: &SimFlash) -> String {
     })
 }
 
-/// Until when `make torture` goes on; a plain test does what is enough.
+/// When `make torture` ends; `None` in a plain test, which does a fixed amount of work.
 fn time_to_torture() -> Option<Instant> {
     let seconds = std::env::var("PILLARBOX_TORTURE_SECONDS").ok()?.parse().ok()?;
     Some(Instant::now() + Duration::from_secs(seconds))

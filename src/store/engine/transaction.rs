@@ -12,27 +12,27 @@ use crate::store::model::{
     Change, Committed, MailboxNumbers, MessageNumbers, Source, WatcherId, identity_hash,
 };
 
-/// Changes that become durable together, or not at all. They are applied in the order of the calls;
-/// changes to a message that is gone by then change nothing.
+/// Changes that become durable together, or not at all. They are applied in the order of the calls. A change to a
+/// message that is gone by then does nothing.
 pub struct Transaction {
     account: Rc<Account>,
     pub(super) changes: Vec<Change>,
-    /// Those that [`Change::Deliver`] delivers, in the same order.
+    /// The messages of the [`Change::Deliver`] changes, in the same order.
     pub(super) messages: Vec<Incoming>,
-    /// The octets of what [`Change::Relocate`] relocates, in the same order.
+    /// The octets of the Body records of [`Change::Relocate`], in the same order.
     relocated: Vec<Vec<u8>>,
-    /// Who makes it, where that is somebody who watches.
+    /// The watcher that makes the commit, if one does.
     pub(super) by: WatcherId,
 }
 
-/// Records that compaction writes anew, because their segment is to go.
+/// Records that compaction writes anew, because their segments will be removed.
 #[derive(Default)]
 pub(super) struct Relocated {
     /// Body records with their octets.
     pub(super) bodies: Vec<(BodyRecord, Vec<u8>)>,
-    /// Note records, and where they stand.
+    /// Note records, and the places where they are now.
     pub(super) notes: Vec<(NoteRecord, Place)>,
-    /// Head and body of those whose kinds this version does not know.
+    /// Head and body of each record whose kind this version does not know.
     pub(super) unknown: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -51,9 +51,9 @@ impl Transaction {
         }
     }
 
-    /// Puts a message into a mailbox. `keywords` are the flags that are not RFC 3501's five; those for which there is no
-    /// place are left out, here and wherever keywords are given to messages.
-    /// `date` is its INTERNALDATE in seconds since 1970 UTC.
+    /// Puts a message into a mailbox. `keywords` are all flags but RFC 3501's five. A mailbox has a limited number of
+    /// keywords; those that no longer fit are left out, here and wherever keywords are given to messages. `date` is
+    /// the INTERNALDATE in seconds since 1970 UTC.
     pub fn deliver(
         &mut self,
         mailbox: MailboxId,
@@ -73,10 +73,10 @@ impl Transaction {
         });
     }
 
-    /// As [`Transaction::deliver`], for a message that comes from another account and keeps its numbers
-    /// there. Where its UID has been given out already it gets the next one, and so that no client takes the
-    /// one message for the other, the mailbox gets a new UIDVALIDITY. In a mailbox with another UIDVALIDITY it
-    /// is a message like any other.
+    /// As [`Transaction::deliver`], for a message that comes from another account and keeps the numbers that it had
+    /// there. When its UID was given out already, the message gets the next UID, and the mailbox a new UIDVALIDITY,
+    /// so that no client takes one message for another. In a mailbox with another UIDVALIDITY the message gets
+    /// numbers like any other.
     pub fn deliver_as(
         &mut self,
         mailbox: MailboxId,
@@ -97,24 +97,24 @@ impl Transaction {
         });
     }
 
-    /// Gives a mailbox the numbers that it had in another account: UIDVALIDITY, and at least that UIDNEXT and
-    /// HIGHESTMODSEQ. Changes nothing where it has another UIDVALIDITY under which it has held messages.
+    /// Gives a mailbox the numbers that it had in another account: its UIDVALIDITY, and at least its UIDNEXT and
+    /// HIGHESTMODSEQ. Changes nothing when the mailbox has held messages under another UIDVALIDITY.
     pub fn restore(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) {
         self.changes.push(Change::Restore { mailbox, numbers });
     }
 
-    /// Lets every mailbox skip so many UIDs and MODSEQs.
+    /// Makes every mailbox skip so many UIDs and MODSEQs.
     pub(super) fn skip_numbers(&mut self, count: u32) {
         self.changes.push(Change::SkipNumbers(count));
     }
 
-    /// Gives every mailbox a new UIDVALIDITY: what clients know of its messages counts no longer.
+    /// Gives every mailbox a new UIDVALIDITY, so that clients forget what they know of its messages.
     pub(super) fn renew_uid_validities(&mut self) {
         self.changes.push(Change::RenewUidValidities(restored::jump()));
     }
 
-    /// Copies a message, flags and INTERNALDATE and all, without writing its body again. Copying a
-    /// message that is gone places nothing, and leaves no entry in [`Committed::placed`].
+    /// Copies a message with its flags and its INTERNALDATE, without writing its body again. A copy of a message that
+    /// is gone does nothing, and leaves no entry in [`Committed::placed`].
     pub fn copy(&mut self, from: MailboxId, uid: Uid, to: MailboxId) {
         if let Some(Change::Copy { from: same, uids, to: target }) = self.changes.last_mut()
             && (*same, *target) == (from, to)
@@ -125,12 +125,12 @@ impl Transaction {
         self.copy_all(from, &[uid], to);
     }
 
-    /// As [`Transaction::copy`], for many of them.
+    /// As [`Transaction::copy`], for many messages.
     pub fn copy_all(&mut self, from: MailboxId, uids: impl Into<Uids>, to: MailboxId) {
         self.changes.push(Change::Copy { from, uids: uids.into(), to });
     }
 
-    /// Changes flags of messages; a Replace keeps nothing but what is named.
+    /// Changes flags of messages. `FlagChange::Replace` keeps no other flags than those given.
     pub fn flags(
         &mut self,
         mailbox: MailboxId,
@@ -151,22 +151,22 @@ impl Transaction {
         });
     }
 
-    /// Notes how these messages end, where that was not known.
+    /// Notes how these messages end, which was unknown.
     pub(super) fn last_lines(&mut self, mailbox: MailboxId, last_line: LastLine, uids: Uids) {
         if !uids.is_empty() {
             self.changes.push(Change::LastLines { mailbox, last_line, uids });
         }
     }
 
-    /// Lets the latest [`Transaction::flags`] pass over messages whose MODSEQ is larger, or will be by what is committed
-    /// just now: they are [`Committed::modified`].
+    /// Makes the latest [`Transaction::flags`] skip messages whose MODSEQ is larger than `modseq`, or will be larger
+    /// by commits that are staged. These messages are listed in [`Committed::modified`].
     pub fn unless_changed_since(&mut self, modseq: u64) {
         if let Some(Change::Flags { unchanged_since, .. }) = self.changes.last_mut() {
             *unchanged_since = Some(modseq);
         }
     }
 
-    /// Names keywords of a mailbox in this order, as far as there is place, before any message has them.
+    /// Gives a mailbox keywords in this order, as far as they fit, before any message has them.
     pub fn name_keywords(&mut self, mailbox: MailboxId, keywords: &[&str]) {
         self.changes.push(Change::NameKeywords { mailbox, keywords: owned(keywords) });
     }
@@ -176,13 +176,13 @@ impl Transaction {
         self.changes.push(Change::Expunge { mailbox, uids: uids.into() });
     }
 
-    /// Creates a mailbox, and those above it that are missing. A trailing `/` is ignored.
+    /// Creates a mailbox, and the missing mailboxes above it. A trailing `/` is ignored.
     pub fn create_mailbox(&mut self, name: &str) {
         self.changes.push(Change::CreateMailbox(name.to_owned()));
     }
 
-    /// Renames a mailbox with all below it. Renaming the INBOX moves its messages to a new mailbox and
-    /// leaves it empty (RFC 3501 section 6.3.5).
+    /// Renames a mailbox and all mailboxes below it. Renaming the INBOX moves its messages to a new mailbox and
+    /// leaves the INBOX empty (RFC 3501 section 6.3.5).
     pub fn rename_mailbox(&mut self, from: &str, to: &str) {
         self.changes.push(Change::RenameMailbox { from: from.to_owned(), to: to.to_owned() });
     }
@@ -192,24 +192,24 @@ impl Transaction {
         self.changes.push(Change::DeleteMailbox(name.to_owned()));
     }
 
-    /// Subscribes to a name or ends that.
+    /// Subscribes to a name, or unsubscribes from it.
     pub fn subscribe(&mut self, name: &str, subscribed: bool) {
         self.changes.push(Change::Subscribe { name: name.to_owned(), subscribed });
     }
 
-    /// Gives an annotation of the mailbox of this name, of the account where the name is empty, a value, or takes it
-    /// away. Mailboxes that this transaction creates count.
+    /// Sets or removes (`None`) an annotation of the mailbox of this name, or of the account when the name is empty.
+    /// The mailbox may be one that this transaction creates.
     pub fn annotate(&mut self, mailbox: &str, entry: &str, value: Option<&[u8]>) {
         let (mailbox, entry) = (mailbox.to_owned(), entry.to_owned());
         self.changes.push(Change::Annotate { mailbox, entry, value: value.map(<[u8]>::to_vec) });
     }
 
-    /// Attaches octets to a message, in the place of those attached before; none at all: takes them away.
+    /// Attaches a note to a message, in place of an earlier one. An empty note removes the earlier one.
     pub fn note(&mut self, mailbox: MailboxId, uid: Uid, note: Vec<u8>) {
         self.changes.push(Change::Note { mailbox, uid, note });
     }
 
-    /// As [`Transaction::note`], for the message of the latest [`Transaction::deliver`].
+    /// Attaches a note to the message of the latest [`Transaction::deliver`].
     pub fn note_delivered(&mut self, octets: Vec<u8>) {
         let delivered = self.changes.iter_mut().rev().find_map(|change| match change {
             Change::Deliver { note, .. } => Some(note),
@@ -220,19 +220,20 @@ impl Transaction {
         }
     }
 
-    /// Notes that `identity` was collected from `source` at `date`.
+    /// Notes that `identity` was collected from `source` at `date`, in seconds since 1970.
     pub fn collected(&mut self, source: SourceKey, identity: &[u8], date: i64) {
         let identity = identity_hash(identity);
         self.changes.push(Change::Collected { source, identity, date, content: None });
     }
 
-    /// As [`Transaction::collected`], for a message whose content has this hash, which is not 0.
+    /// As [`Transaction::collected`], for a message whose content has the hash `content`, which is not 0.
     pub fn collected_message(&mut self, source: SourceKey, identity: &[u8], date: i64, content: u64) {
         let (identity, content) = (identity_hash(identity), Some(content));
         self.changes.push(Change::Collected { source, identity, date, content });
     }
 
-    /// Notes that `source` lists identities no longer `since` then, in seconds since 1970, or again where that is 0.
+    /// Notes that `source` has not listed these identities since `since`, in seconds since 1970; 0 notes that it
+    /// lists them again.
     pub fn unlisted(&mut self, source: SourceKey, identities: &[IdentityHash], since: u32) {
         self.changes.push(Change::Unlisted { source, identities: identities.to_vec(), since });
     }
@@ -250,12 +251,12 @@ impl Transaction {
         self.relocated = octets;
     }
 
-    /// Whether it is compaction's.
+    /// Whether compaction makes this transaction.
     pub(super) fn compacts(&self) -> bool {
         matches!(self.changes[..], [Change::Relocate { .. }])
     }
 
-    /// The octets of a Body record, from where the plan says they are.
+    /// The octets of a Body record, from where the plan says that they are.
     pub(super) fn octets(&self, source: Source) -> &[u8] {
         match source {
             Source::Arrival(at) => self.messages.get(at).map_or(&[], |message| message.inline()),
@@ -263,8 +264,8 @@ impl Transaction {
         }
     }
 
-    /// Makes it so: returns when everything is durable and visible. Dropping the future before that
-    /// leaves open whether it happens.
+    /// Commits the changes. Returns when everything is durable and visible. When the future is dropped before that,
+    /// the changes may or may not be made.
     ///
     /// # Errors
     /// Checked before anything is written: [`Error::NoSuchMailbox`], [`Error::MailboxExists`],

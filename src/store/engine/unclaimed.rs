@@ -1,4 +1,4 @@
-//! Mail that removed accounts have left: which there is, and how it is deleted.
+//! Unclaimed mail, which removed accounts have left: lists and deletes it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,32 +9,33 @@ use super::folders::{ACCOUNTS, APART, Folders, Mark, Owner, Whose};
 use crate::pace::Pace;
 use crate::store::Error;
 
-/// Folders of what is being deleted.
+/// The folder for folders that are being deleted.
 const GONE: &str = "gone";
 
-/// Mail that an account has left, which is gone.
+/// The mail of a removed account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unclaimed {
     /// The folder below `accounts`.
     folder: String,
-    /// What the account was called.
+    /// The name that the account had.
     pub name: String,
-    /// Its identity; `None` where nobody knows it.
+    /// The account's identity; `None` when it is not known.
     pub id: Option<u64>,
-    /// When it went, in seconds since 1970, where that is known.
+    /// When the account was removed, in seconds since 1970; `None` when that is not known.
     pub since: Option<i64>,
-    /// An account of its name would take it: it was left by a factory reset, or by a version that did not note it.
+    /// Whether a new account of this name would get the mail: it was left by a factory reset, or by a version that
+    /// did not note owners.
     pub taken_by_name: bool,
 }
 
 impl Unclaimed {
-    /// What names it wherever it is asked for: `office~0123abcd`, or `office~` where the identity is not known.
+    /// The name by which commands refer to it: `office~0123abcd`, or `office~` when the identity is not known.
     pub fn handle(&self) -> String {
         let id = self.id.map(|id| format!("{id:016x}")).unwrap_or_default();
         format!("{}{APART}{}", self.name, id.get(..8).unwrap_or_default())
     }
 
-    /// Whether `typed` means it: the name, or the name and how its identity begins.
+    /// Whether `typed` refers to it: the account's name, or the name, `~` and a beginning of its identity.
     pub fn is_named(&self, typed: &str) -> bool {
         let id = self.id.map(|id| format!("{id:016x}")).unwrap_or_default();
         match typed.split_once(APART) {
@@ -43,7 +44,7 @@ impl Unclaimed {
         }
     }
 
-    /// One of this name and identity, for tests.
+    /// Unclaimed mail with this name and identity, for tests.
     #[cfg(test)]
     pub fn known(name: &str, id: u64) -> Unclaimed {
         let name = name.to_owned();
@@ -56,22 +57,22 @@ impl Unclaimed {
         }
     }
 
-    /// Its folder in the data folder.
+    /// Its folder, below the data folder.
     pub fn dir(&self) -> String {
         format!("{ACCOUNTS}/{}", self.folder)
     }
 }
 
-/// Whether `typed` can only mean mail that an account has left, not an account.
+/// Whether `typed` can only refer to unclaimed mail, and not to an account.
 pub fn means_unclaimed(typed: &str) -> bool {
     typed.contains(APART)
 }
 
 impl Store {
-    /// Mail that belongs to none of the accounts, in the order of names.
+    /// The mail that belongs to none of `accounts`, ordered by names.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub fn unclaimed(&self, accounts: &[Owner]) -> Result<Vec<Unclaimed>, Error> {
         let folders = Folders::read(self.flash()).map_err(|error| Error::io(ACCOUNTS, error))?;
         let owned: BTreeSet<String> = folders.places(accounts).into_values().collect();
@@ -90,7 +91,7 @@ impl Store {
         Ok(unclaimed.collect())
     }
 
-    /// Mail that an account has left, opened.
+    /// Opens unclaimed mail.
     ///
     /// # Errors
     /// As [`Store::account`].
@@ -98,15 +99,15 @@ impl Store {
         self.open_folder(&unclaimed.dir()).await
     }
 
-    /// Deletes mail that an account has left; `false` where somebody has it open. Once that is durable it is gone, and its
-    /// room comes back piece by piece; what an error or a power cut leaves of it, [`Store::finish_deleting`] deletes.
+    /// Deletes unclaimed mail. Returns `false` when a session has it open. On return the deletion is durable, and the
+    /// room comes back piece by piece. What an error or a power cut leaves, [`Store::finish_deleting`] deletes.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub async fn delete_unclaimed(&self, unclaimed: &Unclaimed) -> Result<bool, Error> {
         let to = {
             let _opening = self.opening.lock().await;
-            // Its account may be back, by its identity.
+            // An account of this identity may exist again.
             if self.is_somebodys(&unclaimed.folder) || !self.let_go(&unclaimed.dir()) {
                 return Ok(false);
             }
@@ -117,24 +118,24 @@ impl Store {
         self.delete_gone(&to).await.map(|()| true)
     }
 
-    /// Deletes a folder of the data folder that nobody uses, as [`Store::delete_unclaimed`] does.
+    /// Deletes a folder below the data folder that is not in use, as [`Store::delete_unclaimed`] does.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub async fn delete_folder(&self, dir: &str) -> Result<(), Error> {
         let to = self.put_away(dir).map_err(|error| Error::io(dir, error))?;
         self.flash().sync_dir("").await.map_err(|error| Error::io(dir, error))?;
         self.delete_gone(&to).await
     }
 
-    /// The same, later: see [`Store::finish_deleting`].
+    /// Puts a folder away to be deleted later by [`Store::finish_deleting`].
     pub fn give_up_folder(&self, dir: &str) {
         if let Err(error) = self.put_away(dir) {
             ::log::warn!("{dir}: {error}");
         }
     }
 
-    /// The name below [`GONE`] that the folder has now.
+    /// Moves the folder below [`GONE`], and returns its name there.
     fn put_away(&self, dir: &str) -> io::Result<String> {
         let there = self.flash().list(GONE)?;
         let name = dir.rsplit('/').next().unwrap_or(dir);
@@ -145,10 +146,10 @@ impl Store {
         Ok(to)
     }
 
-    /// Deletes what earlier calls of [`Store::delete_unclaimed`] have left.
+    /// Deletes what earlier calls of [`Store::delete_unclaimed`] and [`Store::give_up_folder`] have left.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub async fn finish_deleting(&self) -> Result<(), Error> {
         for name in self.flash().list(GONE).map_err(|error| Error::io(GONE, error))? {
             self.delete_gone(&name).await?;
@@ -156,9 +157,10 @@ impl Store {
         Ok(())
     }
 
-    /// File by file, between which others get their turn: there may be very many.
+    /// Deletes a folder below [`GONE`] file by file, with turns for other tasks in between: there may be very many
+    /// files.
     async fn delete_gone(&self, name: &str) -> Result<(), Error> {
-        /// So much work is the removal of a file.
+        /// What removing a file counts for, in octets.
         const A_FILE: u64 = 16 * 1024;
         let pace = Pace::new();
         let mut folders = vec![format!("{GONE}/{name}")];
@@ -168,7 +170,7 @@ impl Store {
             let before = folders.len();
             for name in self.flash().list(&dir).map_err(io)? {
                 let path = format!("{dir}/{name}");
-                // What is in a folder goes before it.
+                // The contents of a folder are removed before the folder.
                 match self.flash().list(&path) {
                     Ok(inner) if !inner.is_empty() => folders.push(path),
                     _ if self.flash().remove(&path).is_ok() => pace.did(A_FILE).await,

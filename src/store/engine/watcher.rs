@@ -1,4 +1,4 @@
-//! Who hears what happens to the mailboxes of an account.
+//! Watchers, which are told what happens in the mailboxes of an account.
 
 use std::ops::Bound;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use super::{Account, Transaction};
 use crate::store::format::MailboxId;
 use crate::store::model::{Event, Mailbox, Overflow, WatcherId};
 
-/// Hears of all that happens from its beginning on. Dropped, it costs nothing more.
+/// Gets every event in the account from its beginning on. Once dropped, it costs nothing.
 pub struct Watcher {
     account: Rc<Account>,
     id: WatcherId,
@@ -15,14 +15,14 @@ pub struct Watcher {
 }
 
 impl Account {
-    /// Begins to watch: no event after this is missed. [`Account::changed`] says when there may be one.
+    /// Begins to watch: no later event is missed. [`Account::changed`] tells when there may be an event.
     pub fn watch(self: &Rc<Self>) -> Watcher {
         let (id, next) = self.state.borrow_mut().index.journal.begin();
         Watcher { account: self.clone(), id, next }
     }
 
-    /// Shows the next `n` mailboxes behind that of the number `after` to `look`, in order of their numbers: the number of the
-    /// last one where there may be more. `look` must not call into the account.
+    /// Calls `look` with the next `n` mailboxes whose numbers are larger than `after`, in ascending order. Returns
+    /// the number of the last one when there may be more. `look` must not call into the account.
     pub fn each_mailbox(
         &self,
         after: Option<MailboxId>,
@@ -47,11 +47,11 @@ impl Account {
 }
 
 impl Watcher {
-    /// The next event, and whether a transaction of this watcher has made it (see [`Watcher::makes`]); `None`: there is none
-    /// yet. It comes again until [`Watcher::pass`].
+    /// The next event, and whether a transaction of this watcher has made it (see [`Watcher::makes`]); `None` when
+    /// there is none yet. The same event is returned until [`Watcher::pass`] is called.
     ///
     /// # Errors
-    /// [`Overflow`]: too much has happened since the last one.
+    /// [`Overflow`], when too much has happened since the last event.
     pub fn next(&self) -> Result<Option<(bool, Event)>, Overflow> {
         self.account.index(|index| {
             let event = index.journal.event(self.next)?;
@@ -59,12 +59,12 @@ impl Watcher {
         })
     }
 
-    /// That event was heard.
+    /// Says that the event of [`Watcher::next`] was handled.
     pub fn pass(&mut self) {
         self.next += 1;
     }
 
-    /// What this transaction does is this watcher's own doing.
+    /// Says that this watcher makes the transaction.
     pub fn makes(&self, transaction: &mut Transaction) {
         transaction.by = self.id;
     }

@@ -1,4 +1,4 @@
-//! Reading files of frames: of the log as of a checkpoint.
+//! Reads files of frames: segments of the log, and checkpoints.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 use std::io;
@@ -9,51 +9,51 @@ use serde::de::DeserializeOwned;
 use crate::flash::File;
 use crate::store::format::frame::{BadFrame, FRAME, FrameHeader, Head};
 
-/// A place in a file of frames with some octets of it in memory.
+/// A position in a file of frames, with some of the file's octets in memory.
 pub struct Window {
     file: Rc<dyn File>,
     /// Where the next frame begins.
     pub at: u64,
-    /// The first `filled` are octets of the file, from `held_at` on.
+    /// A buffer whose first `filled` octets are those of the file from `held_at` on.
     held: Vec<u8>,
     filled: usize,
     held_at: u64,
-    /// Octets read at a time, at the least.
+    /// Octets that are read at a time at least.
     piece: usize,
 }
 
-/// A frame, read.
+/// A frame that was read.
 pub struct Frame<T> {
-    /// Its head.
+    /// The head of the frame.
     pub head: Head<T>,
-    /// Its body, where that was asked for.
+    /// The body of the frame, when it was asked for.
     pub body: Vec<u8>,
-    /// Octets of its body.
+    /// Octets of the body.
     pub body_len: usize,
 }
 
-/// Octets read at a time where frames are read one after the other.
+/// Octets that are read at a time when frames are read one after the other.
 const WINDOW: usize = 4096;
-/// The head of nearly every record, so that one read finds it; more would be copied for nothing.
+/// Octets that contain the head of nearly every record, so that one read is enough; more would be copied for nothing.
 const HEAD: usize = 1024;
 
 impl Window {
-    /// The place `at` of a file.
+    /// A window at the offset `at` of a file.
     pub fn new(file: Rc<dyn File>, at: u64) -> Window {
         Window { file, at, held: Vec::new(), filled: 0, held_at: at, piece: WINDOW }
     }
 
-    /// The place `at` of a file, of which only one head is wanted.
+    /// A window at the offset `at` of a file, from which only one head will be read.
     pub fn of_head(file: Rc<dyn File>, at: u64) -> Window {
         Window { piece: HEAD, ..Window::new(file, at) }
     }
 
-    /// Reads so many octets at a time.
+    /// Sets how many octets are read at a time.
     pub fn in_pieces(self, piece: usize) -> Window {
         Window { piece, ..self }
     }
 
-    /// Reads `octets` at once, where it is known that so many will be needed.
+    /// Reads `octets` at once, when it is known that so many will be needed.
     pub fn read_ahead(mut self, octets: usize) -> io::Result<Window> {
         self.octets(octets)?;
         Ok(self)
@@ -64,7 +64,7 @@ impl Window {
         self.file.len()
     }
 
-    /// Whether the file ends here.
+    /// Whether the window is at the end of the file.
     pub fn at_end(&mut self) -> io::Result<bool> {
         Ok(self.octets(1)?.is_empty())
     }
@@ -100,7 +100,8 @@ impl Window {
         Ok(&self.held[skip..self.filled.min(skip + n)])
     }
 
-    /// The frame at `at`, which moves behind it when it is good. Without `with_body` the body is neither read nor checked.
+    /// Reads the frame at `at`, and moves past it when it is good. Without `with_body` the body is neither read nor
+    /// checked.
     #[expect(
         clippy::indexing_slicing,
         reason = "`octets` is as long as the frame: that was asked just before"
@@ -127,7 +128,7 @@ impl Window {
         Ok(Ok(Frame { head, body, body_len: header.body_len }))
     }
 
-    /// Moves to the next octet where a good frame begins, or to the end of the file.
+    /// Moves to the next offset where a good frame begins, or to the end of the file.
     pub fn seek_frame<T: DeserializeOwned>(&mut self) -> io::Result<()> {
         loop {
             self.at += 1;
@@ -136,7 +137,7 @@ impl Window {
                 return Ok(());
             }
             match memchr::memmem::find(octets, b"PB") {
-                // The magic may begin at the last octet.
+                // The magic may begin at the last octet that was read.
                 None => self.at += octets.len() as u64 - 1,
                 Some(skip) => {
                     self.at += skip as u64;

@@ -9,40 +9,41 @@ use super::{IdentityHash, MailboxId, Message, Place, Uid};
 
 /// The version of the format, in [`Part::Begin`].
 pub const VERSION: u32 = 1;
-/// No message takes fewer octets in a part.
+/// Octets that a message takes in a part at least.
 pub const LEAST: u64 = 8;
 
-/// What a checkpoint is made of. Variants are only ever appended: their order is the format.
+/// A part of a checkpoint. Variants are only ever appended: their order is the format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Part {
-    /// The first one. The log is to be replayed from this place on.
+    /// The first part: the format's version, the place from which the log is to be replayed, and the last numbers
+    /// given out.
     Begin {
         version: u32,
         from: Place,
         last: Counters,
     },
     Mailbox(MailboxPart),
-    /// Messages of the mailbox before.
+    /// Messages of the mailbox of the latest `Mailbox` part.
     Messages(Vec<Message>),
     Subscriptions(Vec<String>),
     Note(MailboxId, Uid, ByteBuf),
     Ledger(Vec<Entry>),
-    /// The last one: how many came before it.
+    /// The last part: how many parts came before it.
     End {
         parts: u32,
     },
     Annotation(MailboxId, String, ByteBuf),
-    /// When messages came into this mailbox, in seconds since 1970 UTC, by ascending UIDs; those of which nobody knows it are
-    /// left out. An earlier version hands it on as it is.
+    /// When messages came into this mailbox, in seconds since 1970 UTC, by ascending UIDs. Messages for which this is
+    /// unknown are left out. An earlier version passes this part on as it is.
     SaveDates(MailboxId, Vec<(Uid, u32)>),
-    /// More of entries of the ledger before it: of those whose content is known, or that are listed no longer.
+    /// Details of earlier entries of the ledger: of entries whose content is known, or that are no longer listed.
     LedgerDetails(Vec<Detail>),
-    /// Where in the log the Note records of messages of this mailbox stand, by ascending UIDs. An earlier version does not
-    /// know them, and what these notes say is lost to it.
+    /// The places of the Note records of messages of this mailbox, by ascending UIDs. An earlier version does not
+    /// know this part, and loses these notes.
     NotePlaces(MailboxId, Vec<(Uid, Place)>),
 }
 
-/// A mailbox, with about so many messages, which follow.
+/// A mailbox. `messages` is about how many messages follow in later parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailboxPart {
     pub id: MailboxId,
@@ -55,7 +56,7 @@ pub struct MailboxPart {
     pub messages: u32,
 }
 
-/// Numbers that only ascend: the last ones given out.
+/// The last numbers given out. These only ascend.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     pub mailbox: u32,
@@ -64,8 +65,9 @@ pub struct Counters {
     pub uid_validity: u32,
 }
 
-/// An entry of the ledger: source, identity, when it was collected in seconds since 1970.
+/// An entry of the ledger: source, identity, and when it was collected in seconds since 1970.
 pub type Entry = (u64, IdentityHash, i64);
 
-/// More of an entry of the ledger: source, identity, hash of the content, since when it is listed no longer in seconds since 1970.
+/// Details of an entry of the ledger: source, identity, hash of the content, and since when the source no longer
+/// lists it, in seconds since 1970.
 pub type Detail = (u64, IdentityHash, u64, u32);

@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Message;
 
-/// What a file of extracts is made of. Variants are only ever appended: their order is the format.
+/// A part of a file of extracts. Variants are only ever appended: their order is the format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Part {
-    /// Extracts that were made in the way of this number, and whose they are, in the order of their octets.
+    /// Extracts made in the version `version`, and the messages that they belong to, in the order of their octets.
     Extracts { version: u8, entries: Vec<Entry> },
 }
 
-/// Whose an extract is: the Body record's offset in the segment, what its message is known by, and octets of the extract.
+/// The message that an extract belongs to: the offset of its Body record in the segment, the hash [`whose`] of the
+/// message, and the octets of the extract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub offset: u32,
@@ -22,11 +23,11 @@ pub struct Entry {
     pub octets: u32,
 }
 
-/// What a message is known by besides its place: the CRC-32C of its body's number, its octets and its INTERNALDATE, each
-/// little-endian.
+/// A hash that identifies a message besides its place: the CRC-32C of its body's number, its size in octets and its
+/// INTERNALDATE, each little-endian.
 pub fn whose(message: &Message) -> u32 {
     let Message { body, size, date, .. } = *message;
-    // In one go, for lists ask it of each message.
+    // Hashed in one call, since lists ask for it for each message.
     let numbers = u128::from(body) | u128::from(size) << 32 | u128::from(date.get().cast_unsigned()) << 64;
     crc32c::crc32c(&numbers.to_le_bytes())
 }

@@ -19,34 +19,35 @@ use serde::de::DeserializeOwned;
 
 /// Octets before the head of a frame.
 pub const FRAME: usize = 20;
-/// Bodies up to this size stand in the log, larger ones in a file of their own.
+/// Bodies up to so many octets are kept in the log, larger ones in a file of their own.
 pub const INLINE_MAX: usize = 64 * 1024;
-/// No head is longer: what says otherwise is damage.
+/// Octets of a head at most: a longer one is damage.
 pub const HEAD_MAX: usize = 1024 * 1024;
 const MAGIC: [u8; 2] = *b"PB";
 
-/// Why octets are no frame.
+/// Why octets are not a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadFrame {
     /// More octets are needed than there are.
     #[error("cut short")]
     Short,
-    /// Magic, lengths or checksum are wrong.
+    /// The magic, a length or a checksum is wrong.
     #[error("damaged")]
     Damaged,
 }
 
-/// What a head says.
+/// The contents of a frame's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Head<T> {
-    /// This.
+    /// A record of a kind that this version knows.
     Known(T),
-    /// It is whole, but of a kind that this version does not know: a later one wrote it. Its octets.
+    /// A record of a kind that this version does not know, because a later version wrote it: its octets, whose
+    /// checksum is right.
     Unknown(Vec<u8>),
 }
 
 impl<T> Head<T> {
-    /// The record, where this version knows its kind.
+    /// The record; `None` when this version does not know its kind.
     pub fn known(self) -> Option<T> {
         match self {
             Head::Known(record) => Some(record),
@@ -55,7 +56,7 @@ impl<T> Head<T> {
     }
 }
 
-/// The fixed part of a frame, its magic and lengths found plausible, nothing verified yet.
+/// The fixed part of a frame: its magic and lengths are plausible, its checksums are not verified yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Octets of the head.
@@ -73,10 +74,10 @@ fn u32_at(octets: &[u8], at: usize) -> Option<u32> {
 }
 
 impl FrameHeader {
-    /// Reads the first [`FRAME`] octets of a frame.
+    /// Parses the first [`FRAME`] octets of a frame.
     ///
     /// # Errors
-    /// [`BadFrame`].
+    /// [`BadFrame::Short`] when there are fewer octets; [`BadFrame::Damaged`] when the magic or a length is wrong.
     pub fn parse(octets: &[u8]) -> Result<FrameHeader, BadFrame> {
         let fixed = octets.get(..FRAME).ok_or(BadFrame::Short)?;
         let field = |at| u32_at(fixed, at).ok_or(BadFrame::Short);
@@ -97,10 +98,10 @@ impl FrameHeader {
         })
     }
 
-    /// The head that follows the fixed part.
+    /// Decodes the head that follows the fixed part.
     ///
     /// # Errors
-    /// [`BadFrame::Damaged`]: its checksum is wrong.
+    /// [`BadFrame::Damaged`], when its checksum is wrong.
     pub fn head<T: DeserializeOwned>(&self, head: &[u8]) -> Result<Head<T>, BadFrame> {
         if head.len() != self.head_len || crc32c::crc32c_append(self.covered_crc, head) != self.head_crc {
             return Err(BadFrame::Damaged);
@@ -114,7 +115,7 @@ impl FrameHeader {
     }
 }
 
-/// A record or its body has more octets than a frame takes: [`HEAD_MAX`], [`INLINE_MAX`].
+/// A record or its body is longer than a frame allows: [`HEAD_MAX`], [`INLINE_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a record of {0} octets is too long for the log")]
 pub struct TooLong(pub usize);
@@ -122,7 +123,7 @@ pub struct TooLong(pub usize);
 /// Appends the frame of `record` with `body` to `out`.
 ///
 /// # Errors
-/// [`TooLong`], and nothing is appended: what [`FrameHeader::parse`] would call damage is never written.
+/// [`TooLong`]; then nothing is appended. What [`FrameHeader::parse`] would call damage is never written.
 pub fn encode<T: Serialize>(record: &T, body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME]);
@@ -134,10 +135,10 @@ pub fn encode<T: Serialize>(record: &T, body: &[u8], out: &mut Vec<u8>) -> Resul
     close(start, body, out)
 }
 
-/// As [`encode`], for a head that this version does not know.
+/// Appends the frame of a record of a kind that this version does not know, given by its head, with `body` to `out`.
 ///
 /// # Errors
-/// [`TooLong`].
+/// [`TooLong`]; then nothing is appended.
 pub fn encode_unknown(head: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME]);
@@ -145,7 +146,7 @@ pub fn encode_unknown(head: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<(),
     close(start, body, out)
 }
 
-/// Fills in the fixed part of the frame that begins at `start` and has its head, and appends the body.
+/// Completes the frame that begins at `start` and already has its head: fills in the fixed part and appends the body.
 #[expect(clippy::indexing_slicing, reason = "the fixed part was put at `start` before its head")]
 fn close(start: usize, body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
     let head_len = out.len() - start - FRAME;
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(header.body_crc, crc32c::crc32c(b"body"));
     }
 
-    /// Catches: a writer that takes what the reader calls damage.
+    /// Catches: a writer that accepts what the reader calls damage.
     #[test]
     fn what_would_not_be_read_is_not_written() {
         let note = |octets| Record::Note(NoteRecord { mailbox: MailboxId(1), uid: 1, note: vec![7; octets] });

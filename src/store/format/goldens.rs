@@ -1,7 +1,7 @@
-//! The octets of each variant, pinned: `tests/data/golden/*.txt` has a line for each.
+//! Golden octets of each variant: `tests/data/golden/*.txt` has a line for each.
 //!
-//! Catches: variants exchanged, fields added, removed or moved, another encoding of a field or of a frame. A golden
-//! that is there never changes: flashes out there hold it.
+//! Catches: variants exchanged, fields added, removed or moved, another encoding of a field or of a frame. An
+//! existing golden line never changes, since flashes in use hold such octets.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use super::*;
 const BOX: MailboxId = MailboxId(300);
 const PLACE: Place = Place { segment: 5, offset: 70_000 };
 
-/// Every kind of record. A new one is missed by the match in `name`, which has no rest.
+/// A record of every kind. The match in `name` has no wildcard, so that a new kind cannot be forgotten.
 fn records() -> Vec<Record> {
     let uids = vec![(1, 3), (9, 900)];
     let copied = MessageRecord {
@@ -229,7 +229,7 @@ fn parts_of_a_checkpoint_have_the_octets_that_they_always_had() {
     compare("checkpoint_parts.txt", parts().iter().map(|part| line(part_name(part), part)).collect());
 }
 
-/// Catches, besides: a message that is known by other things than it was.
+/// Catches: changed octets, and a message that is identified by other values than before.
 #[test]
 fn parts_of_a_file_of_signatures_have_the_octets_that_they_always_had() {
     let message = message();

@@ -1,5 +1,5 @@
-//! Whether the last line of a message has its line end. Who sends a message line by line adds one where it has none (RFC 1939
-//! section 3), and has to count it before anyone reads the message (section 11).
+//! Whether the last line of a message has its line end. A server that sends a message line by line adds a line end
+//! when there is none (RFC 1939 section 3), and has to count it before anyone reads the message (section 11).
 
 use super::Flags;
 
@@ -7,26 +7,27 @@ use super::Flags;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum LastLine {
-    /// It came before this was kept, or an earlier version has copied it.
+    /// Not known: the message was stored before this was kept, or copied by an earlier version.
     #[default]
     Unknown,
-    /// In CRLF, or there is nothing of it.
+    /// The message ends in CRLF, or is empty.
     Ended,
-    /// In anything else.
+    /// The message ends in anything else.
     Unended,
 }
 
-/// On flash it stands between the bits of the system flags and those of keywords.
+/// The bit of [`LastLine::Ended`] on flash, between the bits of the system flags and those of keywords.
+/// The bit of [`LastLine::Unended`] on flash, beside that of `ENDED`.
 const ENDED: u64 = 1 << 5;
 const UNENDED: u64 = 1 << 6;
 
 impl LastLine {
-    /// Of a message that ends in these octets: its last two, or all that it has.
+    /// How a message ends whose last octets are `end`: its last two octets, or all that it has.
     pub fn of(end: &[u8]) -> LastLine {
         if end.is_empty() || end.ends_with(b"\r\n") { LastLine::Ended } else { LastLine::Unended }
     }
 
-    /// As it stands among a message's flags on flash.
+    /// The bits among a message's flags on flash.
     pub fn bits(self) -> u64 {
         match self {
             LastLine::Unknown => 0,
@@ -35,7 +36,7 @@ impl LastLine {
         }
     }
 
-    /// What stands among a message's flags on flash, and the flags without it.
+    /// Splits the flags of a message on flash into how the message ends and its flags.
     pub fn split(bits: u64) -> (LastLine, Flags) {
         let last_line = match bits & (ENDED | UNENDED) {
             ENDED => LastLine::Ended,
@@ -50,7 +51,7 @@ impl LastLine {
 mod tests {
     use super::*;
 
-    /// Catches: a half of CRLF taken for it, and bits that are taken for a keyword's or a system flag's.
+    /// Catches: half of a CRLF that counts as one, and bits that are confused with those of keywords or system flags.
     #[test]
     fn a_last_line_ends_in_crlf_and_nothing_else() {
         for (end, ended) in

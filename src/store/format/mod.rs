@@ -1,7 +1,7 @@
 //! Every octet of the mail store on flash: pure values and their encoding, no I/O, no state.
 //!
-//! `docs/store.md` tells the same to the byte, and a golden for each variant pins it (`goldens.rs`): variants are
-//! appended, and never changed.
+//! `docs/store.md` describes the same to the byte, and a golden line for each variant fixes its octets
+//! (`goldens.rs`): variants are appended, and never changed.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod checkpoint;

@@ -1,6 +1,6 @@
-//! The records of the log: what changes an account. Pure values in postcard form.
+//! The records of the log: the changes of an account. Pure values in postcard form.
 //!
-//! Each variant carries a struct, so that what takes one kind of record says so in its type.
+//! Each variant carries a struct, so that a function for one kind of record says so in its type.
 
 #![allow(missing_docs, reason = "fields have the names under which the store's other types document them")]
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{FlagChange, IdentityHash, MailboxId, Place, Uid, UidRanges};
 
-/// UIDs' ranges, identities or bodies of one record at most: a change of more takes several records, in one commit. So
-/// that no head comes near [`super::frame::HEAD_MAX`], and what one record asks for is bounded.
+/// Ranges of UIDs, identities or bodies in one record at most. A change of more takes several records in one commit.
+/// So no head comes near [`super::frame::HEAD_MAX`], and the work for one record is bounded.
 pub const LIST_MAX: usize = 4096;
 
-/// One change, as the log keeps it. Variants are only ever appended: their order is the format.
+/// One change, as it is written in the log. Variants are only ever appended: their order is the format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     Commit(CommitRecord),
@@ -39,15 +39,15 @@ pub enum Record {
     Unlisted(UnlistedRecord),
 }
 
-/// Closes the records before it: together they happened. Everything before `durable` was synced
-/// when this was written, so a bad frame before that place is damage, not a torn write.
+/// Closes a commit: the records before it were made together. Everything before `durable` was synced when this record
+/// was written, so a bad frame before that place is damage and not a torn write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CommitRecord {
     pub durable: Place,
 }
 
-/// The octets of a message: the frame's body, or the file named by `body` when `crc` is given. The summary is only
-/// skipped: earlier versions wrote it here.
+/// The octets of a message: the frame's body, or the file with the number `body` when `crc` is given. The summary is
+/// not used: earlier versions wrote it here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BodyRecord {
     pub body: u32,
@@ -57,7 +57,7 @@ pub struct BodyRecord {
     pub summary: Vec<u8>,
 }
 
-/// A message appears. Its body stands in the same commit, or at `copy_of` for a copy.
+/// A message is added. Its Body record is in the same commit, or for a copy at `copy_of`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MessageRecord {
     pub mailbox: MailboxId,
@@ -70,7 +70,7 @@ pub struct MessageRecord {
     pub modseq: u64,
 }
 
-/// Flags change.
+/// Flags of messages change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FlagsRecord {
     pub mailbox: MailboxId,
@@ -80,7 +80,7 @@ pub struct FlagsRecord {
     pub modseq: u64,
 }
 
-/// Messages disappear.
+/// Messages are expunged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpungeRecord {
     pub mailbox: MailboxId,
@@ -88,7 +88,7 @@ pub struct ExpungeRecord {
     pub modseq: u64,
 }
 
-/// A mailbox appears, empty.
+/// A mailbox is created, empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailboxCreatedRecord {
     pub mailbox: MailboxId,
@@ -96,27 +96,28 @@ pub struct MailboxCreatedRecord {
     pub uid_validity: u32,
 }
 
-/// A mailbox takes another name.
+/// A mailbox is renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailboxRenamedRecord {
     pub mailbox: MailboxId,
     pub name: String,
 }
 
-/// A mailbox disappears with its messages.
+/// A mailbox is deleted with its messages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailboxDeletedRecord {
     pub mailbox: MailboxId,
 }
 
-/// The next bit of the mailbox's flags gets a name. Only read: earlier versions wrote it.
+/// The next bit of the mailbox's flags gets a name. This version reads this record, but only earlier versions wrote
+/// it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeywordRecord {
     pub mailbox: MailboxId,
     pub name: String,
 }
 
-/// A name is subscribed, or no longer.
+/// A name is subscribed or unsubscribed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubscribedRecord {
     pub name: String,
@@ -130,7 +131,7 @@ pub struct RecentRecord {
     pub from: Uid,
 }
 
-/// Octets attached to a message.
+/// A note is attached to a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoteRecord {
     pub mailbox: MailboxId,
@@ -139,7 +140,7 @@ pub struct NoteRecord {
     pub note: Vec<u8>,
 }
 
-/// The ledger: an identity was collected from a source.
+/// An entry of the ledger: an identity was collected from a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CollectedRecord {
     pub source: u64,
@@ -147,14 +148,14 @@ pub struct CollectedRecord {
     pub date: i64,
 }
 
-/// The ledger forgets identities.
+/// Identities are removed from the ledger.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForgottenRecord {
     pub source: u64,
     pub identities: Vec<IdentityHash>,
 }
 
-/// A mailbox takes a UIDVALIDITY, and at least these two numbers.
+/// A mailbox gets this UIDVALIDITY, and at least this UIDNEXT and HIGHESTMODSEQ.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NumbersRecord {
     pub mailbox: MailboxId,
@@ -163,21 +164,20 @@ pub struct NumbersRecord {
     pub highest_modseq: u64,
 }
 
-/// Compaction: the Body records of this commit take the places of earlier ones with the same numbers.
+/// Written by compaction: the Body records of this commit replace earlier ones with the same numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MovedRecord {
     pub bodies: Vec<u32>,
 }
 
-/// The first record of a segment: where the one before it ended. What was written there last may be
-/// lost while this segment is whole.
+/// The first record of a segment: where the segment before it ended. The end of that segment may be lost while this
+/// segment is whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContinuedRecord {
     pub from: Place,
 }
 
-/// An annotation of a mailbox (RFC 5464), or of the account where there is no such mailbox as 0; without a
-/// value it is no more.
+/// An annotation of a mailbox (RFC 5464), or of the account when `mailbox` is 0, gets a value or is removed (`None`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnnotationRecord {
     pub mailbox: MailboxId,
@@ -186,7 +186,7 @@ pub struct AnnotationRecord {
     pub value: Option<Vec<u8>>,
 }
 
-/// A place among the mailbox's keywords gets a name, or becomes free by an empty one.
+/// A place among the mailbox's keywords gets a name. An empty name frees the place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeywordNamedRecord {
     pub mailbox: MailboxId,
@@ -194,14 +194,14 @@ pub struct KeywordNamedRecord {
     pub name: String,
 }
 
-/// When the messages of this commit that follow come into their mailboxes (RFC 8514), in seconds since 1970 UTC.
+/// The save date (RFC 8514) of the messages that follow in this commit, in seconds since 1970 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SaveDateRecord {
     pub seconds: u32,
 }
 
-/// The ledger: a message was collected from a source, which lists it. By a hash of its content it is known again when the
-/// source lists it under another identity.
+/// An entry of the ledger: a message was collected from a source, which lists it. The hash of its content identifies
+/// the message again when the source lists it under another identity.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CollectedMessageRecord {
     pub source: u64,
@@ -210,7 +210,8 @@ pub struct CollectedMessageRecord {
     pub content: u64,
 }
 
-/// The ledger: a source lists these identities no longer since then, in seconds since 1970 UTC, or again where that is 0.
+/// Notes in the ledger since when a source no longer lists these identities, in seconds since 1970 UTC; 0 notes that
+/// it lists them again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UnlistedRecord {
     pub source: u64,

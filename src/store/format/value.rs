@@ -1,4 +1,4 @@
-//! What fields of records and of checkpoints hold.
+//! The types of the fields of records and checkpoints.
 
 use std::rc::Rc;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::LastLine;
 use super::frame::INLINE_MAX;
 
-/// A mailbox's number within its account; never used twice.
+/// A mailbox's number within its account. A number is never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MailboxId(pub u32);
 
 /// The INBOX, which every account has.
 pub const INBOX: MailboxId = MailboxId(1);
 
-/// Annotations that belong to no mailbox but to the account (RFC 5464 section 3: those of the server) are kept under this.
+/// The key of annotations that belong to the account and not to a mailbox (RFC 5464 section 3: those of the server).
 pub const NO_MAILBOX: MailboxId = MailboxId(0);
 
 /// A unique identifier (RFC 3501 section 2.3.1.1), ascending from 1 in each mailbox.
@@ -23,8 +23,8 @@ pub type Uid = u32;
 /// Ascending UIDs as inclusive ranges.
 pub type UidRanges = Vec<(Uid, Uid)>;
 
-/// Names where messages come from, for the ledger of what was collected: a hash that the caller makes
-/// of whatever identifies the source for good.
+/// Identifies where messages come from in the ledger: a hash that the caller makes of whatever identifies the source
+/// for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceKey(pub u64);
 
@@ -36,7 +36,7 @@ pub type IdentityHash = [u8; 16];
 pub struct Place {
     /// The segment's number.
     pub segment: u32,
-    /// Octets before it in the segment.
+    /// The frame's offset in the segment, in octets.
     pub offset: u32,
 }
 
@@ -49,12 +49,12 @@ pub enum FlagChange {
     Remove,
 }
 
-/// Flags of a message: five of RFC 3501's and up to 56 keywords, each a bit that the mailbox names.
+/// Flags of a message: five of RFC 3501's, and up to 56 keywords, for each of which the mailbox names a bit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flags(pub u64);
 
 impl Flags {
-    /// None.
+    /// No flags.
     pub const NONE: Flags = Flags(0);
     /// `\Seen`.
     pub const SEEN: Flags = Flags(1);
@@ -66,33 +66,33 @@ impl Flags {
     pub const DELETED: Flags = Flags(8);
     /// `\Draft`.
     pub const DRAFT: Flags = Flags(16);
-    /// Keywords that a mailbox can name.
+    /// How many keywords a mailbox can have.
     pub const KEYWORDS: usize = 56;
 
     /// Whether all of `flags` are set.
     pub fn contains(self, flags: Flags) -> bool {
         self.0 & flags.0 == flags.0
     }
-    /// Both together.
+    /// The union of both.
     pub fn with(self, flags: Flags) -> Flags {
         Flags(self.0 | flags.0)
     }
-    /// The keyword that stands at `index` of [`crate::store::Mailbox::keywords`].
+    /// The flag of the keyword at `index` of [`crate::store::Mailbox::keywords`].
     pub fn keyword(index: usize) -> Flags {
         Flags(1 << (8 + index))
     }
-    /// Those of RFC 3501, the keywords left out.
+    /// The flags of RFC 3501 without the keywords.
     pub fn system(self) -> Flags {
         Flags(self.0 & 0x1f)
     }
-    /// Places in [`crate::store::Mailbox::keywords`] of the keywords that are set.
+    /// The indexes in [`crate::store::Mailbox::keywords`] of the keywords that are set.
     pub fn keywords(self) -> impl Iterator<Item = usize> {
         (0..Flags::KEYWORDS).filter(move |&i| self.contains(Flags::keyword(i)))
     }
 }
 
-/// Seconds since 1970 UTC in 40 bits, which are 17,000 years before and after. What lies outside of them becomes the first
-/// or the last of them.
+/// Seconds since 1970 UTC in 40 bits, which reach 17,000 years back and ahead. Earlier and later times become the
+/// first and the last of these.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "i64", into = "i64")]
 pub struct UnixTime([u8; 5]);
@@ -100,10 +100,10 @@ pub struct UnixTime([u8; 5]);
 impl UnixTime {
     const LAST: i64 = (1 << 39) - 1;
 
-    /// As a number.
+    /// The time in seconds since 1970 UTC.
     pub fn get(self) -> i64 {
         let [a, b, c, d, e] = self.0;
-        // Moved down again from the top, the sign goes with it.
+        // The shift down from the top extends the sign.
         i64::from_le_bytes([0, 0, 0, a, b, c, d, e]) >> 24
     }
 }
@@ -127,34 +127,35 @@ impl std::fmt::Debug for UnixTime {
     }
 }
 
-/// A message in the index, and but for its save date in a checkpoint: 46 bytes, so that a mailbox with room to grow takes no
-/// more than 48 a message.
+/// A message in the index and, without its save date, in a checkpoint. It takes 46 octets, so that a mailbox with
+/// room to grow takes no more than 48 for each message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "InCheckpoint", into = "InCheckpoint")]
 #[repr(Rust, packed)]
 pub struct Message {
     /// Its UID.
     pub uid: Uid,
-    /// Octets (RFC822.SIZE).
+    /// Size in octets (RFC822.SIZE).
     pub size: u32,
     /// INTERNALDATE.
     pub date: UnixTime,
     /// Its flags.
     pub flags: Flags,
-    /// MODSEQ (RFC 7162): the change that it saw last.
+    /// MODSEQ (RFC 7162): that of its last change.
     pub modseq: u64,
     /// The body's number within the account: the same for every copy, never used twice.
     pub(crate) body: u32,
-    /// The body record's place.
+    /// The segment of its Body record.
     pub(crate) segment: u32,
+    /// The offset of its Body record in that segment, in octets.
     pub(crate) offset: u32,
-    /// When it came into its mailbox, in seconds since 1970 UTC; 0 where nobody knows.
+    /// When the message came into its mailbox, in seconds since 1970 UTC; 0 when that is not known.
     pub(crate) save_date: u32,
-    /// Whether its last line has its line end.
+    /// How the message ends: whether its last line has its line end.
     pub(crate) last_line: LastLine,
 }
 
-/// A message as it stands in a checkpoint.
+/// A message as it is written in a checkpoint.
 #[derive(Serialize, Deserialize)]
 struct InCheckpoint {
     uid: Uid,
@@ -186,23 +187,23 @@ impl From<InCheckpoint> for Message {
 }
 
 impl Message {
-    /// When it came into its mailbox (RFC 8514), in seconds since 1970 UTC: unknown for what came before this was kept, and
-    /// what came while the machine did not know the time.
+    /// When the message came into its mailbox (RFC 8514), in seconds since 1970 UTC; `None` when it came before the
+    /// store kept this, or while the machine did not know the time.
     pub fn save_date(&self) -> Option<i64> {
         (self.save_date != 0).then(|| self.save_date.into())
     }
 
-    /// Whether its last line has its line end.
+    /// How the message ends: whether its last line has its line end.
     pub fn last_line(&self) -> LastLine {
         self.last_line
     }
 
-    /// The body record's place.
+    /// The place of its Body record.
     pub(crate) fn place(&self) -> Place {
         Place { segment: self.segment, offset: self.offset }
     }
 
-    /// Octets of it that stand in the body record.
+    /// Octets of the message that are in its Body record: all of them, or none when they are in a file.
     pub(crate) fn inline_octets(&self) -> usize {
         if in_file(self.size) { 0 } else { self.size as usize }
     }
@@ -213,7 +214,7 @@ pub fn in_file(size: u32) -> bool {
     size as usize > INLINE_MAX
 }
 
-/// UIDs in any order as ascending ranges.
+/// UIDs in any order, as ascending ranges.
 fn ranges(uids: &[Uid]) -> UidRanges {
     let mut sorted = uids.to_vec();
     sorted.sort_unstable();
@@ -233,18 +234,18 @@ pub fn is_within(ranges: &[(Uid, Uid)], uid: Uid) -> bool {
     after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|&(_, last)| uid <= last)
 }
 
-/// Which messages of a mailbox a change is about. Those whose UIDs follow each other take no more room than one, and a
-/// clone takes none.
+/// The messages of a mailbox that a change applies to, as ranges: UIDs that follow each other take no more memory
+/// than one, and a clone takes none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Uids(Rc<UidRanges>);
 
 impl Uids {
-    /// Ascending, and apart from each other.
+    /// The ranges, ascending and with gaps between them.
     pub fn ranges(&self) -> &[(Uid, Uid)] {
         &self.0
     }
 
-    /// Those of `uids`, which ascend.
+    /// The set of `uids`, which must ascend.
     pub fn ascending(uids: impl IntoIterator<Item = Uid>) -> Uids {
         let mut all = UidRanges::new();
         for uid in uids {
@@ -256,22 +257,22 @@ impl Uids {
         Uids(Rc::new(all))
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this is one of them.
+    /// Whether `uid` is in the set.
     pub fn contains(&self, uid: Uid) -> bool {
         is_within(&self.0, uid)
     }
 
-    /// How many there are.
+    /// The number of UIDs.
     pub fn len(&self) -> usize {
         self.0.iter().map(|&(first, last)| (last - first) as usize + 1).sum()
     }
 
-    /// Adds one behind the last: whether it comes there.
+    /// Adds a UID that is larger than the last one. Returns `false` and adds nothing when it is not.
     pub fn push(&mut self, uid: Uid) -> bool {
         match self.0.last() {
             Some(&(_, last)) if uid <= last => return false,
@@ -316,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_time_has_40_bits_and_a_sign() {
-        // Catches: a time before 1970 that comes back as one behind it, and one that is too large and comes back as another.
+        // Catches: a time before 1970 that comes back as a later one, and a time that is too large and comes back as
+        // another.
         let kept = |seconds: i64| UnixTime::from(seconds).get();
         for seconds in [
             0,
@@ -345,7 +347,7 @@ mod tests {
 
     #[test]
     fn uids_that_follow_each_other_take_no_room() {
-        // Catches: a range for each, and one that is taken twice.
+        // Catches: a range for each UID, and a UID that is accepted twice.
         let mut uids = Uids::default();
         assert_eq!(
             [3, 4, 4, 2, 9, u32::MAX].map(|uid| uids.push(uid)),

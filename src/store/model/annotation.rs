@@ -1,4 +1,5 @@
-//! Annotations of mailboxes and of the account (RFC 5464): named octets that last, which go with their mailbox.
+//! Annotations of mailboxes and of the account (RFC 5464): named values that are kept, and removed with their
+//! mailbox.
 
 use super::plan::Planner;
 use super::{Usage, mailbox_name};
@@ -6,15 +7,15 @@ use crate::store::Error;
 use crate::store::format::record::{AnnotationRecord, FlagsRecord, Record};
 use crate::store::format::{FlagChange, MailboxId, NO_MAILBOX};
 
-/// Octets of an entry's name.
+/// Octets of an entry's name at most.
 pub const ENTRY_MAX: usize = 255;
-/// Octets of a value.
+/// Octets of a value at most.
 pub const ANNOTATION_MAX: usize = 4096;
-/// Annotations of one mailbox, or of the account: all are in memory while the account is open.
+/// Annotations of one mailbox, or of the account, at most: all are in memory while the account is open.
 pub const ANNOTATIONS_MAX: usize = 32;
 
 impl Planner<'_> {
-    /// An annotation of the mailbox `name`, of the account where that is empty, gets a value or goes.
+    /// Sets or removes (`None`) an annotation of the mailbox `name`, or of the account when the name is empty.
     pub(super) fn annotate(&mut self, name: &str, entry: &str, value: Option<&[u8]>) -> Result<(), Error> {
         let mailbox = match name {
             "" => NO_MAILBOX,
@@ -38,19 +39,19 @@ impl Planner<'_> {
         }
         let (entry, value) = (entry.to_owned(), value.map(<[u8]>::to_vec));
         self.record(Record::Annotation(AnnotationRecord { mailbox, entry, value }));
-        // A mailbox that comes from elsewhere with its numbers brings its annotations along.
+        // A mailbox that comes from another account with its numbers brings its annotations along.
         let comes =
             self.records().any(|record| matches!(record, Record::Numbers(it) if it.mailbox == mailbox));
         if mailbox != NO_MAILBOX && !comes {
-            // RFC 7162 section 3.2: the mailbox's HIGHESTMODSEQ goes up. That is what a change of no message's flags does.
+            // RFC 7162 section 3.2: the mailbox's HIGHESTMODSEQ rises. A Flags record for no messages does that.
             let (uids, change, flags, modseq) = (Vec::new(), FlagChange::Add, 0, self.draft.committed.modseq);
             self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
         }
         Ok(())
     }
 
-    /// The value that the annotation has by now. Changes of annotations come when nothing is staged, so the index and
-    /// this commit know all.
+    /// The value of the annotation after the changes planned so far. Changes of annotations run while nothing is
+    /// staged, so the index and this commit hold everything.
     fn annotation(&self, mailbox: MailboxId, entry: &str) -> Option<&[u8]> {
         let known = self.index.annotations.get(&(mailbox, entry.to_owned())).map(Vec::as_slice);
         let own = self.records().filter_map(|record| match record {
@@ -60,7 +61,7 @@ impl Planner<'_> {
         own.last().map_or(known, |own| own.value.as_deref())
     }
 
-    /// How many other annotations the mailbox will have.
+    /// How many annotations other than `entry` the mailbox will have.
     fn annotations_beside(&self, mailbox: MailboxId, entry: &str) -> usize {
         let known = self.index.annotations_of(mailbox).map(|(entry, _)| entry);
         let mut entries: std::collections::BTreeSet<&str> = known.collect();

@@ -8,7 +8,7 @@ use crate::store::format::{
 /// One change, as it was asked for.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// A message arrives: the next of those that the transaction brings.
+    /// Delivers a message: the next of the transaction's messages.
     Deliver {
         mailbox: MailboxId,
         flags: Flags,
@@ -28,16 +28,16 @@ pub enum Change {
         change: FlagChange,
         flags: Flags,
         keywords: Vec<String>,
-        /// Not of those that have a larger MODSEQ, or will.
+        /// Messages with a larger MODSEQ, or that will have one by staged commits, are left out.
         unchanged_since: Option<u64>,
     },
-    /// What was found out about how messages end.
+    /// Notes how messages end, which was found out by reading them.
     LastLines {
         mailbox: MailboxId,
         last_line: LastLine,
         uids: Uids,
     },
-    /// Names keywords that no message has yet.
+    /// Gives the mailbox keywords that no message has yet.
     NameKeywords {
         mailbox: MailboxId,
         keywords: Vec<String>,
@@ -50,9 +50,9 @@ pub enum Change {
         mailbox: MailboxId,
         numbers: MailboxNumbers,
     },
-    /// Every mailbox skips so many UIDs and MODSEQs.
+    /// Makes every mailbox skip so many UIDs and MODSEQs.
     SkipNumbers(u32),
-    /// Every mailbox gets a new UIDVALIDITY, so many behind the next one.
+    /// Gives every mailbox a new UIDVALIDITY; the new ones begin so many after the next one.
     RenewUidValidities(u32),
     CreateMailbox(String),
     RenameMailbox {
@@ -81,7 +81,8 @@ pub enum Change {
         /// A hash of the message's content.
         content: Option<u64>,
     },
-    /// A source lists them no longer since then, in seconds since 1970, or again where that is 0.
+    /// Notes since when a source no longer lists these identities, in seconds since 1970; 0 notes that it lists them
+    /// again.
     Unlisted {
         source: SourceKey,
         identities: Vec<IdentityHash>,
@@ -91,19 +92,19 @@ pub enum Change {
         source: SourceKey,
         identities: Vec<IdentityHash>,
     },
-    /// Records of a segment that is to be removed are written anew.
+    /// Writes records of a segment that is to be removed anew.
     Relocate {
-        /// Their octets come with the transaction, in this order.
+        /// Body records. Their octets come with the transaction, in this order.
         bodies: Vec<BodyRecord>,
-        /// Head and body of those whose kinds this version does not know.
+        /// Head and body of each record whose kind this version does not know.
         unknown: Vec<(Vec<u8>, Vec<u8>)>,
-        /// Notes, and where their records stand now. One that is no longer there has been replaced.
+        /// Note records, and the places where they are now. A note that is no longer at its place has been replaced.
         notes: Vec<(NoteRecord, Place)>,
     },
 }
 
 impl Change {
-    /// Whether it changes which mailboxes there are, or must know exactly what they have.
+    /// Whether the change creates, renames or deletes mailboxes, or needs to know exactly what they hold.
     pub fn is_structural(&self) -> bool {
         matches!(
             self,
@@ -117,18 +118,18 @@ impl Change {
     }
 }
 
-/// A message that a transaction brings.
+/// A message that a transaction delivers.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// Octets.
+    /// The message's size in octets.
     pub size: u64,
-    /// Number and checksum of the file that holds it; `None`: it goes into the log.
+    /// Number and checksum of the file that holds the message; `None` when it goes into the log.
     pub file: Option<(u32, u32)>,
-    /// Whether its last line has its line end.
+    /// How the message ends.
     pub last_line: LastLine,
 }
 
-/// The numbers of a mailbox that stay when it moves to another account.
+/// The numbers that a mailbox keeps when it moves to another account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailboxNumbers {
     /// UIDVALIDITY.
@@ -139,34 +140,35 @@ pub struct MailboxNumbers {
     pub highest_modseq: u64,
 }
 
-/// The numbers of a message that stay when it moves to another account.
+/// The numbers that a message keeps when it moves to another account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageNumbers {
-    /// The UIDVALIDITY under which they count.
+    /// The UIDVALIDITY to which the UID belongs.
     pub uid_validity: u32,
-    /// UID.
+    /// The UID.
     pub uid: Uid,
-    /// MODSEQ; `None`: that of the commit.
+    /// The MODSEQ; `None` for that of the commit.
     pub modseq: Option<u64>,
 }
 
-/// What a commit did.
+/// What a commit has done.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// For each message that was delivered or copied, in order: where it went.
+    /// The mailbox and the UID of each message that was delivered or copied, in order.
     pub placed: Placed,
-    /// Messages whose flags stayed as they are, since they were changed meanwhile.
+    /// Messages whose flags were not changed, because they had been changed meanwhile.
     pub modified: Uids,
-    /// The MODSEQ of all its changes.
+    /// The MODSEQ of all changes of the commit.
     pub modseq: u64,
 }
 
-/// Where messages went. Those that came into a mailbox one after the other take no more room than one.
+/// The mailboxes and UIDs that messages got. Messages that came into a mailbox one after the other take no more
+/// memory than one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Placed(Vec<(MailboxId, Uid, Uid)>);
 
 impl Placed {
-    /// One more.
+    /// Adds a message.
     pub fn push(&mut self, mailbox: MailboxId, uid: Uid) {
         match self.0.last_mut() {
             Some((into, _, last)) if *into == mailbox && last.checked_add(1) == Some(uid) => *last = uid,
@@ -174,27 +176,27 @@ impl Placed {
         }
     }
 
-    /// Whether there are none.
+    /// Whether no message was placed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// The number of messages.
     pub fn len(&self) -> usize {
         self.0.iter().map(|(_, first, last)| (last - first) as usize + 1).sum()
     }
 
-    /// The first one.
+    /// The first message.
     pub fn first(&self) -> Option<(MailboxId, Uid)> {
         self.iter().next()
     }
 
-    /// All of them, one by one.
+    /// All messages, one by one.
     pub fn iter(&self) -> impl Iterator<Item = (MailboxId, Uid)> {
         self.0.iter().flat_map(|&(mailbox, first, last)| (first..=last).map(move |uid| (mailbox, uid)))
     }
 
-    /// Their UIDs as inclusive ranges, in order.
+    /// The UIDs as inclusive ranges, in order.
     pub fn ranges(&self) -> impl Iterator<Item = (Uid, Uid)> {
         self.0.iter().map(|&(_, first, last)| (first, last))
     }

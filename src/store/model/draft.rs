@@ -1,6 +1,6 @@
-//! A plan in the making: a commit of many messages is planned in pieces, between which others get a turn.
+//! Drafts: plans in the making. A commit of many messages is planned in pieces, between which other tasks get a turn.
 //!
-//! The index may not change between two pieces: nothing else is staged while a draft is under way.
+//! The index must not change between two pieces: nothing else is staged while a draft is under way.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -12,44 +12,46 @@ use crate::store::Error;
 use crate::store::format::record::{RecentRecord, Record};
 use crate::store::format::{INBOX, MailboxId, Message, Uid, Uids};
 
-/// A clock that shows an earlier time, 2026-01-01 in seconds since 1970, was never set.
+/// The earliest time that is believed, 2026-01-01 in seconds since 1970: a clock that shows an earlier time was never
+/// set.
 const KNOWN_FROM: i64 = 1_767_225_600;
 
 /// What is planned so far, and what is left to plan.
 #[derive(Default)]
 pub struct Draft {
     pub(super) overlay: Overlay,
-    /// Names of mailboxes, those of this commit included. Filled when a change needs them.
+    /// The names of all mailboxes, including those that this commit creates. Filled when a change needs them.
     pub(super) names: BTreeMap<String, MailboxId>,
     pub(super) steps: Vec<Step>,
-    /// How many steps have been taken away.
+    /// How many steps were handed out by [`Draft::take_steps`].
     taken: u64,
     pub(super) committed: Committed,
     pub(super) brings: u64,
     pub(super) growth: Growth,
     pub(super) quota: Option<u64>,
-    /// The save date of its messages, until a record says it; `None` where nobody knows it.
+    /// The save date of the commit's messages, until a record is planned for it; `None` when it is not known.
     pub(super) save_date: Option<u32>,
-    /// How many changes are planned, but for their rest.
+    /// How many changes were planned. The last one may have a rest.
     changes: usize,
-    /// How many messages have arrived.
+    /// How many of the transaction's messages were planned.
     pub(super) arrived: usize,
-    /// What the last change leaves to be done.
+    /// The part of the last change that is still to be planned.
     pub(super) rest: VecDeque<Rest>,
 }
 
-/// What is left of a change.
+/// The rest of a change.
 pub(super) enum Rest {
     Copy(Copying),
     Expunge(MailboxId, Uids),
 }
 
-/// Messages that are being copied.
+/// A copy of many messages that is being planned.
 pub(super) struct Copying {
     from: MailboxId,
     to: MailboxId,
     uids: Uids,
-    /// The range that is next, and the least UID of it.
+    /// The index of the range that is next.
+    /// The least UID of that range that is not copied yet.
     range: usize,
     next: Uid,
 }
@@ -61,18 +63,19 @@ impl Rest {
 }
 
 impl Draft {
-    /// Nothing so far, to be staged behind what `overlay` holds; its messages come at the time `now`, in seconds since 1970.
+    /// An empty draft of a commit that comes after what `overlay` holds. Its messages come at the time `now`, in
+    /// seconds since 1970.
     pub fn new(index: &Index, overlay: &Overlay, quota: Option<u64>, now: i64) -> Draft {
         let mut overlay = overlay.clone();
-        // MODSEQ 1 is what an empty mailbox has.
+        // An empty mailbox has MODSEQ 1.
         overlay.last.modseq = overlay.last.modseq.max(index.last.modseq).max(1) + 1;
         let committed = Committed { modseq: overlay.last.modseq, ..Committed::default() };
-        // A client may delete what has lain there for long: no date is better than one that is years too early.
+        // A client may delete what is old: no date is better than one that is years too early.
         let save_date = Some(now).filter(|&now| now >= KNOWN_FROM).and_then(|now| u32::try_from(now).ok());
         Draft { overlay, committed, quota, save_date, ..Draft::default() }
     }
 
-    /// Plans on until about `most` messages more are copied: whether that is all.
+    /// Continues until about `most` more messages are copied. Returns whether everything is planned.
     ///
     /// # Errors
     /// As [`super::plan()`].
@@ -94,14 +97,15 @@ impl Draft {
         }
     }
 
-    /// Takes the steps that are planned since the last time.
+    /// Takes the steps that were planned since the last call.
     pub fn take_steps(&mut self) -> Vec<Step> {
         self.taken += self.steps.len() as u64;
         std::mem::take(&mut self.steps)
     }
 
-    /// The plan with the steps that were not taken yet, unless it makes the account larger than it may be. `now` is the
-    /// overlay as it is by now: messages may have been announced and claimed meanwhile.
+    /// The plan, with the steps that were not taken yet. Fails when the commit makes the account larger than it may
+    /// be. `now` is the current overlay: bodies may have got numbers and `\Recent` messages may have been claimed
+    /// meanwhile.
     ///
     /// # Errors
     /// [`Error::OverQuota`], [`Error::Limit`].
@@ -115,7 +119,7 @@ impl Draft {
         self = planner.draft;
         let before = self.overlay.expected(index);
         let mut after = before.plus(self.growth.more).less(self.growth.less);
-        // What is named had room when it was named, and stands in the way of nothing else.
+        // Keywords were checked when they were named, and are not a reason to refuse anything else.
         after.keywords = after.keywords.min(before.keywords);
         before.may_become(&after, self.quota)?;
         self.overlay.growing.push_back(Rc::new(self.growth));
@@ -126,7 +130,7 @@ impl Draft {
 }
 
 impl Planner<'_> {
-    /// Plans what is left of the last change, about `most` messages of it: whether that is all.
+    /// Plans the rest of the last change, for about `most` messages. Returns whether all of it is planned.
     fn rest(&mut self, most: &mut usize) -> Result<bool, Error> {
         while let Some(rest) = self.draft.rest.pop_front() {
             match rest {
@@ -170,21 +174,22 @@ impl Planner<'_> {
     }
 }
 
-/// How much work changes are, and what they make of the account's size as far as messages go.
+/// How much work some changes are, and how they change the account's size as far as messages are concerned.
 #[derive(Debug, Default)]
 pub struct Weight {
     /// Messages that are copied.
     pub copied: usize,
     /// Ranges of messages that are changed.
     pub ranges: usize,
-    /// What comes.
+    /// What the changes add.
     pub more: Usage,
-    /// What goes.
+    /// What the changes remove.
     pub less: Usage,
 }
 
 impl Weight {
-    /// The weight of `changes`. Those that bring messages, or move their bodies, are no such work.
+    /// The weight of `changes`. It is 0 when they deliver messages or move bodies, which is never staged as a long
+    /// commit.
     pub fn of(changes: &[Change], index: &Index) -> Weight {
         let mut weight = Weight::default();
         for change in changes {
@@ -212,7 +217,7 @@ impl Weight {
         weight
     }
 
-    /// In messages or records.
+    /// The whole weight, in messages and ranges.
     pub fn total(&self) -> usize {
         self.copied + self.ranges
     }

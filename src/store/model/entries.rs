@@ -1,16 +1,17 @@
-//! What the ledger of an account knows, in little memory: a mailbox of 100,000 messages that stay with the provider has as many
-//! entries, and a tree of the standard library takes twice the octets that they have.
+//! The entries of an account's ledger, in little memory: a provider's mailbox of 100,000 messages that stay there has
+//! as many entries, and a tree of the standard library takes twice the octets that the entries have.
 //!
-//! Of each source they are kept in pages, in order. A page is no longer than what is worth moving for one more entry.
+//! The entries of each source are kept in pages, in order. A page is so short that an entry can be inserted by moving
+//! the others.
 
 use std::collections::BTreeMap;
 
 use super::Known;
 use crate::store::format::{IdentityHash, SourceKey};
 
-/// Entries of a page, at the most.
+/// Entries of a page at most.
 const PAGE: usize = 128;
-/// A page grows by so many.
+/// Entries by which a page grows.
 const STEP: usize = 16;
 
 type Entry = (IdentityHash, Known);
@@ -22,7 +23,7 @@ pub struct Entries {
     len: usize,
 }
 
-/// The entries of a source: no page is empty, and those of one come before those of the next.
+/// The entries of one source. No page is empty, and the entries of one page come before those of the next.
 #[derive(Debug, Default, Clone)]
 struct Pages {
     pages: Vec<Vec<Entry>>,
@@ -30,24 +31,24 @@ struct Pages {
 }
 
 impl Entries {
-    /// How many there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// How many a source has.
+    /// The number of entries of a source.
     pub fn len_of(&self, source: SourceKey) -> usize {
         self.sources.get(&source).map_or(0, |pages| pages.len)
     }
 
-    /// What is known of an identity.
+    /// What is known of an identity; `None` when it has no entry.
     pub fn get(&self, source: SourceKey, identity: &IdentityHash) -> Option<&Known> {
         let pages = &self.sources.get(&source)?.pages;
         let page = pages.get(page_of(pages, identity))?;
         Some(&page.get(place_in(page, identity).ok()?)?.1)
     }
 
-    /// The same, to be changed.
+    /// What is known of an identity, to be changed; `None` when it has no entry.
     pub fn get_mut(&mut self, source: SourceKey, identity: &IdentityHash) -> Option<&mut Known> {
         let pages = &mut self.sources.get_mut(&source)?.pages;
         let at = page_of(pages, identity);
@@ -56,19 +57,19 @@ impl Entries {
         Some(&mut page.get_mut(place)?.1)
     }
 
-    /// Whether anything is known of an identity.
+    /// Whether an identity has an entry.
     pub fn contains(&self, source: SourceKey, identity: &IdentityHash) -> bool {
         self.get(source, identity).is_some()
     }
 
-    /// Notes what is known of an identity: whether that is the first of it.
+    /// Sets what is known of an identity. Returns whether the entry is new.
     pub fn insert(&mut self, source: SourceKey, identity: IdentityHash, known: Known) -> bool {
         let is_new = self.sources.entry(source).or_default().insert(identity, known);
         self.len += usize::from(is_new);
         is_new
     }
 
-    /// Forgets an identity: whether anything was known of it.
+    /// Removes an identity. Returns whether it had an entry.
     pub fn remove(&mut self, source: SourceKey, identity: &IdentityHash) -> bool {
         let Some(pages) = self.sources.get_mut(&source) else { return false };
         let was_there = pages.remove(identity);
@@ -79,19 +80,19 @@ impl Entries {
         was_there
     }
 
-    /// Those of a source, in order.
+    /// The entries of a source, in order.
     pub fn of(&self, source: SourceKey) -> impl Iterator<Item = &Entry> {
         self.sources.get(&source).into_iter().flat_map(|pages| pages.pages.iter().flatten())
     }
 
-    /// Those behind this one, in the order of sources and identities.
+    /// The entries after `last`, in the order of sources and identities; all entries when `last` is `None`.
     pub fn behind(
         &self,
         last: Option<(SourceKey, IdentityHash)>,
     ) -> impl Iterator<Item = (SourceKey, &Entry)> {
         let (source, identity) = last.unwrap_or((SourceKey(0), IdentityHash::default()));
         self.sources.range(source..).flat_map(move |(key, pages)| {
-            // Of another source than the last one's all are wanted.
+            // All entries of the later sources, and those after `identity` of the source of `last`.
             let last = last.filter(|_| *key == source).map(|_| identity);
             let first = last.map_or(0, |last| page_of(&pages.pages, &last));
             let rest = pages.pages.get(first..).unwrap_or_default().iter().flatten();
@@ -101,7 +102,7 @@ impl Entries {
     }
 }
 
-/// How they lie does not count.
+/// Compares the entries; how they are divided into pages does not matter.
 impl PartialEq for Entries {
     fn eq(&self, other: &Entries) -> bool {
         self.len == other.len && self.behind(None).eq(other.behind(None))
@@ -136,7 +137,7 @@ impl Pages {
         true
     }
 
-    /// What stands behind `place` in a page gets one of its own.
+    /// Moves the entries of page `at` from `place` on to a page of their own.
     fn split(&mut self, at: usize, place: usize) {
         let Some(page) = self.pages.get_mut(at) else { return };
         let rest = page.split_off(place);
@@ -162,7 +163,7 @@ impl Pages {
         true
     }
 
-    /// A page of few entries and the next one become one, where that leaves it room.
+    /// Joins page `at` with the next when both together fill at most half a page.
     fn join(&mut self, at: usize) {
         let len = |at: usize| self.pages.get(at).map(Vec::len);
         if len(at).zip(len(at + 1)).is_some_and(|(few, next)| few + next <= PAGE / 2) {
@@ -175,7 +176,7 @@ impl Pages {
     }
 }
 
-/// The page in which an identity stands, or would.
+/// The index of the page that has an identity, or would have it.
 fn page_of(pages: &[Vec<Entry>], identity: &IdentityHash) -> usize {
     let begins_before = |page: &Vec<Entry>| page.first().is_none_or(|(first, _)| first <= identity);
     pages.partition_point(begins_before).saturating_sub(1)
@@ -197,7 +198,7 @@ mod tests {
         Known { date: UnixTime::from(1), content, unlisted: 0 }
     }
 
-    /// Few enough that they meet, spread as hashes are or in order.
+    /// Identities so few that the same ones occur again, spread like hashes or in order.
     fn identity(choices: &mut Choices, in_order: bool, n: u64) -> IdentityHash {
         let n = if in_order { n } else { choices.below(3000) as u64 };
         let first = if in_order { n.to_be_bytes() } else { Choices::new(n + 1).next().to_be_bytes() };
@@ -206,8 +207,8 @@ mod tests {
         identity
     }
 
-    /// Catches: an entry that is lost, doubled or out of order where a page is split, joined or emptied; one that is given
-    /// to another source; a place to go on from that is between two pages.
+    /// Catches: an entry that is lost, doubled or out of order when a page is split, joined or emptied; an entry that
+    /// is given to another source; a place to continue from that lies between two pages.
     #[test]
     fn they_are_what_a_map_holds() {
         for seed in 1..=12 {
@@ -216,7 +217,7 @@ mod tests {
             for n in 0..6000_u64 {
                 let source = SourceKey(choices.below(2) as u64 * 5);
                 let identity = identity(&mut choices, seed % 3 == 0, n / 2);
-                // They become more, then fewer.
+                // The entries first become more, then fewer.
                 let more = if n < 3000 { 80 } else { 25 };
                 if choices.chance(more) {
                     let is_new = map.insert((source, identity), known(n)).is_none();
@@ -256,7 +257,7 @@ mod tests {
         }
     }
 
-    /// Catches: pages that are half empty, as they come and as a checkpoint has them.
+    /// Catches: pages that are half empty, both with entries in random order and in the order of a checkpoint.
     #[test]
     fn an_entry_takes_no_more_than_40_octets_of_memory() {
         for in_order in [false, true] {

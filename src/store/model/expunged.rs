@@ -1,26 +1,27 @@
-//! Which UIDs were expunged lately (RFC 7162 section 5.3): what a client that was away has not heard of.
+//! The UIDs that were expunged lately (RFC 7162 section 5.3), for clients that come back.
 //!
-//! The memory is the account's, and bounded. It is not in the format: Expunge records make it again when the log is replayed, so
-//! after a restart it reaches back to the checkpoint. What it reaches back to is known, and who asks for more is told that.
+//! The list belongs to the account and is bounded. It is not in the format: Expunge records fill it again when the
+//! log is replayed, so after a restart it reaches back to the checkpoint. It knows how far it reaches back, and
+//! answers `None` to a client that asks for more.
 
 use std::collections::BTreeMap;
 
 use crate::store::format::{MailboxId, Uid, UidRanges};
 
-/// Ranges of UIDs that are remembered of an account: some 100 KiB.
+/// Ranges of UIDs that are remembered for an account: some 100 KiB.
 pub const EXPUNGED_MAX: usize = 2048;
 
-/// The expunges of an account since some MODSEQ.
+/// The expunges of an account after some MODSEQ.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Expunged {
-    /// All that came behind this MODSEQ are known, and no others.
+    /// All expunges after this MODSEQ are known, and no others.
     forgotten: u64,
-    /// MODSEQ, mailbox and first UID of a range; its last one.
+    /// From the MODSEQ, the mailbox and the first UID of a range to its last UID.
     ranges: BTreeMap<(u64, MailboxId, Uid), Uid>,
 }
 
 impl Expunged {
-    /// Messages of these UIDs have gone, or never were. Told twice it is known once.
+    /// Notes that messages of these UIDs were expunged, or never existed. Noting it twice does no harm.
     pub fn remember(&mut self, mailbox: MailboxId, uids: &[(Uid, Uid)], modseq: u64) {
         for &(first, last) in uids {
             if modseq <= self.forgotten {
@@ -35,7 +36,7 @@ impl Expunged {
         }
     }
 
-    /// Nothing is known of what happened up to this MODSEQ.
+    /// Forgets everything up to this MODSEQ, and that it was known.
     pub fn forget(&mut self, modseq: u64) {
         self.forgotten = self.forgotten.max(modseq);
         self.ranges = match self.forgotten.checked_add(1) {
@@ -44,12 +45,13 @@ impl Expunged {
         };
     }
 
-    /// A mailbox is gone.
+    /// Forgets a mailbox that was deleted.
     pub fn forget_mailbox(&mut self, mailbox: MailboxId) {
         self.ranges.retain(|(_, of, _), _| *of != mailbox);
     }
 
-    /// What was expunged from the mailbox behind this MODSEQ, ascending; `None` where that is not known.
+    /// The UIDs that were expunged from the mailbox after this MODSEQ, as ascending ranges; `None` when not all are
+    /// known.
     pub fn since(&self, mailbox: MailboxId, modseq: u64) -> Option<UidRanges> {
         if modseq < self.forgotten {
             return None;
@@ -76,14 +78,15 @@ mod tests {
     const A: MailboxId = MailboxId(1);
     const B: MailboxId = MailboxId(2);
 
-    /// Catches: more that is called known than is, an expunge that is told to who has heard of it, and one mailbox's told of another.
+    /// Catches: a list that claims to reach back further than it does, an expunge that is listed again for a client
+    /// that knows it, and an expunge of one mailbox that is listed for another.
     #[test]
     fn what_came_since_and_how_far_back_that_is_known() {
         let mut expunged = Expunged::default();
         expunged.remember(A, &[(5, 6), (9, 9)], 10);
         expunged.remember(B, &[(1, 1)], 11);
         expunged.remember(A, &[(7, 8)], 12);
-        // As a checkpoint's log is replayed over it.
+        // The same again, as when the log after a checkpoint is replayed over it.
         expunged.remember(A, &[(5, 6), (9, 9)], 10);
         assert_eq!(expunged.since(A, 0), Some(vec![(5, 9)]));
         assert_eq!(expunged.since(A, 10), Some(vec![(7, 8)]));
@@ -95,8 +98,8 @@ mod tests {
         assert_eq!((expunged.since(A, 10), expunged.since(B, 10)), (Some(vec![]), Some(vec![(1, 1)])));
     }
 
-    /// Catches: a memory without bounds; one that forgets some UIDs of a commit and says that it knows all of it; and one
-    /// that takes up the rest of a commit of which it has forgotten the beginning.
+    /// Catches: a list that grows without bounds; a list that forgets some UIDs of a commit and claims to know all of
+    /// it; a list that accepts the rest of a commit after it has forgotten its beginning.
     #[test]
     fn the_oldest_commit_is_forgotten_as_a_whole() {
         let mut expunged = Expunged::default();

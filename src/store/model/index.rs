@@ -1,7 +1,8 @@
-//! What the records of an account add up to: its mailboxes, messages, subscriptions, notes and ledger.
+//! The index: the state of an account that its records add up to: mailboxes, messages, subscriptions, notes and
+//! ledger.
 //!
-//! One function, [`Index::apply`], changes it, the same whether a commit has just become durable or
-//! the log is read at opening. Records about something that is gone change nothing.
+//! Only [`Index::apply`] changes it, in the same way when a commit has become durable and when the log is read at
+//! opening. Records about something that is gone change nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,7 +18,7 @@ use crate::store::format::{
     FlagChange, Flags, LastLine, MailboxId, Message, NO_MAILBOX, Place, Uid, checkpoint, in_file, is_within,
 };
 
-/// An array of messages grows by this part of itself: doubling would waste as much memory again.
+/// An array of messages grows by one part in so many of its length: doubling it would waste as much memory again.
 const GROWTH: usize = 32;
 
 /// An account's state in memory.
@@ -30,28 +31,30 @@ pub struct Index {
     pub annotations: BTreeMap<(MailboxId, String), Vec<u8>>,
     pub usage: Usage,
     pub expunged: Expunged,
-    /// The last ones given out; the next is larger.
+    /// The last numbers given out; the next ones are larger.
     pub last: Counters,
-    /// HIGHESTMODSEQs that mailboxes get when the commit that is being applied in pieces is there as a whole.
+    /// While a long commit is being applied in pieces: the HIGHESTMODSEQs that mailboxes get when all of it is
+    /// applied.
     held: Option<BTreeMap<MailboxId, u64>>,
-    /// Bodies of the commit that is being applied, waiting for their messages.
+    /// Bodies of the commit that is being applied, whose Message records are still to come.
     fresh: HashMap<u32, Place>,
-    /// When this commit's messages come into their mailboxes; 0 where nobody knows.
+    /// The save date of the messages of the commit that is being applied; 0 when it is not known.
     save_date: u32,
-    /// Bodies in files whose last message may have gone: see [`Index::take_orphans`].
+    /// Bodies in files whose last message may be gone: see [`Index::take_orphans`].
     loosened: BTreeSet<u32>,
-    /// A message has gone: there may be something to compact.
+    /// Whether a message has gone since this was cleared: there may be something to compact.
     pub stirred: bool,
-    /// Messages whose body no record gave: damage.
+    /// Number of messages whose Body record was not found, which is damage.
     pub bodiless: u64,
-    /// Parts of the checkpoint of a later version that this one does not know: the next checkpoint has them, too.
+    /// Parts of a later version's checkpoint that this version does not know. They are written into the next
+    /// checkpoint, too.
     pub unknown_parts: Vec<Vec<u8>>,
-    /// What happened lately, for who watches.
+    /// The latest events, for watchers.
     pub journal: Journal,
 }
 
 impl Index {
-    /// Applies one record that stands at `place`.
+    /// Applies one record that lies at `place`.
     pub fn apply(&mut self, record: &Record, place: Place) {
         self.note(record);
         match record {
@@ -71,7 +74,7 @@ impl Index {
             Record::MailboxCreated(created) => {
                 self.last.mailbox = self.last.mailbox.max(created.mailbox.0);
                 self.last.uid_validity = later(self.last.uid_validity, created.uid_validity);
-                // A checkpoint may know it already, and what came into it: that comes again.
+                // The checkpoint may hold the mailbox already, with messages whose records are still to be replayed.
                 self.delete(created.mailbox);
                 let mailbox = Mailbox::empty(created.mailbox, created.name.clone(), created.uid_validity);
                 self.usage.add(Usage::of_mailbox(&mailbox.name));
@@ -86,7 +89,8 @@ impl Index {
             }
             Record::MailboxDeleted(deleted) => self.delete(deleted.mailbox),
             Record::Keyword(keyword) => {
-                // In a log that has these no place is ever named anew, so that the name tells whether it is known already.
+                // In a log with these records no place is given a new name, so the name tells whether the keyword is
+                // known already.
                 if let Some(mailbox) = self.mailboxes.get(&keyword.mailbox)
                     && !mailbox.keywords.contains(&keyword.name)
                 {
@@ -115,7 +119,7 @@ impl Index {
         }
     }
 
-    /// Tells those who watch, before it is so.
+    /// Tells watchers of the change, before it is applied.
     fn note(&mut self, record: &Record) {
         if !self.journal.is_watched() {
             return;
@@ -158,8 +162,8 @@ impl Index {
         let (segment, offset) = (at.segment, at.offset);
         let message = Message { uid, size, date, flags, modseq, body, segment, offset, save_date, last_line };
         match mailbox.messages.last() {
-            // UIDs are given in the order of the log. A checkpoint may know the message already, and what
-            // changed it later: that comes again. A record that says otherwise is not believed.
+            // UIDs are given in the order of the log. The checkpoint may hold the message already with later changes,
+            // which are still to be replayed. A record that says something else is not believed.
             Some(last) if last.uid >= uid => {
                 if let Ok(at) = mailbox.messages.binary_search_by_key(&uid, |known| known.uid)
                     && let Some(known) = mailbox.messages.get_mut(at)
@@ -198,7 +202,7 @@ impl Index {
             bodies.iter().filter_map(|body| Some((*body, *self.fresh.get(body)?))).collect();
         let (Some(first), Some(last)) = (bodies.iter().min(), bodies.iter().max()) else { return };
         for message in self.mailboxes.values_mut().flat_map(|mailbox| &mut mailbox.messages) {
-            // Bodies that lie side by side have numbers side by side: most messages need no search.
+            // Bodies that lie side by side have neighbouring numbers, so most messages need no search.
             if (*first..=*last).contains(&{ message.body })
                 && let Some(place) = places.get(&{ message.body })
             {
@@ -207,7 +211,7 @@ impl Index {
         }
     }
 
-    /// Octets of a checkpoint of all this, about and rather too many.
+    /// Octets of a checkpoint of this index: an estimate that is rather too large.
     pub fn checkpoint_octets(&self) -> u64 {
         const MESSAGE: usize = 48;
         const ENTRY: usize = 75;
@@ -220,7 +224,7 @@ impl Index {
         all as u64
     }
 
-    /// Where the body of this number lies; `None` when no message has it.
+    /// The place of the Body record with this number; `None` when no message has it.
     pub fn place_of(&self, body: u32) -> Option<Place> {
         let mut messages = self.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
         messages.find(|message| message.body == body).map(Message::place)
@@ -235,17 +239,17 @@ impl Index {
             mailbox.uid_next = mailbox.uid_next.max(uid_next);
             raise(&mut self.held, mailbox, highest_modseq);
         }
-        // Messages may have come or gone otherwise than by a record of their own.
+        // Messages may have been added or removed without a record of their own.
         self.expunged.forget(highest_modseq);
     }
 
-    /// From now on no HIGHESTMODSEQ goes up: what is applied is not yet there as a whole, and who was told of it would never
-    /// ask for the rest.
+    /// Keeps all HIGHESTMODSEQs as they are until [`Index::release_modseqs`]: a long commit is applied in pieces, and
+    /// a client that was told its MODSEQ too early would never ask for the rest.
     pub fn hold_modseqs(&mut self) {
         self.held.get_or_insert_default();
     }
 
-    /// All of it is applied.
+    /// Raises the HIGHESTMODSEQs that were held: the long commit is applied.
     pub fn release_modseqs(&mut self) {
         for (id, modseq) in self.held.take().unwrap_or_default() {
             if let Some(mailbox) = self.mailboxes.get_mut(&id) {
@@ -272,7 +276,7 @@ impl Index {
                 };
                 if new != message.flags.0 {
                     message.flags = Flags(new);
-                    // The replay of a change that a checkpoint has seen already never goes back.
+                    // A change that is replayed although the checkpoint holds a later one must not lower the MODSEQ.
                     message.modseq = message.modseq.max(modseq);
                 }
             }
@@ -310,7 +314,7 @@ impl Index {
         self.set_annotation((*mailbox, entry.clone()), value.clone().filter(|_| lives));
     }
 
-    /// Entries and values of a mailbox's annotations, of the account's under [`NO_MAILBOX`], in order.
+    /// Entries and values of the annotations of a mailbox, or of the account for [`NO_MAILBOX`], in order.
     pub fn annotations_of(&self, mailbox: MailboxId) -> impl Iterator<Item = (&str, &[u8])> {
         let from = self.annotations.range((mailbox, String::new())..);
         let own = from.take_while(move |((annotated, _), _)| *annotated == mailbox);
@@ -357,7 +361,7 @@ impl Index {
         }
     }
 
-    /// Keeps a part of a checkpoint for a version that knows it, as far as memory has room.
+    /// Keeps a part of a checkpoint for a later version that knows it, as far as there is room in memory.
     pub fn keep_unknown_part(&mut self, part: Vec<u8>) {
         let kept: usize = self.unknown_parts.iter().map(Vec::len).sum();
         if kept + part.len() <= HEAD_MAX {
@@ -367,14 +371,14 @@ impl Index {
         }
     }
 
-    /// Adds a part of a checkpoint of so many octets; `current` is the mailbox that messages belong to.
+    /// Adds a part of a checkpoint whose file has `octets` octets. `current` is the mailbox that messages belong to.
     pub fn take_part(&mut self, part: Part, current: &mut Option<MailboxId>, octets: u64) {
         match part {
             Part::Mailbox(part) => {
                 let MailboxPart { id, messages, .. } = part;
                 let room = u64::from(messages).min(octets / checkpoint::LEAST);
                 *current = Some(id);
-                // Only what is salvaged can hold it twice.
+                // Only a salvaged checkpoint can hold a mailbox twice.
                 self.delete(id);
                 let mailbox = Mailbox {
                     id,
@@ -411,7 +415,8 @@ impl Index {
         }
     }
 
-    /// Messages that are gone are passed over: an earlier version may have handed the part on after they went.
+    /// Sets save dates. Messages that are gone are skipped: an earlier version may have passed on their part
+    /// unchanged.
     fn take_save_dates(&mut self, mailbox: MailboxId, dates: &[(Uid, u32)]) {
         let Some(mailbox) = self.mailboxes.get_mut(&mailbox) else { return };
         let from = dates.first().map_or(Uid::MAX, |&(first, _)| first);
@@ -424,8 +429,8 @@ impl Index {
         }
     }
 
-    /// Bodies in files that no message refers to any more, once. Call it only while no commit waits to
-    /// be applied: that one may hold a copy.
+    /// Takes the bodies in files that no message refers to any more. Must be called only while no staged commit is
+    /// still to be applied, since that may hold a copy.
     pub fn take_orphans(&mut self) -> Vec<u32> {
         if self.loosened.is_empty() {
             return Vec::new();
@@ -434,7 +439,7 @@ impl Index {
         std::mem::take(&mut self.loosened).into_iter().filter(|body| !used.contains(body)).collect()
     }
 
-    /// Those that [`Index::take_orphans`] would look at: their files are still there.
+    /// The bodies that [`Index::take_orphans`] would check, whose files still exist.
     pub fn loosened(&self) -> impl Iterator<Item = u32> + '_ {
         self.loosened.iter().copied()
     }
@@ -446,7 +451,7 @@ impl Index {
     }
 }
 
-/// A change of this MODSEQ is made in the mailbox.
+/// Raises the HIGHESTMODSEQ of a mailbox, or the one that is held for it.
 fn raise(held: &mut Option<BTreeMap<MailboxId, u64>>, mailbox: &mut Mailbox, modseq: u64) {
     let highest = match held {
         Some(held) => held.entry(mailbox.id).or_default(),
@@ -455,7 +460,7 @@ fn raise(held: &mut Option<BTreeMap<MailboxId, u64>>, mailbox: &mut Mailbox, mod
     *highest = modseq.max(*highest);
 }
 
-/// Adds a message to a mailbox's.
+/// Appends a message to the messages of a mailbox.
 pub fn append(messages: &mut Vec<Message>, message: Message) {
     if messages.len() == messages.capacity() {
         messages.reserve_exact(messages.len() / GROWTH + 4);
@@ -463,7 +468,7 @@ pub fn append(messages: &mut Vec<Message>, message: Message) {
     messages.push(message);
 }
 
-/// The messages from one UID to another.
+/// The messages with UIDs from `first` to `last`.
 fn within(messages: &mut [Message], (first, last): (Uid, Uid)) -> &mut [Message] {
     let from = messages.partition_point(|message| message.uid < first);
     let to = messages.partition_point(|message| message.uid <= last);
@@ -483,7 +488,7 @@ mod tests {
 
     const BOX: MailboxId = MailboxId(1);
 
-    /// Records as a log has them: numbers ascend, bodies come before their messages.
+    /// Records as a log has them: numbers ascend, and bodies come before their messages.
     fn records(choices: &mut Choices) -> Vec<Record> {
         let mut records = vec![Record::MailboxCreated(MailboxCreatedRecord {
             mailbox: BOX,
@@ -491,14 +496,14 @@ mod tests {
             uid_validity: 9,
         })];
         let (mut uid, mut last_mailbox) = (0, 1);
-        // Earlier versions named the next place, and never one anew.
+        // Earlier versions named the next place, and never gave a place a new name.
         let names_places = choices.chance(70);
         for modseq in 2..60 {
-            // UIDs that have been given out: what a client asks for is there, or was.
+            // UIDs that were given out: clients ask for messages that exist or existed.
             let first = choices.below(uid as usize) as Uid + 1;
             let uids = vec![(first, first + choices.below((uid.max(first) - first) as usize + 1) as Uid)];
             let mailbox = if choices.chance(80) { BOX } else { MailboxId(last_mailbox) };
-            // How messages end stands there, too: whatever is found out of them later.
+            // The flags contain how messages end as well, as if that was found out later.
             let flags = 1 << choices.below(4) | (choices.below(4) as u64) << 5;
             match if uid == 0 { 0 } else { choices.below(16) } {
                 0 | 1 => {
@@ -630,7 +635,7 @@ mod tests {
         }
     }
 
-    /// Catches: dates of a message that is gone, or that came later, given to its neighbour.
+    /// Catches: save dates of a message that is gone, or that came later, which are given to its neighbour.
     #[test]
     fn save_dates_that_an_earlier_version_handed_on_are_of_the_same_messages() {
         let mut index = Index::default();
@@ -674,11 +679,11 @@ mod tests {
                 replay(&mut last, at, at + 1);
                 assert_eq!(last.usage, recount(&last), "seed {seed}: counted another way than it is");
             }
-            // The checkpoint begins after one commit and looks at the index after another one.
+            // The checkpoint begins after one commit, and is written from the index after another.
             let ends: Vec<usize> =
                 (1..=records.len()).filter(|end| matches!(records[end - 1], Record::Commit(_))).collect();
             for _ in 0..20 {
-                // It may be half applied then, where it is long.
+                // That other commit may be half applied then, when it is a long one.
                 let (a, b) = (ends[choices.below(ends.len())], choices.below(records.len() + 1));
                 let mut index = Index::default();
                 replay(&mut index, 0, a.max(b));

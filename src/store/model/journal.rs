@@ -1,39 +1,40 @@
-//! What happened to mailboxes as such, for sessions that want to hear of it (RFC 5465): their names, subscriptions and
-//! annotations. What happened to messages can be told from the mailbox; what was renamed cannot.
+//! The journal: what happened to mailboxes as such (RFC 5465): their names, subscriptions and annotations. What
+//! happened to messages can be told from the mailbox itself; that a mailbox was renamed cannot.
 //!
-//! It is in memory only, kept while somebody watches, and of the last events only: who comes too late for some is told so.
+//! The journal is in memory only, kept while there is a watcher, and holds only the latest events. A watcher that has
+//! missed events is told so.
 
 use std::collections::VecDeque;
 
 use super::mailbox_name::is_inferior;
 use crate::store::format::MailboxId;
 
-/// Events that are kept.
+/// Events that are kept at most.
 const EVENTS: usize = 256;
-/// Octets of the names in them.
+/// Octets of the names in the kept events at most.
 const OCTETS: usize = 64 * 1024;
 
-/// What happened.
+/// Something that happened to a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A mailbox of this name was created.
     Created(String),
     /// The mailbox of this name was deleted.
     Deleted(String),
-    /// A mailbox got another name, with all below it.
+    /// A mailbox was renamed, with all mailboxes below it.
     Renamed {
         /// Its old name.
         from: String,
-        /// Its new one.
+        /// Its new name.
         to: String,
     },
-    /// This name was subscribed, or is no longer.
+    /// This name was subscribed or unsubscribed.
     Subscription(String),
-    /// An annotation of a mailbox, or of the account, got a value or went.
+    /// An annotation of a mailbox, or of the account, was set or removed.
     Annotation {
-        /// Whose.
+        /// The mailbox, or [`crate::store::NO_MAILBOX`].
         mailbox: MailboxId,
-        /// Which.
+        /// The annotation's entry.
         entry: String,
     },
 }
@@ -48,11 +49,11 @@ impl Event {
     }
 }
 
-/// Who watches, and makes changes: a number that nobody had before. Nobody in particular is 0.
+/// A watcher that makes changes, by a number that is not used again. 0 stands for no watcher.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct WatcherId(u64);
 
-/// The last events.
+/// The latest events.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Journal {
     watchers: u32,
@@ -60,23 +61,23 @@ pub struct Journal {
     by: WatcherId,
     events: VecDeque<(WatcherId, Event)>,
     octets: usize,
-    /// The number of the first of `events`: events are counted.
+    /// The number of the first of `events`. Events are numbered in the order in which they happen.
     first: u64,
 }
 
-/// Events are gone before they were heard of.
+/// Events were dropped before the watcher asked for them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Overflow;
 
 impl Journal {
-    /// One more watches: who that is, and the number of the first event that it has not heard of.
+    /// Adds a watcher. Returns its id, and the number of the first event that it will get.
     pub fn begin(&mut self) -> (WatcherId, u64) {
         self.watchers += 1;
         self.last_watcher += 1;
         (WatcherId(self.last_watcher), self.next())
     }
 
-    /// One of them does no longer.
+    /// Removes a watcher.
     pub fn end(&mut self) {
         self.watchers = self.watchers.saturating_sub(1);
         if self.watchers == 0 {
@@ -85,26 +86,26 @@ impl Journal {
         }
     }
 
-    /// Whose changes come now.
+    /// Sets who makes the changes that follow.
     pub fn changes_by(&mut self, who: WatcherId) {
         self.by = who;
     }
 
-    /// The event of this number, and who made it; `None`: it has not happened yet.
+    /// The event of this number and who made it; `None` when it has not happened yet.
     ///
     /// # Errors
-    /// [`Overflow`].
+    /// [`Overflow`], when the event was dropped.
     pub fn event(&self, number: u64) -> Result<Option<&(WatcherId, Event)>, Overflow> {
         let at = number.checked_sub(self.first).ok_or(Overflow)?;
         Ok(usize::try_from(at).ok().and_then(|at| self.events.get(at)))
     }
 
-    /// Whether somebody wants to know.
+    /// Whether there is a watcher.
     pub fn is_watched(&self) -> bool {
         self.watchers > 0
     }
 
-    /// It has happened.
+    /// Adds an event.
     pub fn push(&mut self, event: Event) {
         if !self.is_watched() || self.is_told_by_the_last(&event) {
             return;
@@ -119,7 +120,7 @@ impl Journal {
         }
     }
 
-    /// Whether it follows from the renaming of a mailbox above it, which comes just before.
+    /// Whether the event follows from the last one, which renamed a mailbox above.
     fn is_told_by_the_last(&self, event: &Event) -> bool {
         let (Event::Renamed { from, to }, Some((_, last))) = (event, self.events.back()) else {
             return false;
@@ -140,7 +141,7 @@ mod tests {
         Event::Created(format!("{n}"))
     }
 
-    /// Catches: memory that grows with events that nobody asks for, and events that are passed over without a word.
+    /// Catches: memory that grows with events that no watcher asks for, and events that are dropped without a word.
     #[test]
     fn the_last_events_are_kept_while_somebody_watches() {
         let mut journal = Journal::default();
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!(journal.event(late), Err(Overflow));
     }
 
-    /// Catches: an event for each mailbox of a tree that is renamed (RFC 5465 section 5.4).
+    /// Catches: an event for each mailbox below a renamed one (RFC 5465 section 5.4).
     #[test]
     fn what_is_below_a_renamed_mailbox_is_no_event() {
         let mut journal = Journal::default();

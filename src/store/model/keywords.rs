@@ -1,24 +1,24 @@
-//! Keywords: flags that clients name (RFC 3501 section 2.3.2). A mailbox has [`Flags::KEYWORDS`] places for names, each of
-//! which is a bit of its messages' flags.
+//! Keywords: flags that clients name (RFC 3501 section 2.3.2). A mailbox has [`Flags::KEYWORDS`] places for names,
+//! and each place is a bit in the flags of its messages.
 //!
-//! A keyword never stands in the way of a message. Where there is no place it is left out, and the rest of the change is
-//! made, as RFC 3501 section 7.1 has it for flags that are not permanent.
+//! A keyword is never a reason to refuse a message. When there is no place for a keyword, it is left out and the rest
+//! of the change is made, as RFC 3501 section 7.1 says for flags that are not permanent.
 
 use super::plan::Planner;
 use super::{Index, Overlay, Usage};
 use crate::store::format::record::{KeywordNamedRecord, Record};
 use crate::store::format::{Flags, MailboxId, Message};
 
-/// Octets of a keyword.
+/// Octets of a keyword at most.
 pub const KEYWORD_MAX: usize = 128;
 
-/// What a mailbox's places are named once everything staged is applied; an empty name is a free place.
+/// The names of a mailbox's places once everything staged is applied. An empty name is a free place.
 fn names<'a>(index: &'a Index, overlay: &'a Overlay, mailbox: MailboxId) -> &'a [String] {
     let known = || index.mailboxes.get(&mailbox).map_or(&[][..], |mailbox| &mailbox.keywords);
     overlay.keywords.get(&mailbox).map_or_else(known, Vec::as_slice)
 }
 
-/// The first place that bears no name.
+/// The first place without a name.
 fn free_place(names: &[String]) -> Option<usize> {
     (0..Flags::KEYWORDS).find(|&place| names.get(place).is_none_or(String::is_empty))
 }
@@ -30,7 +30,7 @@ fn used(index: &Index, overlay: &Overlay, mailbox: MailboxId) -> Flags {
     messages.iter().fold(staged, |used, message| used.with(message.flags))
 }
 
-/// Whether one more keyword can be named in the mailbox: `\*` of PERMANENTFLAGS (RFC 3501 section 7.1).
+/// Whether the mailbox can get one more keyword: `\*` of PERMANENTFLAGS (RFC 3501 section 7.1).
 pub fn takes_keywords(index: &Index, overlay: &Overlay, mailbox: MailboxId, quota: Option<u64>) -> bool {
     let before = overlay.expected(index);
     before.may_become(&before.plus(Usage::of_keywords(1)), quota).is_ok()
@@ -39,8 +39,8 @@ pub fn takes_keywords(index: &Index, overlay: &Overlay, mailbox: MailboxId, quot
 }
 
 impl Planner<'_> {
-    /// The bits of `system` and `keywords` in a mailbox. Keywords that it does not know are named when `naming`, as far as
-    /// there is place; the others are left out.
+    /// The flags for `system` and `keywords` in a mailbox. With `naming`, keywords that the mailbox does not know get
+    /// a place, as far as there are places. All other unknown keywords are left out.
     pub(super) fn flags(
         &mut self,
         mailbox: MailboxId,
@@ -58,7 +58,8 @@ impl Planner<'_> {
             };
             let bit = place.map_or(Flags::NONE, Flags::keyword);
             flags = flags.with(bit);
-            // What a commit gives to messages is not given back before it is applied, not even for its next keyword.
+            // A place that this commit uses for messages must not be freed before it is applied, not even for its
+            // next keyword.
             if naming {
                 self.use_keywords(mailbox, bit);
             }
@@ -66,7 +67,7 @@ impl Planner<'_> {
         flags
     }
 
-    /// The bits in `to` for those keywords of a message that `from` names.
+    /// The flags of a message of the mailbox `from`, translated to the places of the mailbox `to`.
     pub(super) fn translated(&mut self, from: MailboxId, message: &Message, to: MailboxId) -> Flags {
         let flags = message.flags;
         if flags == flags.system() {
@@ -82,7 +83,8 @@ impl Planner<'_> {
         *used = used.with(keywords);
     }
 
-    /// Gives a place to a keyword that the mailbox does not know. `None`: there is none, or no room in the account.
+    /// Gives a keyword that the mailbox does not know a place. `None` when there is no place, or no room in the
+    /// account.
     fn name_keyword(&mut self, mailbox: MailboxId, keyword: &str) -> Option<usize> {
         if keyword.is_empty() || keyword.len() > KEYWORD_MAX {
             return None;
@@ -117,13 +119,13 @@ impl Planner<'_> {
         let known = names(self.index, &self.draft.overlay, mailbox).to_vec();
         let names = self.draft.overlay.keywords.entry(mailbox).or_insert(known);
         set_name(names, place, name);
-        // A mailbox has no more places than fit in an octet.
+        // The number of places of a mailbox fits into an octet.
         let place = place as u8;
         self.record(Record::KeywordNamed(KeywordNamedRecord { mailbox, place, name: name.to_owned() }));
     }
 }
 
-/// Names a place, or frees it by the empty name.
+/// Gives a place a name, or frees it with an empty name.
 pub fn set_name(names: &mut Vec<String>, place: usize, name: &str) {
     if names.len() <= place {
         names.resize(place + 1, String::new());
@@ -159,7 +161,7 @@ mod tests {
         (0..Flags::KEYWORDS).map(|n| format!("k{n}")).collect()
     }
 
-    /// The keywords of a message, in words.
+    /// The keywords of a message by name.
     fn of(world: &World, mailbox: MailboxId, uid: Uid) -> BTreeSet<String> {
         let mailbox = &world.index.mailboxes[&mailbox];
         let flags = mailbox.message(uid).unwrap().flags;
@@ -171,7 +173,7 @@ mod tests {
         keywords.iter().map(|&keyword| keyword.to_owned()).collect()
     }
 
-    /// The first message has all the keywords that the INBOX can name, the second none.
+    /// A world whose first message has all keywords that the INBOX can have, and whose second message has none.
     fn full() -> World {
         let mut world = World::new();
         let names = names();
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_keyword_without_a_place_stands_in_the_way_of_nothing() {
-        // Catches: the 57th keyword as an error, as a 57th place, or in the place of another.
+        // Catches: the 57th keyword as an error, as a 57th place, or in the place of another keyword.
         let mut world = full();
         let trash = world.id("Trash");
         world.commit(&[deliver(trash, &["other", "K7"])]).unwrap();
@@ -202,7 +204,8 @@ mod tests {
 
     #[test]
     fn a_keyword_that_no_message_has_gives_its_place_back() {
-        // Catches: places that are never freed, and one that is freed while a staged commit gives it to a message.
+        // Catches: places that are never freed, and a place that is freed while a staged commit uses it for a
+        // message.
         let mut world = full();
         world.commit(&[store(INBOX, &[1], FlagChange::Remove, &["k5", "k9"])]).unwrap();
         assert!(takes_keywords(&world.index, &world.overlay, INBOX, None));
@@ -221,7 +224,8 @@ mod tests {
 
     #[test]
     fn only_what_a_message_gets_is_named() {
-        // Catches: -FLAGS of an unknown keyword that makes it, STORE on no message, names that are too long or empty.
+        // Catches: -FLAGS of an unknown keyword that names it, a STORE on no message, names that are too long or
+        // empty.
         let mut world = World::new();
         world.commit(&[deliver(INBOX, &[])]).unwrap();
         let long = "x".repeat(KEYWORD_MAX + 1);
@@ -241,7 +245,7 @@ mod tests {
 
     #[test]
     fn keywords_are_named_while_other_commits_are_staged() {
-        // Catches: places counted twice, once in the index and once as staged.
+        // Catches: places that are counted twice, once in the index and once as staged.
         let mut world = World::new();
         world.stage(&[deliver(INBOX, &["a"])]).unwrap();
         world.stage(&[deliver(INBOX, &["A", "b"])]).unwrap();
@@ -257,7 +261,8 @@ mod tests {
 
     #[test]
     fn keywords_have_no_more_room_than_their_account() {
-        // Catches: 56 names for each of 10,000 mailboxes outside of quota and limits, and a message that its keyword keeps out.
+        // Catches: 56 names for each of 10,000 mailboxes outside of quota and limits, and a message that is refused
+        // because of its keyword.
         let mut world = World::new();
         world.quota = Some(2 * SHARE + 1);
         world.commit(&[deliver(INBOX, &["a", "b"])]).unwrap();
@@ -284,8 +289,8 @@ mod tests {
         assert_eq!(world.index.mailboxes[&old].keywords.len(), 2);
     }
 
-    /// Whatever comes and goes: no message gets a keyword that nobody gave it, none loses one that nobody took, and
-    /// what a checkpoint has seen may be replayed.
+    /// Catches: a message that gets a keyword that was not given to it, or loses one that was not taken from it, and
+    /// a checkpoint over which the log cannot be replayed.
     #[test]
     fn keywords_are_what_was_asked_for_however_places_change_hands() {
         for seed in 1..=30 {

@@ -1,4 +1,4 @@
-//! The ledger: what was collected from where.
+//! The ledger: which identities were collected from which source.
 
 use super::{Index, Usage};
 use crate::store::format::checkpoint::{Detail, Entry};
@@ -11,17 +11,17 @@ use crate::store::format::{SourceKey, UnixTime};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(Rust, packed)]
 pub struct Known {
-    /// When it was collected.
+    /// When the message was collected.
     pub date: UnixTime,
-    /// A hash of the message's content, by which it is known again under another identity; 0 where nobody knows it.
+    /// A hash of the message's content, by which it is recognised under another identity; 0 when it is not known.
     pub content: u64,
-    /// Since when its source lists it no longer, in seconds since 1970; 0 while it does.
+    /// Since when the source no longer lists the message, in seconds since 1970; 0 while it lists it.
     pub unlisted: u32,
 }
 
 impl Index {
-    /// Its content stays what it was. It is listed: whatever else stays would come out otherwise where this is replayed over a
-    /// checkpoint that has seen what follows.
+    /// Notes a date of collection, and keeps the known content. The identity counts as listed again: keeping anything
+    /// else would give another result when this record is replayed over a checkpoint that holds later changes.
     pub(super) fn collected(&mut self, record: &CollectedRecord) {
         self.collect((record.source, record.identity, record.date));
     }
@@ -55,7 +55,7 @@ impl Index {
         self.collected_message(&CollectedMessageRecord { source, identity, date, content });
     }
 
-    /// More of what is in the ledger: entries that are not there have been forgotten by an earlier version.
+    /// Adds details to entries. Entries that do not exist were removed by an earlier version.
     pub(super) fn take_details(&mut self, details: &[Detail]) {
         for &(source, identity, content, unlisted) in details {
             if let Some(known) = self.ledger.get_mut(SourceKey(source), &identity) {

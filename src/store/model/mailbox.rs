@@ -3,12 +3,12 @@
 use super::Usage;
 use crate::store::format::{MailboxId, Message, Uid};
 
-/// A mailbox as it is now; messages in ascending order of UID.
+/// A mailbox as it is now. Its messages are in ascending order of UIDs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mailbox {
-    /// Its number.
+    /// The mailbox's number.
     pub id: MailboxId,
-    /// UTF-8, `/` between levels, `INBOX` for the INBOX.
+    /// The name in UTF-8, with `/` between levels; `INBOX` for the INBOX.
     pub name: String,
     /// UIDVALIDITY.
     pub uid_validity: u32,
@@ -18,15 +18,15 @@ pub struct Mailbox {
     pub highest_modseq: u64,
     /// Messages with a UID from here on are `\Recent` to the next session that selects the mailbox.
     pub recent_from: Uid,
-    /// Keywords that messages here have or had; a keyword's place is its bit in [`crate::store::Flags`]. A place whose name
-    /// is empty is free.
+    /// Keywords that messages of the mailbox have or had. The index of a keyword determines its bit in
+    /// [`crate::store::Flags`]. An empty name is a free place.
     pub keywords: Vec<String>,
-    /// The messages.
+    /// The messages, by ascending UIDs.
     pub messages: Vec<Message>,
 }
 
 impl Mailbox {
-    /// A mailbox that has never held anything.
+    /// A new mailbox without messages.
     pub fn empty(id: MailboxId, name: String, uid_validity: u32) -> Mailbox {
         Mailbox {
             id,
@@ -40,13 +40,13 @@ impl Mailbox {
         }
     }
 
-    /// Its messages and keywords.
+    /// What its messages and keywords count.
     pub fn contents(&self) -> Usage {
         let keywords = self.keywords.iter().filter(|name| !name.is_empty()).count();
         Usage::of_keywords(keywords).plus(Usage::of_messages(&self.messages))
     }
 
-    /// The messages from one UID to another.
+    /// The messages with UIDs from `first` to `last`.
     pub fn within(&self, (first, last): (Uid, Uid)) -> &[Message] {
         let from = self.messages.partition_point(|message| message.uid < first);
         let to = self.messages.partition_point(|message| message.uid <= last);
@@ -55,7 +55,8 @@ impl Mailbox {
 
     /// The message with this UID.
     pub fn message(&self, uid: Uid) -> Option<&Message> {
-        // UIDs ascend, so that none lies further from the first one than its UID does; nearly always it lies just there.
+        // UIDs ascend, so a message is no further from the first one than its UID is. Nearly always it is exactly
+        // there.
         let first = self.messages.first()?.uid;
         let furthest = usize::try_from(uid.checked_sub(first)?).unwrap_or(usize::MAX);
         if let Some(message) = self.messages.get(furthest).filter(|message| message.uid == uid) {

@@ -1,18 +1,18 @@
-//! Names of mailboxes: UTF-8, `/` between levels, `INBOX` in any case for the INBOX.
+//! Names of mailboxes: UTF-8, `/` between levels, and `INBOX` in any case of letters for the INBOX.
 
 use std::cmp::Ordering;
 
 use crate::store::Error;
 
-/// Octets of a whole name.
+/// Octets of a whole name at most.
 pub const NAME_MAX: usize = 512;
-/// Levels of a name.
+/// Levels of a name at most.
 pub const LEVELS_MAX: usize = 16;
 
-/// The name as the store keeps it: without a trailing `/`, the INBOX in capitals.
+/// The name as the store keeps it: without a trailing `/`, and with the INBOX in capitals.
 ///
 /// # Errors
-/// [`Error::BadName`].
+/// [`Error::BadName`], when the name is too long, has a control character, an empty level or too many levels.
 pub fn canonical(name: &str) -> Result<String, Error> {
     let name = name.strip_suffix('/').unwrap_or(name);
     if name.len() > NAME_MAX {
@@ -34,12 +34,12 @@ pub fn canonical(name: &str) -> Result<String, Error> {
     }
 }
 
-/// The names above `name`, the outermost first.
+/// The names of the levels above `name`, the outermost first.
 pub fn superiors(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('/').filter_map(|(at, _)| name.get(..at))
 }
 
-/// The order in which whatever lies below a name follows it at once.
+/// An order in which all names below a name follow it at once.
 pub fn compare(one: &str, other: &str) -> Ordering {
     one.split('/').cmp(other.split('/'))
 }

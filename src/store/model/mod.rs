@@ -1,5 +1,5 @@
-//! What an account is, as far as it can be told without a flash: what records add up to, and which records a change
-//! takes. Pure values; nothing here reads or writes.
+//! The model of an account, which needs no flash: the state that records add up to, and the records that a change
+//! takes. Pure values; nothing here reads or writes files.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod annotation;

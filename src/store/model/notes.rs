@@ -1,4 +1,5 @@
-//! Where the notes of messages are. What they say is on flash, and read when it is asked for: a queue may have very many.
+//! The places of messages' notes. The notes themselves are on flash, and read when they are asked for: a queue may
+//! have very many.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -7,34 +8,34 @@ use std::ops::Range;
 use crate::store::format::record::NoteRecord;
 use crate::store::format::{MailboxId, Place, Uid};
 
-/// A message that has a note.
+/// Identifies a message that has a note: its mailbox and its UID.
 pub type NoteKey = (MailboxId, Uid);
 
 /// The notes of an account.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Notes {
-    /// Where their Note records stand in the log.
+    /// The places of the Note records in the log.
     places: BTreeMap<NoteKey, Place>,
-    /// Those of which no place is known, for a checkpoint of an earlier version held what they say.
+    /// The notes whose places are not known, since a checkpoint of an earlier version held the notes themselves.
     held: BTreeMap<NoteKey, Vec<u8>>,
 }
 
-/// A note as it is known.
+/// What is known of a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note<'a> {
-    /// In the Note record that stands there.
+    /// The place of its Note record.
     At(Place),
-    /// What it says.
+    /// The note itself.
     Held(&'a [u8]),
 }
 
 impl Notes {
-    /// How many there are.
+    /// The number of notes.
     pub fn len(&self) -> usize {
         self.places.len() + self.held.len()
     }
 
-    /// A Note record stands at `place`. One that says nothing takes the note away.
+    /// Notes the place of a Note record. A record with an empty note removes the message's note.
     pub fn put(&mut self, record: &NoteRecord, place: Place) {
         let key = (record.mailbox, record.uid);
         self.remove(key);
@@ -43,37 +44,37 @@ impl Notes {
         }
     }
 
-    /// A note is at this place, says a checkpoint.
+    /// Notes the place of a Note record that a checkpoint gives.
     pub fn place(&mut self, key: NoteKey, place: Place) {
         self.held.remove(&key);
         self.places.insert(key, place);
     }
 
-    /// A note says this, says a checkpoint of an earlier version.
+    /// Holds a note that a checkpoint of an earlier version contains.
     pub fn hold(&mut self, key: NoteKey, note: Vec<u8>) {
         self.places.remove(&key);
         self.held.insert(key, note);
     }
 
-    /// The message has no note any more.
+    /// Removes the note of a message.
     pub fn remove(&mut self, key: NoteKey) {
         self.places.remove(&key);
         self.held.remove(&key);
     }
 
-    /// The note of a message.
+    /// What is known of a message's note; `None` when it has none.
     pub fn get(&self, key: NoteKey) -> Option<Note<'_>> {
         let held = || self.held.get(&key).map(|note| Note::Held(note));
         self.places.get(&key).map(|place| Note::At(*place)).or_else(held)
     }
 
-    /// The notes whose records stand in these segments, and where.
+    /// The notes whose records lie in these segments, and their places.
     pub fn within(&self, segments: Range<u32>) -> impl Iterator<Item = (NoteKey, Place)> {
         let places = self.places.iter().filter(move |(_, place)| segments.contains(&place.segment));
         places.map(|(key, place)| (*key, *place))
     }
 
-    /// Up to `most` places of notes of one mailbox, in order, of the messages behind `key`.
+    /// Up to `most` places of notes, in order, of the first mailbox that has notes after `key`.
     pub fn places_behind(&self, key: NoteKey, most: usize) -> Option<(MailboxId, Vec<(Uid, Place)>)> {
         let behind = || self.places.range((Excluded(key), Unbounded));
         let ((mailbox, _), _) = behind().next()?;
@@ -81,7 +82,7 @@ impl Notes {
         Some((*mailbox, of_it.map(|((_, uid), place)| (*uid, *place)).collect()))
     }
 
-    /// The next note behind `key` that is held here, and what it says.
+    /// The next note after `key` that is held in memory.
     pub fn held_behind(&self, key: NoteKey) -> Option<(NoteKey, &[u8])> {
         let (key, note) = self.held.range((Excluded(key), Unbounded)).next()?;
         Some((*key, note))

@@ -1,4 +1,4 @@
-//! UIDs, UIDVALIDITY and MODSEQ: given out, or kept by what comes from another account.
+//! UIDs, UIDVALIDITY and MODSEQ: given out, or kept by messages that come from another account.
 
 use super::plan::Planner;
 use super::serial::{behind, later, of_clock};
@@ -9,7 +9,7 @@ use crate::store::format::record::{NumbersRecord, Record};
 use crate::store::format::{MailboxId, Uid};
 
 impl Planner<'_> {
-    /// UID and MODSEQ of a message that comes into a mailbox, `kept` ones where that can be.
+    /// UID and MODSEQ of a message that comes into a mailbox; those of `kept` when that is possible.
     pub(super) fn numbers(
         &mut self,
         mailbox: MailboxId,
@@ -49,7 +49,7 @@ impl Planner<'_> {
 
     pub(super) fn restore(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) -> Result<(), Error> {
         self.mailbox(mailbox)?;
-        // 0 is no UIDVALIDITY, whoever wrote it.
+        // 0 is not a valid UIDVALIDITY.
         let is_one = numbers.uid_validity != 0;
         if is_one && (self.uid_validity(mailbox) == Some(numbers.uid_validity) || self.uid_next(mailbox) == 1)
         {
@@ -58,8 +58,8 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Numbers that were lost with records are not given again. Where a mailbox has no UIDs left to skip, it gets a new
-    /// UIDVALIDITY.
+    /// Skips numbers that were lost with records, so that they are not given again. A mailbox that has too few UIDs
+    /// left to skip gets a new UIDVALIDITY.
     pub(super) fn skip_numbers(&mut self, count: u32) {
         let highest_modseq = self.draft.committed.modseq.saturating_add(count.into());
         for (id, mailbox) in &self.index.mailboxes {
@@ -70,8 +70,9 @@ impl Planner<'_> {
         }
     }
 
-    /// The new values begin `jump` behind the next one: whatever went on from the same numbers, and is lost, has given
-    /// others (`docs/store.md`, "UIDVALIDITY").
+    /// Gives every mailbox a new UIDVALIDITY. The new values begin `jump` after the next one, so that they differ
+    /// from those that a lost state has given out when it counted on from the same numbers (`docs/store.md`,
+    /// "UIDVALIDITY").
     pub(super) fn renew_uid_validities(&mut self, jump: u32) {
         let highest_modseq = self.draft.committed.modseq;
         self.draft.overlay.last.uid_validity = behind(self.new_uid_validity(), jump);
@@ -91,8 +92,8 @@ impl Planner<'_> {
         self.record(Record::Numbers(NumbersRecord { mailbox, uid_validity, uid_next, highest_modseq }));
     }
 
-    /// A name that is used again must get a later value (RFC 3501 section 2.3.1.1): the time, and one more where the
-    /// clock has not moved or stands wrong.
+    /// A new UIDVALIDITY, later than all before, since a name that is used again must get a later value (RFC 3501
+    /// section 2.3.1.1): the time, or one more than the last value when the clock has not moved or is wrong.
     pub(super) fn new_uid_validity(&mut self) -> u32 {
         let now = of_clock(clock::unix_now());
         let new = match self.last_uid_validity() {
@@ -103,8 +104,8 @@ impl Planner<'_> {
         new
     }
 
-    /// The latest one so far. What is staged is compared in the same order as the index will do it: where imports bring
-    /// values from all around the circle, another order would have another outcome.
+    /// The latest UIDVALIDITY so far. Staged values are compared in the order in which the index will compare them:
+    /// with imported values from all around the circle, another order would have another result.
     fn last_uid_validity(&self) -> u32 {
         match self.draft.overlay.last.uid_validity {
             0 => self.index.last.uid_validity,
@@ -120,7 +121,7 @@ mod tests {
     use crate::store::model::{Change, Index, Overlay, Step, plan};
 
     const MAX: u32 = u32::MAX;
-    /// 2026.
+    /// A time in 2026, in seconds since 1970.
     const NOW: u32 = 1_790_000_000;
 
     /// An account without a flash.
@@ -136,7 +137,7 @@ mod tests {
             Model { index, overlay: Overlay::default() }
         }
 
-        /// Commits it at the time `at`.
+        /// Commits `change` at the time `at`.
         fn commit(&mut self, at: i64, change: Change) {
             clock::FIXED.set(Some(at));
             let plan = plan(&self.index, &self.overlay, &[change], &[], None, at).unwrap();
@@ -154,7 +155,7 @@ mod tests {
             self.index.mailboxes.values().find(|mailbox| mailbox.name == name).unwrap().id
         }
 
-        /// A new mailbox of this name in the place of the one that there was: its UIDVALIDITY.
+        /// Creates a mailbox of this name, in place of an existing one. Returns its UIDVALIDITY.
         fn create(&mut self, at: i64, name: &str) -> u32 {
             if self.index.mailboxes.values().any(|mailbox| mailbox.name == name) {
                 self.commit(at, Change::DeleteMailbox(name.to_owned()));
@@ -173,13 +174,13 @@ mod tests {
             self.commit(at, Change::Restore { mailbox: self.id(name), numbers });
         }
 
-        /// As after a restart.
+        /// The model after a restart.
         fn reopened(self) -> Model {
             Model { index: self.index, overlay: Overlay::default() }
         }
     }
 
-    /// Catches a clock that stops at 4294967295: every mailbox of a name would have the same value from then on.
+    /// Catches: a clock that stops at 4294967295, so that every later mailbox of a name would have the same value.
     #[test]
     fn the_clock_goes_past_2106() {
         let mut model = Model::new();
@@ -187,17 +188,17 @@ mod tests {
         assert_eq!(model.create(last - 1, "a"), MAX - 1);
         assert_eq!(model.create(last, "a"), MAX);
         assert_eq!(model.create(last, "a"), 1);
-        // 0 by the clock.
+        // The clock gives 0 here.
         assert_eq!(model.create(last + 1, "a"), 2);
         assert_eq!(model.create(last + 1_000_000, "a"), 999_999);
         let mut model = model.reopened();
         assert_eq!(model.create(last + 1_000_000, "a"), 1_000_000);
-        // A board whose battery is empty.
+        // The clock of a board whose battery is empty.
         assert_eq!(model.create(0, "a"), 1_000_001);
     }
 
-    /// Catches an imported 4294967295 that counts as the greatest value for ever: saturating, it would be given again and
-    /// again; and one that nothing is compared with.
+    /// Catches: an imported 4294967295 that counts as the greatest value for ever and, saturating, would be given
+    /// again and again; and an imported value that is compared with nothing.
     #[test]
     fn an_import_of_the_greatest_value_is_not_the_end() {
         let mut model = Model::new();
@@ -212,7 +213,7 @@ mod tests {
             before = new;
         }
         assert_eq!(model.create(i64::from(NOW) + 100, "a"), NOW + 100);
-        // At a time from which it lies behind, and at one from which it lies ahead.
+        // MAX is first earlier than the clock, then later.
         let mut model = Model::new();
         model.import(0, "a", MAX);
         assert_eq!([model.create(0, "a"), model.create(0, "a")], [2, 3]);
@@ -222,8 +223,8 @@ mod tests {
         assert_eq!([model.create(ahead, "a"), model.create(ahead, "a")], [1, 2]);
     }
 
-    /// Catches a comparison that leaves the index out until something is staged: MAX, which lies behind the clock, would
-    /// keep 3900000000 from counting, and the second of the clock would be given twice.
+    /// Catches: a comparison that leaves the index out until something is staged: MAX, which is earlier than the clock,
+    /// would keep 3900000000 from counting, and the value of the clock would be given twice.
     #[test]
     fn imports_from_all_around_the_circle_leave_one_latest_value() {
         let mut model = Model::new();
@@ -242,7 +243,7 @@ mod tests {
         assert_eq!(model.index.mailboxes[&model.id("a")].uid_validity, NOW);
     }
 
-    /// Catches values that begin at the next one: on a board without the time the lost state has given them.
+    /// Catches: values that begin at the next one: on a board without the time the lost state has given these.
     #[test]
     fn new_values_for_all_lie_behind_those_of_a_lost_state() {
         for (at, last) in [(0, NOW), (NOW.into(), NOW), (0, MAX - 3)] {

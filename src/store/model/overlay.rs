@@ -1,4 +1,5 @@
-//! What is staged but not yet applied is not in the [`Index`]: as much of it as the next commit must know.
+//! The overlay: what the next commit must know of commits that are staged and not yet applied, and so not in the
+//! [`Index`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -8,23 +9,23 @@ use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, Record};
 use crate::store::format::{Flags, MailboxId, Message, Place, Uid, Uids};
 
-/// What one commit makes of the account's size.
+/// How one commit changes the account's size, and which messages it changes.
 #[derive(Debug, Default)]
 pub(super) struct Growth {
-    /// What there is more of once it is applied.
+    /// What the account holds more once the commit is applied.
     pub(super) more: Usage,
-    /// What there is less of.
+    /// What the account holds less once the commit is applied.
     pub(super) less: Usage,
-    /// Messages that it removes.
+    /// Messages that the commit removes.
     pub(super) expunged: Vec<(MailboxId, Uids)>,
-    /// Messages whose flags it changes.
+    /// Messages whose flags the commit changes.
     pub(super) flagged: Vec<(MailboxId, Uids)>,
-    /// Messages to which it gives a note.
+    /// Messages to which the commit gives a note.
     pub(super) noted: Vec<NoteKey>,
 }
 
 impl Growth {
-    /// Whether it removes this message.
+    /// Whether the commit removes this message.
     pub(super) fn expunges(&self, mailbox: MailboxId, uid: Uid) -> bool {
         are_among(&self.expunged, mailbox, uid)
     }
@@ -34,32 +35,32 @@ fn are_among(messages: &[(MailboxId, Uids)], mailbox: MailboxId, uid: Uid) -> bo
     messages.iter().any(|(of, uids)| *of == mailbox && uids.contains(uid))
 }
 
-/// What staged commits have given out.
+/// The numbers that staged commits have given out, and what they will change.
 #[derive(Debug, Default, Clone)]
 pub struct Overlay {
-    /// Of each commit that is staged and not applied, in the order of the log.
+    /// The growth of each commit that is staged and not applied, in the order of the log.
     pub(super) growing: VecDeque<Rc<Growth>>,
     pub(super) uid_next: BTreeMap<MailboxId, Uid>,
     pub(super) uid_validity: BTreeMap<MailboxId, u32>,
-    /// The names of all places of mailboxes for which staged commits have named or freed some.
+    /// The names of all places, for mailboxes whose keywords staged commits have changed.
     pub(super) keywords: BTreeMap<MailboxId, Vec<String>>,
     /// Keywords that staged commits give to messages.
     pub(super) used_keywords: BTreeMap<MailboxId, Flags>,
     pub(super) doomed: BTreeSet<MailboxId>,
     pub(super) last: Counters,
-    /// Where compaction has moved bodies.
+    /// The places to which compaction has moved bodies.
     moved: BTreeMap<u32, Place>,
     /// Mailboxes whose `\Recent` messages a session has claimed since the last commit.
     pub claimed_recent: BTreeSet<MailboxId>,
 }
 
 impl Overlay {
-    /// The first of the staged commits is applied.
+    /// Says that the first of the staged commits is applied.
     pub fn applied(&mut self) {
         self.growing.pop_front();
     }
 
-    /// Everything staged is applied: the index knows it now.
+    /// Says that everything staged is applied, and so in the index.
     pub fn settle(&mut self) {
         self.growing.clear();
         self.uid_next.clear();
@@ -70,7 +71,7 @@ impl Overlay {
         self.moved.clear();
     }
 
-    /// What the account holds once everything staged is applied, as far as it grows.
+    /// What the account holds once everything staged is applied.
     pub fn expected(&self, index: &Index) -> Usage {
         self.growing.iter().fold(index.usage, |sum, growth| sum.plus(growth.more.less(growth.less)))
     }
@@ -80,7 +81,7 @@ impl Overlay {
         self.growing.iter().any(|growth| growth.expunges(mailbox, uid))
     }
 
-    /// Whether a staged commit changes this message's flags.
+    /// Whether a staged commit changes the flags of this message.
     pub(super) fn flags(&self, mailbox: MailboxId, uid: Uid) -> bool {
         self.growing.iter().any(|growth| are_among(&growth.flagged, mailbox, uid))
     }
@@ -95,7 +96,7 @@ impl Overlay {
         self.moved.get(&{ message.body }).copied().unwrap_or(message.place())
     }
 
-    /// Takes note of what a staged commit moves.
+    /// Notes the bodies that a staged commit moves.
     pub fn note_moves(&mut self, records: &[(Record, Place)]) {
         let moved = records.iter().filter_map(|(record, _)| match record {
             Record::Moved(moved) => Some(&moved.bodies),
@@ -111,13 +112,13 @@ impl Overlay {
         }
     }
 
-    /// Takes over what was given out without a commit while this one was planned.
+    /// Takes over the numbers that were given out and the claims that were made while this commit was planned.
     pub(super) fn join(&mut self, now: &Overlay) {
         self.last.body = self.last.body.max(now.last.body);
         self.claimed_recent.clone_from(&now.claimed_recent);
     }
 
-    /// Gives out the number of a body.
+    /// The number for a new body.
     pub fn next_body(&mut self, index: &Index) -> u32 {
         self.last.body = self.last.body.max(index.last.body) + 1;
         self.last.body

@@ -1,4 +1,4 @@
-//! From changes that were asked for to the records that make them: numbers are given out here.
+//! Plans the records that make the changes that were asked for. Numbers are given out here.
 
 use super::draft::{Draft, Rest};
 use super::{Arrival, Change, Committed, Index, Mailbox, Note, Overlay, Usage, mailbox_name};
@@ -10,50 +10,50 @@ use crate::store::format::record::{
 };
 use crate::store::format::{FlagChange, Flags, MailboxId, Message, Place, Uid, Uids};
 
-/// Octets of the one note that a message can have. The queue's are the longest: with as many recipients as one message
-/// can have, each told why it failed, about 140 KiB.
+/// Octets of a note at most; a message can have one. The notes of the queue are the longest: with as many recipients
+/// as a message can have, and the reason of each one's failure, about 140 KiB.
 pub const NOTE_MAX: usize = 256 * 1024;
 
 /// A commit that can be written.
 pub struct Plan {
-    /// What is to be written, in this order.
+    /// The records to be written, in this order.
     pub steps: Vec<Step>,
-    /// The overlay once it is written.
+    /// The overlay once the records are written.
     pub overlay: Overlay,
-    /// What it will have done.
+    /// What the commit will have done.
     pub committed: Committed,
-    /// Whether it brings messages.
+    /// Whether the commit delivers messages.
     pub arrives: bool,
-    /// Octets of those that go into the log; the others are on flash already.
+    /// Octets of the delivered messages that go into the log; the others are on flash already.
     pub brings: u64,
-    /// Whether there is nothing to write, and nothing was written.
+    /// Whether there is nothing to write, and nothing was written before.
     pub is_empty: bool,
 }
 
-/// A record of a plan.
+/// A record that a plan writes.
 pub enum Step {
-    /// One without a body.
+    /// A record without a body.
     Record(Record),
     /// A Body record, and where its octets are.
     Body(BodyRecord, Source),
-    /// One of a kind that this version does not know, which compaction keeps: head and body.
+    /// Head and body of a record of a kind that this version does not know, which compaction keeps.
     Unknown(Vec<u8>, Vec<u8>),
 }
 
 /// Where the octets of a Body record are, in the transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// In the message of this number that it brings.
+    /// In the transaction's message of this index.
     Arrival(usize),
-    /// In the body of this number that it relocates.
+    /// In the body of this index that the transaction relocates.
     Relocated(usize),
 }
 
-/// Checks `changes`, which bring `arrivals` at the time `now`, against what is applied and staged and against the `quota`,
+/// Checks `changes`, which deliver `arrivals` at the time `now`, against the index, what is staged and the `quota`,
 /// and plans their records.
 ///
 /// # Errors
-/// Those of [`crate::store::Transaction::commit`] that are found before anything is written.
+/// The errors of [`crate::store::Transaction::commit`] that are found before anything is written.
 pub fn plan(
     index: &Index,
     overlay: &Overlay,
@@ -65,13 +65,13 @@ pub fn plan(
     let (draft, _) = Draft::new(index, overlay, quota, now).go_on(index, changes, arrivals, usize::MAX)?;
     let mut plan = draft.finish(index, overlay)?;
     if changes.iter().all(|change| matches!(change, Change::Relocate { .. } | Change::LastLines { .. })) {
-        // Nobody sees it: it takes no MODSEQ.
+        // Clients do not see such a commit, so it takes no MODSEQ.
         plan.overlay.last.modseq = overlay.last.modseq;
     }
     Ok(plan)
 }
 
-/// Plans the changes of a draft, as much of them as is asked for.
+/// Plans the changes of a draft.
 pub(super) struct Planner<'a> {
     pub(super) index: &'a Index,
     pub(super) draft: Draft,
@@ -82,7 +82,7 @@ impl<'a> Planner<'a> {
         self.draft.steps.push(Step::Record(record));
     }
 
-    /// The records so far, those with a body left out.
+    /// The records planned so far, without those that have a body.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         self.draft.steps.iter().filter_map(|step| match step {
             Step::Record(record) => Some(record),
@@ -94,7 +94,7 @@ impl<'a> Planner<'a> {
         let modseq = self.draft.committed.modseq;
         match change {
             Change::Deliver { mailbox, flags, keywords, date, note, numbers } => {
-                // Each brings one.
+                // Each Deliver change takes one message.
                 let at = self.draft.arrived;
                 let Some(arrival) = arrivals.get(at) else { return Err(Error::NoSuchMessage) };
                 self.draft.arrived += 1;
@@ -126,7 +126,8 @@ impl<'a> Planner<'a> {
                 let gives = *change != FlagChange::Remove
                     && found.any(|message| !self.is_expunged(*mailbox, message.uid));
                 let flags = self.flags(*mailbox, *flags, keywords, gives).0;
-                // Nothing is left of it: the client named keywords that nobody has, or for which there is no place.
+                // Nothing is left to do when the client named only keywords that no message has, or for which there
+                // is no place.
                 let idle = flags == 0 && *change != FlagChange::Replace;
                 if !uids.is_empty() && !idle {
                     self.draft.growth.flagged.push((*mailbox, uids.clone()));
@@ -139,7 +140,7 @@ impl<'a> Planner<'a> {
             Change::LastLines { mailbox, last_line, uids } => {
                 self.mailbox(*mailbox)?;
                 for uids in uids.ranges().chunks(LIST_MAX) {
-                    // Clients are not told: it has no MODSEQ.
+                    // Clients are not told, so this change has no MODSEQ.
                     let (mailbox, uids, change, modseq) = (*mailbox, uids.to_vec(), FlagChange::Add, 0);
                     let flags = last_line.bits();
                     self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
@@ -204,7 +205,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// A message comes: number and octets of its body.
+    /// Plans the body of a message that is delivered. Returns its number and its octets.
     fn arrive(&mut self, at: usize, arrival: &Arrival) -> Result<(u32, u32), Error> {
         let size = u32::try_from(arrival.size).map_err(|_| Error::Full)?;
         if arrival.file.is_none() {
@@ -219,7 +220,7 @@ impl<'a> Planner<'a> {
         Ok((body, size))
     }
 
-    /// Messages go; those that are gone already change nothing.
+    /// Plans the removal of messages. Messages that are gone already are left out.
     pub(super) fn expunge(&mut self, mailbox: &Mailbox, uids: &Uids) {
         let (id, modseq) = (mailbox.id, self.draft.committed.modseq);
         for &range in uids.ranges() {
@@ -235,8 +236,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Those of the messages that no change behind `modseq` has touched, also none that is staged: of two who set the same
-    /// mark only one succeeds. The others are noted.
+    /// The messages that no change after `modseq` has changed, not even a staged one: when two clients set the same
+    /// mark, only one succeeds. The other messages are noted in `modified`.
     fn unchanged(&mut self, mailbox: &Mailbox, uids: &Uids, modseq: u64) -> Uids {
         let (mut unchanged, mut modified) = (Uids::default(), Uids::default());
         for message in uids.ranges().iter().flat_map(|&range| mailbox.within(range)) {
@@ -247,7 +248,7 @@ impl<'a> Planner<'a> {
         unchanged
     }
 
-    /// Whether a message that the index has will be gone by then.
+    /// Whether a message that is in the index will be gone before this change.
     pub(super) fn is_expunged(&self, mailbox: MailboxId, uid: Uid) -> bool {
         self.draft.overlay.expunges(mailbox, uid) || self.draft.growth.expunges(mailbox, uid)
     }
@@ -261,7 +262,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// Writes a note anew that stands at `place`, unless there is a later one by now, which must stay the last.
+    /// Writes the note at `place` anew, unless there is a later one, which must remain the last.
     fn relocate_note(&mut self, note: &NoteRecord, place: Place) {
         let key = (note.mailbox, note.uid);
         if self.index.notes.get(key) == Some(Note::At(place)) && !self.draft.overlay.notes(key) {
@@ -284,7 +285,7 @@ impl<'a> Planner<'a> {
         }
         let bodies: Vec<u32> = bodies.iter().map(|record| record.body).collect();
         if bodies.is_empty() {
-            // A commit all the same: it begins a segment.
+            // The commit must have a record all the same: it begins a segment.
             self.record(Record::Moved(MovedRecord { bodies }));
             return;
         }
@@ -298,7 +299,7 @@ impl<'a> Planner<'a> {
         if self.draft.overlay.doomed.contains(&id) { Err(Error::NoSuchMailbox) } else { Ok(mailbox) }
     }
 
-    /// A message is placed.
+    /// Plans a message in its mailbox.
     fn place(&mut self, message: MessageRecord) {
         self.draft.committed.placed.push(message.mailbox, message.uid);
         if let Some(seconds) = self.draft.save_date.take() {
@@ -307,14 +308,14 @@ impl<'a> Planner<'a> {
         self.record(Record::Message(message));
     }
 
-    /// A copy of a message of `from` comes into `mailbox`.
+    /// Plans a copy of a message of `from` in `mailbox`.
     pub(super) fn copy_message(
         &mut self,
         from: MailboxId,
         message: &Message,
         mailbox: MailboxId,
     ) -> Result<(), Error> {
-        // The message first: what room is left is for its keywords.
+        // The message is counted first: its keywords get the room that is left.
         self.draft.growth.more.add(Usage::of_message(message.size));
         let flags = self.translated(from, message, mailbox);
         let place = self.draft.overlay.place(message);

@@ -1,21 +1,21 @@
-//! UIDVALIDITYs in their order.
+//! The order of UIDVALIDITYs.
 //!
-//! They are 32 bits and never 0, and their order goes round: of two, the later one is the one that is reached first by
-//! counting up from the other (RFC 1982). So they go on after 4294967295, which an import may bring any day, and which the
-//! clock reaches on 2106-02-07. RFC 3501 section 2.3.1.1 wants a greater value for a name that is used again; clients only
-//! look whether it is another one.
+//! UIDVALIDITYs have 32 bits, are never 0, and their order is circular: of two values, the later one is that which is
+//! reached first by counting up from the other (RFC 1982). So they continue after 4294967295, which an import may
+//! bring any day, and which the clock reaches on 2106-02-07. RFC 3501 section 2.3.1.1 wants a greater value for a
+//! name that is used again; clients only check whether it is a different one.
 
-/// The later of two; 0 is none yet.
+/// The later of two values; 0 stands for no value.
 pub fn later(a: u32, b: u32) -> u32 {
     match (a, b) {
         (0, other) | (other, 0) => other,
-        // Half the circle away is as early as it is late.
+        // At half the circle neither is later: `a` stays.
         _ if b.wrapping_sub(a).cast_signed() > 0 => b,
         _ => a,
     }
 }
 
-/// The one `steps` behind `value`, which jumps over 0.
+/// The value `steps` after `value`. 0 is skipped.
 pub fn behind(value: u32, steps: u32) -> u32 {
     match value.overflowing_add(steps) {
         (sum, true) => sum.wrapping_add(1),
@@ -24,7 +24,7 @@ pub fn behind(value: u32, steps: u32) -> u32 {
     }
 }
 
-/// What the clock says, for as long as clocks go; 0 at the moments when it says nothing of use.
+/// The value for a time in seconds since 1970, which goes round the circle; 0 where the time gives no usable value.
 pub fn of_clock(seconds: i64) -> u32 {
     const CIRCLE: i64 = 1 << 32;
     u32::try_from(seconds.rem_euclid(CIRCLE)).unwrap_or_default()
@@ -35,10 +35,10 @@ mod tests {
     use super::*;
 
     const MAX: u32 = u32::MAX;
-    /// 2026.
+    /// A time in 2026, in seconds since 1970.
     const NOW: u32 = 1_790_000_000;
 
-    /// Catches `max` in the place of the comparison, in either direction, and a 0 that counts.
+    /// Catches: `max` in place of the comparison, in either direction, and a 0 that counts as a value.
     #[test]
     fn the_later_one_is_the_nearer_one_by_counting_up() {
         for (earlier, late) in [
@@ -48,7 +48,7 @@ mod tests {
             (MAX, 1),
             (MAX - 5, 3),
             (NOW, NOW + 1),
-            // Imported: it lies behind the clock, not before it.
+            // An imported value that is earlier than the clock.
             (MAX, NOW),
             (NOW, NOW + (1 << 31) - 1),
         ] {
@@ -57,11 +57,11 @@ mod tests {
         }
         assert_eq!(later(7, 7), 7);
         assert_eq!(later(0, 0), 0);
-        // Nobody can say: the one that was there stays.
+        // Neither is later: the first one stays.
         assert_eq!(later(NOW, NOW + (1 << 31)), NOW);
     }
 
-    /// Catches a sum that saturates, one that gives 0, and one that gives the same value again.
+    /// Catches: a sum that saturates, a sum that is 0, and a sum that is the same value again.
     #[test]
     fn counting_goes_on_behind_the_last_one_and_never_gives_0() {
         for (value, steps, sum) in [

@@ -1,5 +1,5 @@
-//! Which mailboxes there are: created, renamed, deleted. Such changes come when nothing is staged: the index and
-//! their own commit know all.
+//! Creates, renames and deletes mailboxes. Such changes run while nothing is staged, so the index and their own
+//! commit hold all mailboxes.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::store::format::record::{
 use crate::store::format::{INBOX, MailboxId, Uids};
 
 impl Planner<'_> {
-    /// Structural changes come when nothing is staged: the index has all names.
+    /// The names of all mailboxes. Structural changes run while nothing is staged, so the index has all names.
     pub(super) fn names(&mut self) -> &mut BTreeMap<String, MailboxId> {
         if self.draft.names.is_empty() {
             self.draft.names = self.index.mailboxes.values().map(|m| (m.name.clone(), m.id)).collect();

@@ -1,4 +1,5 @@
-//! An account without a flash: changes are planned, their records wait or are applied, as the engine does it.
+//! Tests with an account without a flash: changes are planned, and their records wait or are applied as in the
+//! engine.
 
 use std::collections::VecDeque;
 
@@ -19,7 +20,7 @@ pub struct World {
 }
 
 impl World {
-    /// One with the mailboxes and subscriptions that every account is given.
+    /// A world with the mailboxes and subscriptions that every account gets.
     pub fn new() -> World {
         let mut world = World::default();
         for name in ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"] {
@@ -50,7 +51,7 @@ impl World {
         Ok(committed)
     }
 
-    /// Applies the first commit that is staged.
+    /// Applies the first staged commit.
     pub fn apply(&mut self) {
         for (record, place) in self.staged.pop_front().unwrap() {
             self.index.apply(&record, place);
@@ -61,14 +62,14 @@ impl World {
         }
     }
 
-    /// Applies all that is staged.
+    /// Applies all staged commits.
     pub fn settle(&mut self) {
         while !self.staged.is_empty() {
             self.apply();
         }
     }
 
-    /// A commit that nothing else is under way with.
+    /// Makes a commit while no other is staged.
     pub fn commit(&mut self, changes: &[Change]) -> Result<Committed, Error> {
         let committed = self.stage(changes)?;
         self.settle();
@@ -86,7 +87,7 @@ impl World {
     }
 }
 
-/// A message of one octet.
+/// A change that delivers a message of one octet.
 pub fn deliver(mailbox: MailboxId, keywords: &[&str]) -> Change {
     let keywords = keywords.iter().map(|&keyword| keyword.to_owned()).collect();
     Change::Deliver { mailbox, flags: Flags::NONE, keywords, date: 0, note: None, numbers: None }
@@ -117,7 +118,7 @@ pub fn copy(from: MailboxId, uids: &[Uid], to: MailboxId) -> Vec<Change> {
     vec![Change::Copy { from, uids: uids.into(), to }]
 }
 
-/// RFC 6851.
+/// The changes of a MOVE (RFC 6851).
 pub fn r#move(from: MailboxId, uids: &[Uid], to: MailboxId) -> Vec<Change> {
     let mut changes = copy(from, uids, to);
     changes.push(Change::Expunge { mailbox: from, uids: uids.into() });
@@ -141,7 +142,7 @@ pub fn recount(index: &Index) -> Usage {
 
 #[test]
 fn what_is_planned_is_what_comes() {
-    // Catches: a change whose growth is not counted, or counted with another figure than the record has.
+    // Catches: a change whose growth is not counted, or counted with another figure than its record has.
     let mut world = World::new();
     let long = "x".repeat(40);
     let given = world.index.usage;
@@ -174,14 +175,14 @@ fn what_is_planned_is_what_comes() {
 
 #[test]
 fn whatever_can_be_made_costs_its_share_and_may_always_go() {
-    // Catches: a kind of record that lies outside the quota, and a removal that a full account is refused.
+    // Catches: a kind of record that is outside the quota, and a removal that a full account is refused.
     let mut world = World::new();
     world.commit(&[deliver(INBOX, &[]), create("x"), create("y"), subscribe("x", true)]).unwrap();
     let (x, y) = (world.id("x"), world.id("y"));
     world.commit(&[annotate("x", "/shared/comment", Some(b"v"))]).unwrap();
     let charged = world.index.usage.charged();
     let (message, annotation) = (SHARE + 1, SHARE + 15 + 1);
-    // The names of what is given leave a few octets over.
+    // The names of the six mailboxes are shorter than the octets that are granted for them.
     let spare = 2 * "INBOXDraftsSentJunkTrashArchive".len() as u64;
     assert_eq!(charged, message + 3 * (SHARE + 1) + annotation - (84 - spare));
 
@@ -217,7 +218,8 @@ fn whatever_can_be_made_costs_its_share_and_may_always_go() {
 
 #[test]
 fn a_ledger_at_its_limit_knows_what_it_knows_and_forgets() {
-    // Catches: a provider that lists without an end, and a full ledger that cannot note anew when a message was collected.
+    // Catches: a provider that lists without end, and a full ledger that cannot note again when a message was
+    // collected.
     let collected = |n| Change::Collected { source: SourceKey(1), identity: [n; 16], date: 7, content: None };
     let mut world = World::new();
     world.commit(&[collected(1)]).unwrap();
@@ -231,7 +233,7 @@ fn a_ledger_at_its_limit_knows_what_it_knows_and_forgets() {
 
 #[test]
 fn what_is_staged_counts() {
-    // Catches: a check that sees what is applied only, and one that counts what is applied twice.
+    // Catches: a check that sees only what is applied, and a check that counts what is applied twice.
     let mut world = World::new();
     world.quota = Some(3 * (SHARE + 1));
     for _ in 0..3 {
@@ -249,7 +251,8 @@ fn what_is_staged_counts() {
 
 #[test]
 fn messages_are_moved_once_however_many_ask_at_the_same_time() {
-    // Catches: a MOVE that copies what another one, not applied yet, has moved away: a way around the quota.
+    // Catches: a MOVE that copies what another MOVE, which is not applied yet, has moved away: a way around the
+    // quota.
     let mut world = World::new();
     world.commit(&[deliver(INBOX, &[]), deliver(INBOX, &[])]).unwrap();
     let (sent, trash) = (world.id("Sent"), world.id("Trash"));
@@ -258,14 +261,14 @@ fn messages_are_moved_once_however_many_ask_at_the_same_time() {
     assert_eq!(world.stage(&r#move(INBOX, &[2], trash)).unwrap().placed.len(), 0);
     world.settle();
     assert_eq!((world.uids(INBOX), world.uids(sent), world.uids(trash)), (vec![], vec![1, 2], vec![]));
-    // One transaction that removes twice has not made room twice.
+    // A transaction that removes a message twice has not made room twice.
     let mut twice = r#move(sent, &[1], trash);
     twice.extend(copy(sent, &[2], trash));
     twice.push(Change::Expunge { mailbox: sent, uids: (&[1]).into() });
     assert!(matches!(world.commit(&twice), Err(Error::OverQuota)));
 }
 
-/// Catches: a sum that ends at nothing without a word when more goes than ever came.
+/// Catches: a sum that silently becomes 0 when more is removed than was ever added.
 #[test]
 #[should_panic(expected = "more has gone than ever came")]
 fn what_never_came_does_not_go() {

@@ -1,4 +1,4 @@
-//! BINARY and BINARY.SIZE (RFC 3516): a part without its transfer encoding.
+//! BINARY and BINARY.SIZE (RFC 3516): the content of a part without its transfer encoding.
 
 use std::io::{self, Write as _};
 
@@ -9,26 +9,27 @@ use crate::message::mime::Part;
 use crate::net::stream::Stream;
 use crate::store::Error;
 
-/// Where a client wants to begin, and how many octets it wants at most.
+/// The first octet and the number of octets that a client wants.
 type Partial = Option<(u64, u64)>;
 
 /// The part that a client wants.
 enum Wanted {
-    /// All of the message, as it is.
+    /// The whole message, as it is.
     Message,
     Part(Part),
 }
 
-/// What a part holds without its encoding.
+/// The decoded content of a part.
 #[derive(Default)]
 struct Content {
     octets: u64,
-    /// NUL is among them.
+    /// Whether a NUL is among the octets.
     nul: bool,
 }
 
 impl Response<'_> {
-    /// `BINARY[part]<partial> …`: as a `literal8` where the part has a NUL in it, so that a client sees that at once (section 4.3).
+    /// Writes `BINARY[part]<partial> …`: as a `literal8` when the part contains a NUL, so that the client sees that
+    /// at once (section 4.3).
     pub(super) async fn binary(
         &mut self,
         stream: &mut Stream,
@@ -60,7 +61,7 @@ impl Response<'_> {
         self.out.clear();
         let read = self.decoded(stream, &wanted, &mut skip, &mut left).await?;
         if self.readable(read).is_none() {
-            // Their number was promised.
+            // The literal has announced so many octets.
             while left > 0 {
                 let piece = [b' '; 1024];
                 let n = left.min(1024);
@@ -71,7 +72,7 @@ impl Response<'_> {
         Ok(())
     }
 
-    /// `BINARY.SIZE[part] n`.
+    /// Writes `BINARY.SIZE[part] n`.
     pub(super) async fn binary_size(&mut self, part: &[u32]) -> io::Result<()> {
         let length = match self.wanted(part).await {
             Some(Wanted::Message) => self.opened.size().into(),
@@ -81,7 +82,7 @@ impl Response<'_> {
         write!(self.out, "BINARY.SIZE[{}] {length}", numbers(part))
     }
 
-    /// The part that `numbers` lead to; `None` where there is no such part, or it cannot be read, which is noted.
+    /// The part with these numbers; `None` when there is no such part, or when it cannot be read, which is noted.
     async fn wanted(&mut self, numbers: &[u32]) -> Option<Wanted> {
         if numbers.is_empty() {
             return Some(Wanted::Message);
@@ -90,7 +91,7 @@ impl Response<'_> {
         self.readable(structure)?.find(numbers).cloned().map(Wanted::Part)
     }
 
-    /// What the part holds; `None` where it cannot be decoded or read, which is noted.
+    /// Length and kind of the decoded part; `None` when it cannot be decoded or read, which is noted.
     async fn content(&mut self, wanted: &Wanted) -> Option<Content> {
         let counted = self.count(wanted).await;
         let counted = self.readable(counted)?;
@@ -98,7 +99,7 @@ impl Response<'_> {
         counted
     }
 
-    /// What the part holds; `None`: its encoding is not known.
+    /// Decodes the part and counts its octets; `None` when its encoding is not known.
     async fn count(&mut self, wanted: &Wanted) -> Result<Option<Content>, Error> {
         let pace = self.pace;
         let body = self.opened.body()?;
@@ -117,7 +118,8 @@ impl Response<'_> {
         counted.map_err(|error| self.opened.unreadable(error))
     }
 
-    /// Sends `left` octets behind the first `skip`. The outer error is the connection's, the inner one that of the flash.
+    /// Sends `left` octets of the decoded part after the first `skip`. The outer error is that of the connection, the
+    /// inner one that of the flash.
     async fn decoded(
         &mut self,
         stream: &mut Stream,

@@ -25,7 +25,7 @@ use crate::serving::uncut;
 use crate::store::{FlagChange, Flags, Message};
 
 impl Selected {
-    /// RFC 3501 section 6.4.5.
+    /// FETCH (RFC 3501 section 6.4.5).
     pub fn fetch(
         &self,
         tag: String,
@@ -53,7 +53,7 @@ impl Selected {
         let mut earlier = Updates::default();
         if let Some(since) = since {
             numbers = self.changed_since(&numbers, since.modseq);
-            // What `$` stands for is there, or will be told to vanish.
+            // The messages of `$` exist, or will be reported as vanished.
             if since.vanished
                 && let MessageSet::Numbers(set) = &messages.set
             {
@@ -64,8 +64,8 @@ impl Selected {
         Outcome::Fetch(Fetch { tag, uid: messages.uid, messages: numbers, earlier, items, sets_seen })
     }
 
-    /// What follows a FETCH. `\Seen` is set last: a client whose connection breaks in the middle has not
-    /// read what it did not get. The client has its messages also where that cannot be written.
+    /// The outcome after a FETCH. `\Seen` is set last: a client whose connection breaks in the middle has not read
+    /// what it did not get. The client has got its messages even when `\Seen` cannot be written.
     pub fn fetched(&self, fetch: Fetch, outcome: FetchResult) -> Outcome {
         let text = match (outcome.damaged, outcome.undecodable, outcome.gone) {
             (true, ..) => "NO [CORRUPTION] Some messages could not be read; the appliance's log says why",
@@ -82,7 +82,8 @@ impl Selected {
         Outcome::Aside { what: "\\Seen", transaction, reply }
     }
 
-    /// The message of a sequence number, its flags written into `flags` where they are wanted; `None` when it was removed.
+    /// The message of a sequence number; `None` when it was removed. Its flags are written into `flags` when that is
+    /// given.
     pub fn message(&self, seq: u32, flags: Option<&mut String>) -> Option<Message> {
         let uid = self.numbers.uid(seq)?;
         let found = self.account.view(self.numbers.mailbox(), |mailbox| {
@@ -98,7 +99,7 @@ impl Selected {
 }
 
 impl Session {
-    /// What follows a FETCH: `\Seen`, then the reply.
+    /// The outcome after a FETCH: `\Seen` is set, then the reply is sent.
     pub fn fetched(&mut self, fetch: Fetch, outcome: FetchResult) -> Outcome {
         match &self.state {
             State::Selected(selected) => selected.fetched(fetch, outcome),
@@ -108,7 +109,7 @@ impl Session {
 }
 
 impl Connection {
-    /// Sends the messages, one response each; then what follows.
+    /// Sends the messages, one response each. Returns what follows.
     pub async fn fetch(&mut self, mut fetch: Fetch) -> io::Result<Outcome> {
         let mut outcome = FetchResult::default();
         let mut flags = String::new();
@@ -132,7 +133,8 @@ impl Connection {
         Ok(self.session.fetched(fetch, outcome))
     }
 
-    /// Sends `items` of the message of this number; `None`: it was removed. `flags` is room that serves the next ones, too.
+    /// Sends `items` of the message `seq`; `None` when it was removed. `flags` is a buffer that is used again for the
+    /// next message.
     pub async fn send_message(
         &mut self,
         seq: u32,
@@ -156,7 +158,7 @@ impl Connection {
             }
         }
         let Some(selected) = self.session.selected() else { return Ok(None) };
-        // A client that reads at all reads this fast.
+        // Every client that reads at all is at least this fast.
         let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
         let fetched = Fetched { seq, message, flags, enabled: selected.numbers.enabled };
         let account = selected.account();

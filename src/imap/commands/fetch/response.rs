@@ -1,4 +1,4 @@
-//! FETCH responses (RFC 3501 section 7.4.2), streamed: nothing here holds a whole message.
+//! FETCH responses (RFC 3501 section 7.4.2). They are streamed: no whole message is held here.
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
@@ -18,14 +18,14 @@ use crate::net::stream::Stream;
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Message};
 
-/// Octets of a response that are kept before they are sent.
+/// Octets of a response that are gathered before they are sent.
 const KEPT: usize = 8 * 1024;
 
-/// A message and what the session knows of it.
+/// A message, and what the session knows of it.
 pub struct Fetched<'a> {
     /// Its sequence number.
     pub seq: u32,
-    /// From the index.
+    /// The message as the index holds it.
     pub message: Message,
     /// Its flags in their parentheses, `\Recent` included, for [`FetchItem::Flags`].
     pub flags: &'a str,
@@ -33,12 +33,12 @@ pub struct Fetched<'a> {
     pub enabled: Enabled,
 }
 
-/// Writes one untagged FETCH response with `items` in their order, in pieces, never holding a whole
-/// message. Where part of it could not be read from flash (which is logged), NIL or fewer octets padded with spaces stand
-/// in its place.
+/// Writes one untagged FETCH response with `items` in their order, in pieces, without holding a whole message. Parts
+/// that cannot be read from flash, which is logged, are replaced by NIL, or by fewer octets that are padded with
+/// spaces.
 ///
 /// # Errors
-/// What the connection says.
+/// Errors of the connection.
 pub async fn write(
     stream: &mut Stream,
     account: &Account,
@@ -72,11 +72,11 @@ pub async fn write(
     Ok(Written { damaged: response.damaged, undecodable: response.undecodable })
 }
 
-/// How a message was sent.
+/// What went wrong while a message was sent.
 pub struct Written {
-    /// Some of it could not be read.
+    /// Some of the message could not be read.
     pub damaged: bool,
-    /// Some of it is in an encoding that is not known.
+    /// Some of the message is in an unknown encoding.
     pub undecodable: bool,
 }
 
@@ -85,15 +85,15 @@ pub(super) struct Response<'a> {
     pub(super) opened: LazyMessage<'a>,
     pub(super) last: &'a mut LastStructure,
     pub(super) pace: &'a Pace,
-    /// What was written and not sent yet.
+    /// Octets that were written and not sent yet.
     pub(super) out: Vec<u8>,
     damaged: bool,
     pub(super) undecodable: bool,
 }
 
 impl Response<'_> {
-    /// Sends what was written when it is much; gives others their turn when it is time to. An item began when there were
-    /// `before` octets, unless some of it was sent already.
+    /// Sends the written octets when there are many, and gives other sessions a turn when it is time. Before the
+    /// current item there were `before` octets, unless some of it was sent already.
     async fn send_much(&mut self, stream: &mut Stream, before: usize) -> io::Result<()> {
         let written = self.out.len().checked_sub(before).unwrap_or(self.out.len()) as u64;
         self.pace.did(written + self.opened.take_passed()).await;
@@ -118,7 +118,7 @@ impl Response<'_> {
                 return Ok(());
             }
             FetchItem::Preview => return Box::pin(self.preview()).await,
-            // RFC 8474 section 5.2: of a server that knows no threads.
+            // RFC 8474 section 5.2: the reply of a server without threads.
             FetchItem::ThreadId => {
                 self.out.extend(b"THREADID NIL");
                 return Ok(());
@@ -146,7 +146,7 @@ impl Response<'_> {
                 }
                 return Ok(());
             }
-            // In boxes, here and below: a response is moved more than once, and most need none of this.
+            // Boxed, here and below: a response is moved more than once, and most responses need none of these.
             FetchItem::BodyStructure { extensible } => {
                 return Box::pin(self.structure(stream, *extensible)).await;
             }
@@ -176,7 +176,7 @@ impl Response<'_> {
         self.send(stream, octets, partial).await
     }
 
-    /// What could be read; what could not is logged, and makes the command fail in the end.
+    /// The result of a read. An error is logged, and makes the command fail in the end.
     pub(super) fn readable<T>(&mut self, read: Result<T, Error>) -> Option<T> {
         match read {
             Ok(read) => Some(read),
@@ -191,7 +191,7 @@ impl Response<'_> {
     async fn preview(&mut self) -> io::Result<()> {
         self.out.extend(b"PREVIEW ");
         let preview = self.make_preview().await;
-        // Section 3.2: NIL is for LAZY, so that what cannot be read has an empty one.
+        // Section 3.2: NIL is for LAZY only, so the preview is empty when the message cannot be read.
         let preview = self.readable(preview).unwrap_or_default();
         nstring::string(preview.as_bytes(), &mut self.out);
         Ok(())
@@ -212,7 +212,8 @@ impl Response<'_> {
         made.map_err(|error| self.opened.unreadable(error))
     }
 
-    /// Sent part by part: it may be long, and what cannot be read of it is the default.
+    /// Writes BODY or BODYSTRUCTURE. It is sent part by part, since it may be long. A default stands for what cannot
+    /// be read.
     async fn structure(&mut self, stream: &mut Stream, extensible: bool) -> io::Result<()> {
         self.out.extend(if extensible { &b"BODYSTRUCTURE "[..] } else { b"BODY " });
         let form = Form { extensible, rev2: self.fetched.enabled.rev2() };
@@ -225,7 +226,7 @@ impl Response<'_> {
         let structure = self.opened.structure(self.last, self.pace).await;
         let body = structure.and_then(|structure| self.opened.body().map(|_| structure));
         let Some(structure) = self.readable(body) else {
-            // The grammar knows no NIL here.
+            // The grammar does not allow NIL here.
             self.out.extend(b"(\"text\" \"plain\" NIL NIL NIL \"7BIT\" 0 0)");
             return Ok(());
         };
@@ -254,7 +255,7 @@ impl Response<'_> {
         Ok(())
     }
 
-    /// Sends octets as a literal of exactly their length, or NIL.
+    /// Sends octets as a literal of exactly their length, or NIL when there are none.
     async fn send(
         &mut self,
         stream: &mut Stream,
@@ -277,7 +278,7 @@ impl Response<'_> {
         }
         let length: u64 = places.iter().map(|place| place.end - place.start).sum();
         if length == 0 {
-            // Not `{0}`, behind which iOS waits for more.
+            // Not `{0}`: after that iOS waits for more.
             self.out.extend(b" \"\"");
             return Ok(());
         }
@@ -294,7 +295,7 @@ impl Response<'_> {
         Ok(())
     }
 
-    /// Sends octets of the body. Their number was promised, so that spaces stand for what is lost.
+    /// Sends octets of the body. Their number was announced, so spaces are sent for octets that cannot be read.
     async fn copy(&mut self, stream: &mut Stream, place: Range<u64>) -> io::Result<()> {
         stream.write(&self.out).await?;
         self.out.clear();
@@ -322,7 +323,8 @@ impl Response<'_> {
     }
 }
 
-/// A literal has no NUL (RFC 3501 section 9): 0x80 in its place, so that the length is as it was.
+/// The octets with 0x80 in place of NUL, which a literal must not contain (RFC 3501 section 9). The length stays the
+/// same.
 fn without_nul(octets: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(0, octets).is_none() {
         return octets.into();

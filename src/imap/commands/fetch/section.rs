@@ -1,4 +1,4 @@
-//! `BODY[section]<partial>` (RFC 3501 section 6.4.5): how it is written, and which octets it means.
+//! `BODY[section]<partial>` (RFC 3501 section 6.4.5): its label, and the octets that it means.
 
 use std::io;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::message::nstring::string;
 use crate::pace::Pace;
 use crate::store::Error;
 
-/// Octets read from flash at a time.
+/// Octets that are read from flash at a time.
 pub const PIECE: u64 = 16 * 1024;
 
 /// Appends the name of the data item: `BODY[1.HEADER]<0>`.
@@ -54,16 +54,16 @@ fn astring(text: &str, out: &mut Vec<u8>) {
 
 /// The octets of a section.
 pub enum Octets {
-    /// They are here.
+    /// The octets themselves.
     Held(Vec<u8>),
-    /// They stand in these places of the body.
+    /// The places of the octets in the body.
     Places(Vec<Range<u64>>),
 }
 
-/// The octets of a section of a message; `None`: there is no such part. Others get their turn meanwhile.
+/// The octets of a section of a message; `None` when there is no such part. Other sessions get turns in between.
 ///
 /// # Errors
-/// What cannot be read.
+/// Errors of reading the message.
 pub async fn octets(
     opened: &mut LazyMessage<'_>,
     part: &[u32],
@@ -104,7 +104,7 @@ pub async fn octets(
     Ok(Some(Octets::Places(opened.ask_body(select)?)))
 }
 
-/// The fields of these names out of a summary.
+/// The fields with these names, out of the fields of a summary.
 fn header_fields(fields: &[u8], names: &FieldNames) -> io::Result<Vec<u8>> {
     let all = 0..fields.len() as u64;
     let places = header::select(&fields, all, |field| names.contain(field))?;
@@ -112,8 +112,8 @@ fn header_fields(fields: &[u8], names: &FieldNames) -> io::Result<Vec<u8>> {
     Ok(places.into_iter().flat_map(text).copied().collect())
 }
 
-/// The octets of the message that a section with part numbers means, or out of whose header fields it
-/// selects; `None` where there is no such part.
+/// The octets of the message that a section with part numbers means; for HEADER.FIELDS, the header that the fields
+/// are selected from. `None` when there is no such part.
 pub fn find(structure: &Structure, part: &[u32], text: &SectionText) -> Option<Range<u64>> {
     Some(match text {
         SectionText::Whole => structure.find(part)?.content(),
@@ -123,7 +123,7 @@ pub fn find(structure: &Structure, part: &[u32], text: &SectionText) -> Option<R
     })
 }
 
-/// What `<origin.count>` leaves of octets that stand in several places.
+/// Reduces octets in several places to the part that `<origin.count>` asks for.
 pub fn clip(places: &mut Vec<Range<u64>>, origin: u64, count: u64) {
     let (mut skip, mut room) = (origin, count);
     for place in places.iter_mut() {

@@ -10,10 +10,10 @@ use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
 use crate::store::mailbox_name::{compare, is_inferior, superiors};
 
-/// Names that are looked at before others have their turn.
+/// Names that are looked at before other sessions get a turn.
 pub const NAMES: usize = 100;
 
-/// What is listed.
+/// What is listed: the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
     /// LIST.
@@ -27,62 +27,62 @@ pub enum Listed {
 pub struct Name {
     /// The name.
     pub name: String,
-    /// It is a mailbox. LSUB does not ask, and has it set.
+    /// Whether there is a mailbox of this name. LSUB does not look for it, and sets this.
     pub exists: bool,
-    /// It is subscribed.
+    /// Whether the name is subscribed.
     pub subscribed: bool,
-    /// What the mailbox is for.
+    /// The special uses of the mailbox.
     pub uses: Uses,
 }
 
-/// A line that is told.
+/// A response to LIST or LSUB.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Told {
     /// The untagged response with its CRLF.
     pub line: String,
-    /// The mailbox whose STATUS (RFC 5819) and METADATA (RFC 9590) follow it.
+    /// The mailbox whose STATUS (RFC 5819) and METADATA (RFC 9590) follow the line.
     pub more: Option<String>,
 }
 
-/// A LIST or LSUB under way. The names come in the order in which those below a name follow it at once, so that the
-/// neighbours of a name tell all there is to say of it; but with RECURSIVEMATCH, where a name is told when all below
-/// it were looked at.
+/// A LIST or LSUB that is under way. Names come in an order in which all names below a name follow it at once. So the
+/// neighbours of a name tell everything about it, except with RECURSIVEMATCH, where a name is reported only after all
+/// names below it were looked at.
 #[derive(Debug)]
 pub struct Listing {
     listed: Listed,
     patterns: Patterns,
-    /// `None`: LSUB, or LIST as in RFC 3501.
+    /// The options of an extended LIST; `None` for LSUB, or LIST as in RFC 3501.
     options: Option<ListOptions>,
-    /// What is to hold of a name.
+    /// The selection options: what must be true of a name.
     select: ListSelect,
     /// What the client has enabled.
     enabled: Enabled,
     /// The name that was looked at last.
     last: Option<String>,
-    /// For RECURSIVEMATCH: it, and those above it that were not told yet, the outermost first. No more than a name has
-    /// levels.
+    /// For RECURSIVEMATCH: the last name and the names above it that were not reported yet, the outermost first.
+    /// There are at most as many as a name has levels.
     open: Vec<Open>,
 }
 
-/// A name of which not all is known yet.
+/// A name of which not everything is known yet.
 #[derive(Debug)]
 struct Open {
     name: Name,
-    /// Mailboxes are below it.
+    /// Whether there are mailboxes below it.
     children: bool,
     matches: bool,
     selected: bool,
-    /// Selected names are below it.
+    /// Whether there are selected names below it.
     selected_below: bool,
-    /// Selected names that no pattern matches are below it.
+    /// Whether there are selected names below it that match no pattern.
     hidden_below: bool,
 }
 
 impl Listing {
-    /// What `args` ask for, in the words of a client that has enabled so much.
+    /// The listing that `args` ask for, for a client that has enabled `enabled`.
     ///
     /// # Errors
-    /// [`TooMany`] patterns, or wildcards in them.
+    /// [`TooMany`]: too many patterns, or too many wildcards in them.
     pub fn new(listed: Listed, args: ListArgs, enabled: Enabled) -> Result<Listing, TooMany> {
         let patterns = Patterns::new(&args.reference, &args.patterns)?;
         let mut select = args.options.as_ref().map(|options| options.select).unwrap_or_default();
@@ -93,22 +93,22 @@ impl Listing {
         Ok(Listing { listed, patterns, options: args.options, select, enabled, last: None, open: Vec::new() })
     }
 
-    /// Whether names come from the mailboxes.
+    /// Whether the names of mailboxes are listed.
     pub fn wants_mailboxes(&self) -> bool {
         self.listed == Listed::Mailboxes
     }
 
-    /// Whether names come from the subscriptions.
+    /// Whether subscribed names are listed.
     pub fn wants_subscriptions(&self) -> bool {
         self.listed == Listed::Subscriptions || self.select.subscribed
     }
 
-    /// What of the mailboxes the STATUS responses tell.
+    /// The items of the STATUS responses that were asked for.
     pub fn status(&self) -> &[StatusItem] {
         self.options.as_ref().map(|options| options.status.as_slice()).unwrap_or_default()
     }
 
-    /// Entries of the mailboxes that the METADATA responses tell.
+    /// The entries of the METADATA responses that were asked for.
     pub fn metadata(&self) -> &[String] {
         self.options.as_ref().map(|options| options.metadata.as_slice()).unwrap_or_default()
     }
@@ -118,8 +118,8 @@ impl Listing {
         self.last.as_deref()
     }
 
-    /// The next `n` names, from the next ones of the mailboxes and of the subscriptions, one more than `n` of each where
-    /// there are so many. Those that are left over come again.
+    /// Merges the next names of mailboxes and of subscriptions into the next `n` names. Of each up to `n` + 1 are
+    /// given. Names that are left over are given again with the next call.
     pub fn merge(&self, n: usize, mailboxes: Vec<String>, subscriptions: Vec<String>) -> Piece {
         let mut mailboxes = mailboxes.into_iter().peekable();
         let mut subscriptions = subscriptions.into_iter().peekable();
@@ -143,7 +143,7 @@ impl Listing {
         Piece { names, next, more }
     }
 
-    /// Names above those of `names`, the next in order, that were not given themselves.
+    /// The names above those of `names`, the next ones in order, that are not among the names themselves.
     pub fn implied<'a>(&self, names: &'a [Name]) -> impl Iterator<Item = &'a str> {
         let before = [self.last.clone()].into_iter().chain(names.iter().map(|name| Some(name.name.clone())));
         names.iter().zip(before).flat_map(|(name, before)| {
@@ -153,11 +153,11 @@ impl Listing {
         })
     }
 
-    /// Tells of the names of `piece`, the next in order; `about` says what is known of an implied name.
+    /// Reports the names of `piece`, the next ones in order. `about` returns what is known of an implied name.
     pub fn tell(&mut self, piece: Piece, about: impl Fn(&str) -> Name, told: &mut Vec<Told>) {
         let Piece { names, next, more } = piece;
         for (place, name) in names.iter().enumerate() {
-            // The first mailbox at or behind a place.
+            // The first mailbox at this index or after it.
             let mailbox = |place: usize| {
                 let names = names.get(place..).unwrap_or_default();
                 names.iter().find(|name| name.exists).map(|name| name.name.as_str()).or(next.as_deref())
@@ -196,8 +196,8 @@ impl Listing {
         self.open.push(Open { name, children, matches, selected, selected_below, hidden_below });
     }
 
-    /// Nothing more is below the open names but for the first `keep`. RFC 5258 section 3.5: one that is not selected is
-    /// told only for names below it that are not told themselves.
+    /// Reports the open names except the first `keep`, since no more names are below them. RFC 5258 section 3.5: a
+    /// name that is not selected is reported only for names below it that are not reported themselves.
     fn close(&mut self, keep: usize, told: &mut Vec<Told>) {
         while self.open.len() > keep
             && let Some(open) = self.open.pop()
@@ -229,7 +229,7 @@ impl Listing {
         Told { line, more: (name.exists && selected && more).then(|| name.name.clone()) }
     }
 
-    /// The selection options that names below have met.
+    /// The selection options that the names below have met.
     fn selection(&self) -> &'static str {
         match (self.select.subscribed, self.select.special_use) {
             (true, true) => r#""SUBSCRIBED" "SPECIAL-USE""#,
@@ -246,22 +246,22 @@ impl Listing {
     }
 }
 
-/// Which attributes of a name are told, where it has them.
+/// The attributes that are reported for a name, when it has them.
 #[derive(Debug, Clone, Copy)]
 struct Attributes {
-    /// Whether there are mailboxes below it, and what it is for; `None`: neither is told.
+    /// Whether there are mailboxes below the name; `None` when neither this nor its special use is reported.
     children: Option<bool>,
-    /// `\NonExistent`, which not all clients know.
+    /// Whether `\NonExistent` is reported, which not all clients know.
     non_existent: bool,
-    /// `\Subscribed`.
+    /// Whether `\Subscribed` is reported.
     subscribed: bool,
 }
 
-/// A LIST or LSUB response up to the name.
+/// A LIST or LSUB response up to the mailbox name.
 fn response(word: &str, name: &Name, told: Attributes, enabled: Enabled) -> String {
     let mut attributes = Vec::new();
     if !name.exists {
-        // RFC 5258 section 3 has the one imply the other, but not all clients know the newer one.
+        // RFC 5258 section 3 lets one imply the other, but not all clients know the newer one.
         attributes.extend(told.non_existent.then_some("\\NonExistent"));
         attributes.push("\\Noselect");
     }
@@ -277,18 +277,19 @@ fn response(word: &str, name: &Name, told: Attributes, enabled: Enabled) -> Stri
     line
 }
 
-/// The next names.
+/// The next names of a listing.
 #[derive(Debug)]
 pub struct Piece {
-    /// In order.
+    /// The names in order.
     pub names: Vec<Name>,
-    /// The mailbox behind them.
+    /// The next mailbox after these names.
     pub next: Option<String>,
-    /// Names are left over.
+    /// Whether names are left over.
     pub more: bool,
 }
 
-/// The answer to an empty pattern. RFC 3501: the hierarchy delimiter and the root name are asked for.
+/// The response to an empty pattern, which asks for the hierarchy delimiter and the root name (RFC 3501 section
+/// 6.3.8).
 pub fn root(listed: Listed) -> &'static str {
     match listed {
         Listed::Mailboxes => "* LIST (\\Noselect) \"/\" \"\"\r\n",
@@ -296,8 +297,8 @@ pub fn root(listed: Listed) -> &'static str {
     }
 }
 
-/// Appends the LIST response of one mailbox, which nobody has asked to list: all that there is to say of it, and by which
-/// other name the client has called it (RFC 9051 section 6.3.9.7).
+/// Appends the LIST response of one mailbox that was not listed by LIST: all its attributes, and the other name by
+/// which the client has called it (OLDNAME, RFC 9051 section 6.3.9.7).
 pub fn write_one(name: &Name, children: bool, given: Option<&str>, enabled: Enabled, out: &mut String) {
     let told = Attributes { children: Some(children), non_existent: true, subscribed: true };
     out.push_str(&response("LIST", name, told, enabled));

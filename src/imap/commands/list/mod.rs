@@ -1,4 +1,4 @@
-//! LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9, RFC 5258, RFC 5819, RFC 9590), told a hundred names at a time.
+//! LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9, RFC 5258, RFC 5819, RFC 9590), a hundred names at a time.
 
 pub mod listing;
 pub mod pattern;
@@ -21,13 +21,13 @@ use crate::pace::{Pace, TURN};
 use crate::store::Account;
 use crate::store::mailbox_name::is_inferior;
 
-/// RFC 3501 sections 6.3.8 and 6.3.9. The names follow in pieces: see [`list_piece`].
+/// LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9). The names follow in pieces: see [`list_piece`].
 pub fn list(tag: String, listed: Listed, args: ListArgs, enabled: Enabled, out: &mut String) -> Outcome {
     let done = match listed {
         Listed::Mailboxes => "OK LIST completed",
         Listed::Subscriptions => "OK LSUB completed",
     };
-    // RFC 5258 section 3: in an extended LIST an empty pattern is none that asks for the delimiter.
+    // RFC 5258 section 3: in an extended LIST an empty pattern does not ask for the delimiter.
     if args.options.is_none() && args.patterns.iter().all(String::is_empty) {
         out.push_str(listing::root(listed));
         return Outcome::reply(tag, done);
@@ -44,11 +44,11 @@ pub fn list(tag: String, listed: Listed, args: ListArgs, enabled: Enabled, out: 
     Outcome::reply(tag, format!("NO [LIMIT] {refused}"))
 }
 
-/// Tells what is to be said of the next names. `false`: those were the last. Folders of groupware are for Connector
-/// clients.
+/// Reports the next names. Returns `false` when these were the last. Groupware folders are reported to Connector
+/// clients only.
 fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &mut Vec<Told>) -> bool {
     let n = listing::NAMES;
-    // One more, since a name has children where the next one is one.
+    // One more than is reported: a name has children when the next name is below it.
     let (mut mailboxes, mut subscriptions) = (Vec::new(), Vec::new());
     if listing.wants_mailboxes() {
         let sees = |id, name: &str| connector::sees(connector, account, id, name);
@@ -63,7 +63,7 @@ fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &
         name.subscribed = account.is_subscribed(&name.name);
         name.uses = uses.of_mailbox(&name.name);
     }
-    // A folder of groupware above a name that is told is told.
+    // A groupware folder that is above a reported name is reported as well.
     let implied: BTreeSet<&str> = if listing.wants_mailboxes() && !connector {
         listing.implied(&piece.names).collect()
     } else {
@@ -81,16 +81,17 @@ fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &
     more
 }
 
-/// RFC 9051 section 6.3.2: writes the LIST response of a mailbox that is selected; where its name is not quite the `given` one
-/// (of the INBOX, or with a delimiter behind it), with that as OLDNAME (section 6.3.9.7).
+/// Writes the LIST response of a mailbox that is selected (RFC 9051 section 6.3.2). When its name differs from the
+/// one that the client has given (for the INBOX, or with a delimiter at the end), that one is reported as OLDNAME
+/// (section 6.3.9.7).
 pub fn write_selected(account: &Account, given: &str, connector: bool, enabled: Enabled, out: &mut String) {
     let found = account.find(given);
     let Some(name) = found.and_then(|id| account.view(id, |mailbox| mailbox.name.clone())) else { return };
     write_name(account, &name, (name != given).then_some(given), connector, enabled, out);
 }
 
-/// Writes the LIST response of a name as it is now, which nobody has asked to list, with the other name that the client knows it
-/// by.
+/// Writes the LIST response of a name as it is now, without a LIST command, and with the other name by which the
+/// client knows the mailbox.
 pub fn write_name(
     account: &Account,
     name: &str,
@@ -112,13 +113,14 @@ pub fn write_name(
 }
 
 impl Session {
-    /// Tells the next piece of a LIST or LSUB. `false`: it was the last.
+    /// Reports the next piece of a LIST or LSUB. Returns `false` when it was the last.
     fn list(&self, listing: &mut Listing, told: &mut Vec<Told>) -> bool {
         let account = self.account();
         account.is_some_and(|account| list_piece(account, listing, self.connector, told))
     }
 
-    /// RFC 5819, RFC 9590: writes the STATUS and METADATA of a mailbox that was told. One that is gone meanwhile has none.
+    /// Writes the STATUS and METADATA of a mailbox that was reported (RFC 5819, RFC 9590); nothing when the mailbox
+    /// is gone by now.
     fn list_more(&self, config: &Config, listing: &Listing, name: &str, out: &mut Vec<u8>) {
         let Some(account) = self.account() else { return };
         if !listing.status().is_empty() {
@@ -133,7 +135,7 @@ impl Session {
 }
 
 impl Connection {
-    /// Tells the names.
+    /// Sends the responses of a LIST or LSUB.
     pub async fn list(&mut self, listing: &mut Listing) -> io::Result<()> {
         let (pace, mut out, mut told) = (Pace::new(), String::new(), Vec::new());
         loop {
@@ -144,7 +146,7 @@ impl Connection {
                     let mut octets = std::mem::take(&mut out).into_bytes();
                     self.session.list_more(&self.context.config(), listing, &name, &mut octets);
                     self.write(&octets).await?;
-                    // All names were looked at to find it, and all its messages for each item.
+                    // All names were searched for the mailbox, and all its messages for each item.
                     pace.did(TURN).await;
                 }
             }
@@ -153,7 +155,7 @@ impl Connection {
                 return Ok(());
             }
             out.clear();
-            // To find the next names, all are looked at.
+            // All names were searched for the next ones.
             pace.did(TURN).await;
         }
     }

@@ -1,9 +1,9 @@
-//! The patterns of LIST and LSUB (RFC 3501 section 6.3.8). All ways through a pattern are followed at once, so that a
-//! name costs no more than its length times that of the pattern.
+//! The patterns of LIST and LSUB (RFC 3501 section 6.3.8). All ways to match a pattern are followed at once, so that
+//! the cost of a name is at most its length times that of the pattern.
 
-/// Wildcards of all patterns of a command, those that follow each other counted once.
+/// Wildcards in all patterns of a command at most. Wildcards that follow each other count as one.
 pub const MAX_WILDCARDS: usize = 16;
-/// Patterns of a command.
+/// Patterns of a command at most.
 pub const MAX_PATTERNS: usize = 64;
 
 /// The patterns of one command.
@@ -20,10 +20,10 @@ pub enum TooMany {
 }
 
 impl Patterns {
-    /// Each pattern is behind the reference.
+    /// The patterns, each with the reference before it.
     ///
     /// # Errors
-    /// [`TooMany`].
+    /// [`TooMany`], when there are more patterns or wildcards than allowed.
     pub fn new(reference: &str, patterns: &[String]) -> Result<Patterns, TooMany> {
         if patterns.len() > MAX_PATTERNS {
             return Err(TooMany::Patterns);
@@ -38,20 +38,20 @@ impl Patterns {
         Ok(Patterns(all))
     }
 
-    /// Whether one of them means a mailbox of this name.
+    /// Whether one of the patterns matches this name.
     pub fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(name))
     }
 }
 
-/// Reference and mailbox name together.
+/// A pattern: the reference and the mailbox name together.
 #[derive(Debug)]
 pub struct Pattern {
-    /// What stands before the first wildcard.
+    /// The text before the first wildcard.
     start: Vec<u8>,
-    /// Each wildcard, and what follows it.
+    /// Each wildcard with the text after it.
     rest: Vec<(Wildcard, Vec<u8>)>,
-    /// Octets of the text.
+    /// Octets of all text in the pattern.
     text: usize,
 }
 
@@ -64,7 +64,7 @@ enum Wildcard {
 }
 
 impl Pattern {
-    /// `None`: it has too many wildcards.
+    /// The pattern; `None` when it has too many wildcards.
     pub fn new(reference: &str, pattern: &str) -> Option<Pattern> {
         let mut new = Pattern { start: Vec::new(), rest: Vec::new(), text: 0 };
         for octet in reference.bytes().chain(pattern.bytes()) {
@@ -92,7 +92,7 @@ impl Pattern {
         Some(new)
     }
 
-    /// Whether a mailbox of this name is meant.
+    /// Whether the pattern matches this name.
     pub fn matches(&self, name: &str) -> bool {
         const INBOX: &str = "INBOX";
         let caseless = if name.split('/').next() == Some(INBOX) { INBOX.len() } else { 0 };
@@ -112,14 +112,14 @@ impl Pattern {
     }
 }
 
-/// A name, of which so many octets at the beginning are compared without regard to case.
+/// A name whose first `caseless` octets are compared without regard to case.
 struct Name<'a> {
     octets: &'a [u8],
     caseless: usize,
 }
 
 impl Name<'_> {
-    /// Whether `text` stands at `place`.
+    /// Whether the name has `text` at `place`.
     fn has(&self, place: usize, text: &[u8]) -> bool {
         let Some(there) = self.octets.get(place..).and_then(|rest| rest.get(..text.len())) else {
             return false;
@@ -129,7 +129,7 @@ impl Name<'_> {
         begin.eq_ignore_ascii_case(caseless) && end == exact
     }
 
-    /// What is reached from `before` by a wildcard and the text behind it.
+    /// The octets of the name that can be reached from those in `before` by a wildcard and the text after it.
     fn reached(&self, before: &[bool], wildcard: Wildcard, text: &[u8]) -> Vec<bool> {
         let mut after = vec![false; before.len()];
         let mut open = false;
@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    /// Catches: a limit that runs of wildcards use up, or that is one off.
+    /// Catches: a limit that runs of wildcards use up, or that is off by one.
     #[test]
     fn sixteen_wildcards_are_enough() {
         let runs = "*%*a".repeat(MAX_WILDCARDS);
@@ -194,7 +194,7 @@ mod tests {
         assert!(Pattern::new(&"*a".repeat(500), "b").is_none());
     }
 
-    /// Catches: limits that hold for each pattern and not for all of them, or that are one off.
+    /// Catches: limits that apply to each pattern instead of all of them, or that are off by one.
     #[test]
     fn several_patterns_share_the_wildcards() {
         let patterns = |of: &str, n: usize| Patterns::new("", &vec![of.to_owned(); n]).map(|_| ());
@@ -206,7 +206,7 @@ mod tests {
         assert!(any.matches("x/a") && any.matches("x/bc") && !any.matches("x/c") && !any.matches("a"));
     }
 
-    /// By trying everything, as the RFC has it.
+    /// Whether the pattern matches, found by trying everything as the RFC defines it.
     fn matches(pattern: &[u8], name: &[u8]) -> bool {
         match (pattern, name) {
             ([], name) => name.is_empty(),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     proptest! {
-        /// Catches: a way through the pattern that is not followed.
+        /// Catches: a way to match the pattern that is not followed.
         #[test]
         fn every_way_is_followed(reference in "[ab/%*]{0,4}", pattern in "[ab/%*]{0,8}", name in "[ab/]{0,10}") {
             let whole = format!("{reference}{pattern}");

@@ -1,18 +1,18 @@
-//! What mailboxes are for (RFC 6154). A mailbox says so by an annotation, which CREATE or SETMETADATA gives it. Without one
-//! it is for what its name says, unless another mailbox has taken that over.
+//! Special uses of mailboxes (RFC 6154). The use is an annotation of the mailbox, set by CREATE or SETMETADATA. A
+//! mailbox without it has the use that its name suggests, unless another mailbox has that use.
 
 use std::collections::BTreeMap;
 
 use crate::store::Account;
 
-/// The annotation (section 4): attributes with spaces between them.
+/// The annotation (section 4): attributes separated by spaces.
 pub const ENTRY: &str = "/private/specialuse";
 
 /// The refusal of a use that no mailbox here can have (section 3).
 pub const UNKNOWN: &str = "NO [USEATTR] A mailbox here can be for drafts, sent, junk, trash or the archive";
 
-/// The uses that there are, and the mailboxes that have them by their name. `\All` and `\Flagged` are views of other
-/// mailboxes, which there are none of.
+/// The supported uses, and the names of the mailboxes that have them by default. `\All` and `\Flagged` are not
+/// supported: they are views of other mailboxes.
 const USES: [(&str, &str); 5] = [
     ("Drafts", "\\Drafts"),
     ("Sent", "\\Sent"),
@@ -21,12 +21,12 @@ const USES: [(&str, &str); 5] = [
     ("Archive", "\\Archive"),
 ];
 
-/// Some of the uses.
+/// A set of special uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Uses(u8);
 
 impl Uses {
-    /// Attributes with spaces between them, in any case; `None` where one is no use that a mailbox here can have.
+    /// Parses attributes separated by spaces, in any case of letters; `None` when one of them is not supported.
     pub fn parse(attributes: &[u8]) -> Option<Uses> {
         let mut uses = Uses::default();
         for attribute in attributes.split(|&c| c == b' ').filter(|attribute| !attribute.is_empty()) {
@@ -36,18 +36,18 @@ impl Uses {
         Some(uses)
     }
 
-    /// What the name of a mailbox says.
+    /// The use that the name of a mailbox suggests.
     pub fn by_name(name: &str) -> Uses {
         let known = USES.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
         Uses(known.map_or(0, |place| 1 << place))
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Their attributes.
+    /// The attributes of these uses.
     pub fn attributes(self) -> impl Iterator<Item = &'static str> {
         USES.iter()
             .enumerate()
@@ -55,22 +55,22 @@ impl Uses {
             .map(|(_, &(_, known))| known)
     }
 
-    /// As the annotation has them.
+    /// The uses as the annotation holds them.
     pub fn written(self) -> String {
         self.attributes().collect::<Vec<_>>().join(" ")
     }
 }
 
-/// What the mailboxes of an account are for.
+/// The special uses of an account's mailboxes.
 pub struct SpecialUse {
-    /// Those that say so themselves.
+    /// The uses of mailboxes that have the annotation, by their names.
     said: BTreeMap<String, Uses>,
-    /// All that these have.
+    /// All uses that these mailboxes have.
     taken: Uses,
 }
 
 impl SpecialUse {
-    /// As it is now.
+    /// The special uses as they are now.
     pub fn of(account: &Account) -> SpecialUse {
         let annotated = account.annotated(ENTRY).into_iter();
         let said: BTreeMap<_, _> =
@@ -79,7 +79,7 @@ impl SpecialUse {
         SpecialUse { said, taken }
     }
 
-    /// Of the mailbox of this name.
+    /// The uses of the mailbox of this name.
     pub fn of_mailbox(&self, name: &str) -> Uses {
         let by_name = || Uses(Uses::by_name(name).0 & !self.taken.0);
         self.said.get(name).copied().unwrap_or_else(by_name)
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// Catches: two mailboxes for the same thing, where one got it from somebody and the other has only the name.
+    /// Catches: two mailboxes with one use, one by its annotation and one by its name.
     #[test]
     fn a_name_says_what_no_mailbox_has_said() {
         let said = BTreeMap::from([

@@ -1,5 +1,5 @@
-//! What a search answers: SEARCH (RFC 3501 section 7.2.5), SORT (RFC 5256 section 4) or ESEARCH (RFC 4731 section 3.1),
-//! in pieces.
+//! The responses of a search, in pieces: SEARCH (RFC 3501 section 7.2.5), SORT (RFC 5256 section 4) or ESEARCH (RFC
+//! 4731 section 3.1).
 
 use std::fmt::Write as _;
 use std::io;
@@ -9,12 +9,12 @@ use crate::imap::wire::search::{Returns, SearchArgs};
 use crate::imap::wire::sequence::SetWriter;
 use crate::pace::Pace;
 
-/// Numbers that are written before others have their turn.
+/// Numbers that are written before other sessions get a turn.
 const PIECE: usize = 256;
 
 impl Connection {
-    /// Tells what SEARCH or SORT has found: sequence numbers, in the order of the result. MIN and MAX are the first and the last
-    /// of that order (RFC 5267 section 3.1).
+    /// Sends what SEARCH or SORT has found: `found` are sequence numbers in the order of the result. MIN and MAX are
+    /// the first and the last of that order (RFC 5267 section 3.1).
     pub async fn answer(
         &mut self,
         tag: &str,
@@ -28,7 +28,7 @@ impl Connection {
                 self.plain(command, args.uid, found, modseq).await
             }
             Some(returns) if returns.tells() => {
-                // What `$` would be is what it tells of.
+                // The MODSEQ is that of the messages that `$` would stand for.
                 let modseq = self.session.answers_modseq(&args.key, returns.kept(found));
                 self.extended(tag, args.uid, returns, found).await?;
                 self.write(&modseq.map_or(String::new(), |modseq| format!(" MODSEQ {modseq}"))).await?;
@@ -51,7 +51,7 @@ impl Connection {
             pace.did_items(piece.len()).await;
             let mut out = String::new();
             for number in self.numbers(uid, piece) {
-                // A string takes whatever is written.
+                // Writing to a string cannot fail.
                 let _ = write!(out, " {number}");
             }
             self.write(&out).await?;
@@ -60,7 +60,8 @@ impl Connection {
         self.write("\r\n").await
     }
 
-    /// But for its end. Where nothing is found there is neither MIN nor MAX nor ALL (RFC 4731 section 3.1).
+    /// Writes an ESEARCH response except its end. When nothing was found there is neither MIN nor MAX nor ALL (RFC
+    /// 4731 section 3.1).
     async fn extended(&mut self, tag: &str, uid: bool, returns: &Returns, found: &[u32]) -> io::Result<()> {
         let mut out = format!("* ESEARCH (TAG \"{tag}\")");
         if uid {
@@ -90,7 +91,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A `sequence-set` of these messages.
+    /// Writes these messages as a `sequence-set`.
     async fn set(&mut self, uid: bool, found: &[u32]) -> io::Result<()> {
         let (mut set, pace) = (SetWriter::default(), Pace::new());
         for piece in found.chunks(PIECE) {
@@ -104,7 +105,7 @@ impl Connection {
         self.write(&out).await
     }
 
-    /// The messages of these sequence numbers as the client wants them called.
+    /// The UIDs of the messages with these sequence numbers when `uid`, otherwise their sequence numbers.
     fn numbers(&self, uid: bool, found: &[u32]) -> impl Iterator<Item = u32> {
         let numbers = self.session.selected().map(|selected| selected.numbers());
         found.iter().map(move |&seq| match numbers {

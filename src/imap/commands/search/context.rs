@@ -1,5 +1,5 @@
-//! Searches that go on (RFC 5267 section 4.3): what has come into their results and what has left them is told with the
-//! other news of the mailbox.
+//! Searches with UPDATE (RFC 5267 section 4.3): when messages enter or leave their results, the client is told
+//! together with the other changes of the mailbox.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::imap::wire::command::FetchItem;
 use crate::imap::wire::search::SearchArgs;
 use crate::pace::Pace;
 
-/// What messages are and were to a search, by sequence number, ascending.
+/// How the result of a search has changed: sequence numbers, ascending.
 #[derive(Default)]
 struct Changes {
     added: Vec<u32>,
@@ -22,7 +22,7 @@ struct Changes {
 }
 
 impl Selected {
-    /// What the searches into whose result this new message comes want to hear of it (RFC 5465 section 7).
+    /// The items that searches want of this new message, because it enters their results (RFC 5465 section 7).
     pub async fn wanted_of_new(&self, seq: u32) -> Vec<FetchItem> {
         let mut items = Vec::new();
         let Some(uid) = self.numbers().uid(seq) else { return items };
@@ -37,8 +37,8 @@ impl Selected {
         items
     }
 
-    /// What has changed for `context`, of which the client has heard the changes of the messages. Messages that are gone
-    /// stay in the result until that is told.
+    /// How the result of `context` has changed. The client has already been told how the messages themselves have
+    /// changed. Messages that are gone stay in the result until that is told.
     async fn changes(&self, context: &Context) -> Changes {
         let mut changes = Changes::default();
         let Ok(mut query) = Query::new(&context.key, self) else { return changes };
@@ -73,7 +73,7 @@ impl Session {
         )
     }
 
-    /// From now on the changes of this search's result are told; they are known up to `modseq`.
+    /// Begins to report the changes of this search's result, which is known up to `modseq`.
     pub fn begin_context(&mut self, tag: String, args: SearchArgs, found: &[u32], modseq: u64) {
         if let State::Selected(selected) = &mut self.state {
             let found = Marks::on(found.iter().copied());
@@ -82,7 +82,7 @@ impl Session {
         }
     }
 
-    /// Takes over what is in the result of the search at this place.
+    /// Takes over the changed result of the search at index `at`. Returns the changes to be reported.
     fn changed(&mut self, at: usize, changes: &Changes, modseq: u64) -> Vec<Change> {
         let State::Selected(selected) = &mut self.state else { return Vec::new() };
         let Some(context) = selected.contexts.get_mut(at) else { return Vec::new() };
@@ -102,8 +102,8 @@ impl Session {
 }
 
 impl Connection {
-    /// After the news of the mailbox, so that the client knows of each message (RFC 5267 section 4.3.3): tells what they
-    /// mean for searches that go on.
+    /// Reports changes in the results of searches with UPDATE. This comes after the changes of the mailbox, so that
+    /// the client knows of each message (RFC 5267 section 4.3.3).
     pub async fn tell_contexts(&mut self) -> io::Result<()> {
         let pace = Pace::new();
         for at in 0.. {

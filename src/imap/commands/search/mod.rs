@@ -1,5 +1,5 @@
-//! SEARCH (RFC 3501 section 6.4.4) with its result options (RFC 4731, RFC 9394), `$`, the last result (RFC 5182), and
-//! searches that go on (RFC 5267).
+//! SEARCH (RFC 3501 section 6.4.4) with its result options (RFC 4731, RFC 9394), the saved result `$` (RFC 5182), and
+//! searches with UPDATE (RFC 5267).
 
 mod answer;
 mod context;
@@ -20,12 +20,12 @@ use crate::imap::wire::words;
 use crate::store::Error;
 use query::{Candidate, Query};
 
-/// The sequence numbers, ascending, of the messages that match. Messages that other sessions removed meanwhile match
-/// nothing, and neither do those that cannot be read, which is logged. Headers come from the summaries, bodies are
-/// streamed, `progress` is told, and other sessions get their turn between.
+/// The sequence numbers, ascending, of the messages that match. Messages that other sessions have removed meanwhile
+/// do not match, nor do those that cannot be read, which is logged. Headers come from the summaries, bodies are
+/// streamed, `progress` is updated, and other sessions get turns in between.
 ///
 /// # Errors
-/// [`Error::NoSuchMailbox`]: another session has deleted it.
+/// [`Error::NoSuchMailbox`], when another session has deleted the mailbox.
 pub async fn found(selected: &Selected, key: &SearchKey, progress: &Progress) -> Result<Vec<u32>, Error> {
     let mut query = Query::new(key, selected)?;
     progress.begin(selected.numbers().uids().len());
@@ -45,7 +45,8 @@ pub async fn found(selected: &Selected, key: &SearchKey, progress: &Progress) ->
 }
 
 impl Session {
-    /// `$` stands for these from now on. RFC 5182 section 2.1: for none, when a search that was to be kept ends with NO.
+    /// Makes `$` stand for these messages. RFC 5182 section 2.1: it stands for none after a search with SAVE that
+    /// ends with NO.
     pub fn keep(&mut self, found: Marks) {
         if let State::Selected(selected) = &mut self.state {
             selected.saved = found;
@@ -54,7 +55,7 @@ impl Session {
 }
 
 impl Connection {
-    /// Looks for messages and tells which there are.
+    /// Searches for messages and sends the result.
     pub async fn search(&mut self, tag: String, args: SearchArgs) -> io::Result<Outcome> {
         let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
         let (saves, modseq) = (args.saves(), selected.numbers().synced());

@@ -1,5 +1,5 @@
-//! Which messages a search key means (RFC 3501 section 6.4.4): whatever the index knows is asked first, then header fields,
-//! and bodies only where nothing else decides.
+//! Which messages match a search key (RFC 3501 section 6.4.4). What the index knows is tested first, then header
+//! fields, and bodies only when nothing else decides.
 
 use std::ops::RangeInclusive;
 
@@ -18,17 +18,17 @@ use crate::store::{Account, Error, Flags, Message, Uid};
 pub struct Candidate {
     /// Its sequence number.
     pub seq: u32,
-    /// It is `\Recent` to this session.
+    /// Whether it is `\Recent` to this session.
     pub recent: bool,
-    /// From the index.
+    /// The message as the index holds it.
     pub message: Message,
 }
 
 impl Candidate {
-    /// The message of this number and UID; `None` where another session has removed it.
+    /// The message of this sequence number and UID; `None` when another session has removed it.
     ///
     /// # Errors
-    /// [`Error::NoSuchMailbox`]: another session has deleted it.
+    /// [`Error::NoSuchMailbox`], when another session has deleted the mailbox.
     pub fn of(selected: &Selected, seq: u32, uid: Uid) -> Result<Option<Candidate>, Error> {
         let (account, numbers) = (selected.account(), selected.numbers());
         let message = account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied());
@@ -37,13 +37,13 @@ impl Candidate {
     }
 }
 
-/// A search key, with what can be prepared once for all messages.
+/// A search key, with everything that can be prepared once for all messages.
 pub struct Query {
     formula: Formula,
     tests: Vec<Test>,
-    /// What it takes to look at all of it, in items.
+    /// The work of testing all of it, in items.
     size: usize,
-    /// What the tests say of the message at hand, as far as they were made.
+    /// The results of the tests for the current message; `None` for tests that were not made.
     answers: Vec<Option<bool>>,
     ruled_out: RuledOut,
     summaries: SharedSummaries,
@@ -51,16 +51,16 @@ pub struct Query {
 }
 
 enum Formula {
-    /// The test at this place.
+    /// The test with this index.
     Test(usize),
     Not(Box<Formula>),
-    /// One of them decides when it is this; otherwise it is the opposite.
+    /// When one of the formulas has this value, the result is this value; otherwise it is the opposite.
     Unless(bool, Vec<Formula>),
 }
 
 enum Test {
     Index(IndexTest),
-    /// The day of the Date field.
+    /// The day of the Date field is among these.
     Sent(RangeInclusive<i32>),
     Addresses {
         name: String,
@@ -79,16 +79,16 @@ enum Test {
 enum IndexTest {
     Sequence(Vec<RangeInclusive<u32>>),
     Uid(Vec<RangeInclusive<u32>>),
-    /// `None`: a keyword that no message here has.
+    /// All of these flags are set; `None` for a keyword that no message of the mailbox has.
     Flags(Option<Flags>),
     Recent,
     Internal(RangeInclusive<i32>),
-    /// Days of the save date.
+    /// The day of the save date is among these.
     Saved(RangeInclusive<i32>),
-    /// EMAILID, and the number of the body in it.
+    /// The EMAILID, and the number of the body in it.
     EmailId(u32, String),
     Nothing,
-    /// Seconds since 1970.
+    /// INTERNALDATE in seconds since 1970 is in this range.
     Received(RangeInclusive<i64>),
     Larger(u32),
     Smaller(u32),
@@ -99,7 +99,7 @@ impl Query {
     /// Prepares a key for the messages of the selected mailbox.
     ///
     /// # Errors
-    /// [`Error::NoSuchMailbox`]: another session has deleted it.
+    /// [`Error::NoSuchMailbox`], when another session has deleted the mailbox.
     pub fn new(key: &SearchKey, selected: &Selected) -> Result<Query, Error> {
         let mailbox = selected.numbers().mailbox();
         let keywords = selected.account().view(mailbox, |mailbox| mailbox.keywords.clone());
@@ -113,13 +113,13 @@ impl Query {
         Ok(Query { formula, size, answers, ruled_out, summaries, tests, pace: Pace::new() })
     }
 
-    /// Before each message: others have their turn when it is time to.
+    /// Gives other sessions a turn when it is time. To be called before each message.
     pub async fn turn(&self) {
         self.pace.did_items(self.size).await;
     }
 
-    /// Before the message with the number `seq`, where those that follow it are to be looked at as well: asks signatures
-    /// which of them need not be opened.
+    /// Asks signatures which of the next messages need not be opened. To be called before the message `seq` when
+    /// those that follow it will be searched as well.
     pub async fn look_ahead(&mut self, selected: &Selected, seq: u32) {
         if !self.ruled_out.is_behind(seq) {
             return;
@@ -142,7 +142,7 @@ impl Query {
         self.ruled_out.ask(account, candidates, to, &self.pace).await;
     }
 
-    /// Answers what nothing need be opened for.
+    /// Makes the tests for which no message has to be opened.
     fn answer_unopened(&mut self, candidate: &Candidate) {
         for (n, (test, answer)) in self.tests.iter().zip(&mut self.answers).enumerate() {
             *answer = match test {
@@ -152,10 +152,11 @@ impl Query {
         }
     }
 
-    /// Whether a message matches, asking as little as possible. This is the one place where a search opens messages.
+    /// Whether a message matches, with as little reading as possible. This is the only place where a search opens
+    /// messages.
     ///
     /// # Errors
-    /// The message cannot be read.
+    /// Errors of reading the message.
     pub async fn matches(&mut self, account: &Account, candidate: Candidate) -> Result<bool, Error> {
         self.answer_unopened(&candidate);
         let mut opened = LazyMessage::new(account, candidate.message, &self.summaries);
@@ -174,7 +175,7 @@ impl Query {
 }
 
 impl Formula {
-    /// Recurses as deep as the key, which the parser limits.
+    /// The formula of a key. It recurses as deep as the key, which the parser limits.
     fn new(key: &SearchKey, selected: &Selected, keywords: &[String], tests: &mut Vec<Test>) -> Formula {
         let numbers = selected.numbers();
         let index = |test| Test::Index(test);
@@ -211,7 +212,7 @@ impl Formula {
                 index(number.map_or(IndexTest::Nothing, |number| IndexTest::EmailId(number, id.clone())))
             }
             SearchKey::ThreadId => index(IndexTest::Nothing),
-            // RFC 5032 section 2: the moment itself counts to both.
+            // RFC 5032 section 2: a message of exactly that age is both older and younger.
             SearchKey::Older(seconds) => {
                 index(IndexTest::Received(i64::MIN..=unix_now().saturating_sub((*seconds).into())))
             }
@@ -243,7 +244,7 @@ impl Formula {
         }
     }
 
-    /// What is decided already, or the cheapest test that may decide it.
+    /// The result when it is decided already, otherwise the cheapest test that may decide it.
     fn verdict(&self, query: &Query) -> Result<bool, usize> {
         match self {
             Formula::Test(test) => query.answers.get(*test).copied().flatten().ok_or(*test),
@@ -265,7 +266,7 @@ impl Formula {
 }
 
 impl Test {
-    /// The text that it looks for.
+    /// The text that the test looks for.
     fn needle(&self) -> Option<&Needle> {
         match self {
             Test::Addresses { needle, .. } | Test::Field { needle, .. } | Test::Content { needle, .. } => {
@@ -337,7 +338,7 @@ impl IndexTest {
     }
 }
 
-/// Whether ascending ranges contain a number.
+/// Whether one of the ascending ranges contains the number.
 fn contains(ranges: &[RangeInclusive<u32>], number: u32) -> bool {
     let at = ranges.partition_point(|range| *range.end() < number);
     ranges.get(at).is_some_and(|range| range.contains(&number))

@@ -1,4 +1,4 @@
-//! What messages are sorted by (RFC 5256 section 3, RFC 5957).
+//! The keys by which messages are sorted (RFC 5256 section 3, RFC 5957).
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::message::first_address::FirstAddress;
 use crate::pace::{ITEM, Pace};
 use crate::store::{Error, Message};
 
-/// Reads headers of the selected mailbox, mostly out of summaries; others have their turn between.
+/// Reads headers of messages in the selected mailbox, mostly from summaries. Other sessions get turns in between.
 pub struct Headers<'a> {
     selected: &'a Selected,
     summaries: SharedSummaries,
@@ -29,7 +29,7 @@ pub struct Header<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// Nothing is read yet; those of so many messages will be.
+    /// A reader for the headers of about `messages` messages. Nothing is read yet.
     pub fn new(
         selected: &'a Selected,
         messages: usize,
@@ -40,8 +40,8 @@ impl<'a> Headers<'a> {
         Headers { selected, summaries: summaries(selected.account()), pace, progress }
     }
 
-    /// What `ask` makes of the header of a message; the default where another session has removed it meanwhile, or where
-    /// it cannot be read, which is logged.
+    /// What `ask` returns for the header of a message; the default when another session has removed the message
+    /// meanwhile, or when it cannot be read, which is logged.
     pub async fn ask<T: Default>(
         &self,
         seq: u32,
@@ -91,7 +91,8 @@ impl Header<'_> {
         Ok(out)
     }
 
-    /// What `make` makes of the contents of the first fields of these names; empty where there is none.
+    /// What `make` returns for the contents of the first field of each of these names; empty for a field that is
+    /// missing.
     pub fn values<T, const N: usize>(
         &mut self,
         names: [&str; N],
@@ -110,20 +111,20 @@ impl Header<'_> {
         self.message.date.get()
     }
 
-    /// The sent date, as [`sent`] has it.
+    /// The sent date, as [`sent`] returns it.
     pub fn sent(&mut self) -> Result<i64, Error> {
         let arrival = self.arrival();
         self.values(["Date"], |[date]| sent(&date, arrival))
     }
 }
 
-/// The sent date (RFC 5256 section 2.2), in seconds since 1970: that of the Date field with its time and zone, or else
-/// INTERNALDATE.
+/// The sent date (RFC 5256 section 2.2) in seconds since 1970: that of the Date field with its time and zone, or
+/// INTERNALDATE when there is no valid one.
 pub fn sent(date: &[u8], arrival: i64) -> i64 {
     date::parse_rfc5322(date).map_or(arrival, |date| date.unix)
 }
 
-/// Octets in the order of time.
+/// Octets whose order is that of the times.
 fn moment(unix: i64) -> [u8; 8] {
     (unix ^ i64::MIN).to_be_bytes()
 }

@@ -1,13 +1,14 @@
-//! A stable sort in pieces: others have their turn between.
+//! A stable sort in pieces, between which other sessions get a turn.
 
 use std::cmp::Ordering;
 
 use crate::pace::Pace;
 
-/// What is sorted in one step.
+/// Items that are sorted in one step.
 const RUN: usize = 32;
 
-/// Sorts `items`; what compares as equal keeps its order. A comparison is work of so many octets. Takes as much memory again.
+/// Sorts `items`. Items that compare as equal keep their order. A comparison counts as work of `octets` octets. Takes
+/// as much memory again as the items.
 pub async fn sort<T: Copy>(
     items: &mut Vec<T>,
     octets: u64,

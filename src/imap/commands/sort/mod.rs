@@ -21,11 +21,11 @@ pub use keys::{Headers, sent};
 pub use merge::sort as merge_sort;
 pub use order::{MAX_SORTED, sort as order};
 
-/// RFC 5530: why messages are not sorted.
+/// The refusal to sort too many messages (RFC 5530).
 pub const TOO_MANY: &str = "NO [LIMIT] That is too many messages to sort; ask for fewer";
 
 impl Connection {
-    /// Looks for messages, sorts them and tells in which order they are.
+    /// Searches for messages, sorts them, and sends the result in that order.
     pub async fn sort(&mut self, tag: String, args: SortArgs) -> io::Result<Outcome> {
         let SortArgs { criteria, search } = args;
         let sorting = async |session: &Session, progress: &Progress| {

@@ -1,10 +1,10 @@
-//! Messages in order, by keys that need not fit into memory.
+//! Sorts messages by keys that need not fit into memory.
 //!
-//! Of each key only the beginning is held, and a hash of the whole. Messages whose beginnings are the same while their hashes
-//! are not are read again from there on; those whose keys are the same go on with the next criterion. So the order is exact
-//! however long the keys are, and 100,000 messages take 6 MiB: 8 octets for their numbers, 24 for the places and hashes of
-//! their keys, 8 to sort these, and 2 MiB for the beginnings together. The hash has a random key, so that nobody can write
-//! mail whose subjects are taken for each other.
+//! Of each key only the beginning is held, and a hash of the whole. When messages have the same beginning and
+//! different hashes, their keys are read again from there on; messages with the same key are sorted by the next
+//! criterion. So the order is exact however long the keys are, and 100,000 messages take 6 MiB: 8 octets for each
+//! number, 24 for the place and the hash of its key, 8 to sort these, and 2 MiB for the beginnings together. The hash
+//! has a random key, so that an attacker cannot write mail whose subjects are confused.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
@@ -15,22 +15,23 @@ use crate::imap::state::marks::Marks;
 use crate::imap::wire::sort::SortCriterion;
 use crate::pace::{ITEM, Pace};
 
-/// Messages that are sorted at once; there may be no memory for more.
+/// Messages that are sorted at once at most; there may be no memory for more.
 pub const MAX_SORTED: usize = 128 * 1024;
 
-/// Octets of keys that are held together.
+/// Octets of all key beginnings that are held at once.
 const HELD: usize = 2 * 1024 * 1024;
-/// Octets of one key that are held at the least.
+/// Octets of one key that are held at least.
 const LEAST: usize = 16;
-/// And at the most.
+/// Octets of one key that are held at most.
 const MOST: usize = 4096;
 
-/// Messages that are the same so far: places in the order.
+/// Messages that compare as equal so far, and how they are to be sorted further.
 struct Task {
+    /// Their places in the order.
     places: Range<u32>,
-    /// By which criterion they are to be told apart,
+    /// The index of the criterion by which they are compared next.
     criterion: u8,
-    /// from this octet of its key on.
+    /// The offset in their keys from which on they are compared.
     offset: u32,
 }
 
@@ -59,7 +60,7 @@ impl Keys {
     }
 
     fn push(&mut self, seq: u32, beginning: &[u8], hash: u64) {
-        // Together they have less than 32 bits.
+        // The beginnings have less than 2^32 octets together.
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (start, length) = (number(self.octets.len()), number(beginning.len()));
         self.octets.extend_from_slice(beginning);
@@ -67,8 +68,8 @@ impl Keys {
     }
 }
 
-/// Puts messages, by sequence number and in ascending order, into the order of the criteria. Marks the places, from 1, at
-/// which another key of the first criterion begins.
+/// Sorts messages, given by ascending sequence numbers, by the criteria. Returns marks on the places, counted from 1,
+/// at which another key of the first criterion begins.
 pub async fn sort(
     order: &mut [u32],
     criteria: &[SortCriterion],
@@ -89,7 +90,7 @@ pub async fn sort(
         for &seq in part.iter() {
             let key = headers.key(seq, criterion.key).await;
             let rest = key.get(task.offset as usize..).unwrap_or_default();
-            // What is held as a whole needs no hash, and no other key has this one.
+            // A key that is held as a whole needs no hash; 0 is the hash of no other key.
             let (beginning, hash) = match rest.get(..room) {
                 Some(beginning) if rest.len() > room => (beginning, random.hash_one(&key) | 1),
                 _ => (rest, 0),
@@ -131,11 +132,11 @@ pub async fn sort(
 mod tests {
     use super::*;
 
-    /// Catches: a key or a task that grows until a large mailbox no longer fits.
+    /// Catches: a key or a task that grows until a large mailbox no longer fits into memory.
     #[test]
     fn what_a_hundred_thousand_messages_take() {
         const MESSAGES: usize = 100_000;
-        // The numbers, the places of the keys and those that they are merged into; tasks are of two messages at the least.
+        // The numbers, the places of the keys and the copies for merging; a task has two messages at least.
         let each = 3 * size_of::<u32>() + size_of::<Key>() + size_of::<Task>() / 2;
         assert!(MESSAGES * each + HELD.max(MESSAGES * LEAST) <= 8 << 20, "{each}");
     }

@@ -1,29 +1,29 @@
-//! Threads as they are told (RFC 5256 section 5, `thread-data`).
+//! Threads, and their text in the response (RFC 5256 section 5, `thread-data`).
 
 use super::ids::push;
 
-/// No node.
+/// Stands for no node.
 pub const NONE: u32 = u32::MAX;
 
-/// Messages in threads. Nodes are known by their numbers, from 0 on.
+/// Messages in threads. A node is identified by its number, counted from 0.
 #[derive(Debug, Default)]
 pub struct Forest {
-    /// Sequence number; 0 is a message that is not there and whose children belong together.
+    /// The sequence number of each node; 0 for a missing message whose children belong together.
     pub seq: Vec<u32>,
-    /// The first child, or [`NONE`].
+    /// The first child of each node, or [`NONE`].
     pub child: Vec<u32>,
-    /// The next sibling, or [`NONE`].
+    /// The next sibling of each node, or [`NONE`].
     pub next: Vec<u32>,
     /// The first root, or [`NONE`].
     pub first: u32,
 }
 
-/// What of a list at this place of a forest.
+/// The value for `node` in one of the lists of a forest; [`NONE`] when there is no such node.
 pub fn at(list: &[u32], node: u32) -> u32 {
     usize::try_from(node).ok().and_then(|node| list.get(node)).copied().unwrap_or(NONE)
 }
 
-/// Sets that.
+/// Sets the value for `node` in one of the lists of a forest.
 pub fn set(list: &mut [u32], node: u32, value: u32) {
     if let Some(place) = usize::try_from(node).ok().and_then(|node| list.get_mut(node)) {
         *place = value;
@@ -31,13 +31,13 @@ pub fn set(list: &mut [u32], node: u32, value: u32) {
 }
 
 impl Forest {
-    /// Nothing yet, with room for so many nodes.
+    /// An empty forest with room for so many nodes.
     pub fn with_room(nodes: usize) -> Forest {
         let [seq, child, next] = [(); 3].map(|()| Vec::with_capacity(nodes));
         Forest { seq, child, next, first: NONE }
     }
 
-    /// A node without relatives.
+    /// Adds a node without relatives, and returns its number.
     pub fn add(&mut self, seq: u32) -> u32 {
         push(&mut self.seq, seq);
         push(&mut self.child, NONE);
@@ -45,13 +45,13 @@ impl Forest {
         u32::try_from(self.seq.len() - 1).unwrap_or(NONE)
     }
 
-    /// The nodes of a list that begins with `first`.
+    /// The nodes from `first` to its last sibling.
     pub fn siblings(&self, first: u32) -> impl Iterator<Item = u32> {
         let some = |node: u32| (node != NONE).then_some(node);
         std::iter::successors(some(first), move |&node| some(at(&self.next, node)))
     }
 
-    /// Makes a list of these nodes; its first one.
+    /// Makes these nodes siblings, and returns the first one.
     pub fn link(&mut self, nodes: &[u32]) -> u32 {
         let mut first = NONE;
         for &node in nodes.iter().rev() {
@@ -61,12 +61,12 @@ impl Forest {
         first
     }
 
-    /// Puts `node` behind the last of its siblings.
+    /// Makes `node` the sibling after `last`, which has had none.
     pub fn link_behind(&mut self, last: u32, node: u32) {
         set(&mut self.next, last, node);
     }
 
-    /// Puts `node` before the children of `parent`.
+    /// Makes `node` the first child of `parent`.
     pub fn adopt(&mut self, parent: u32, node: u32) {
         let first = at(&self.child, parent);
         set(&mut self.next, node, first);
@@ -74,25 +74,26 @@ impl Forest {
     }
 }
 
-/// The words of a forest, written in pieces. It goes down without calling itself, since a thread may be as deep as the mailbox
-/// has messages.
+/// Writes the text of a forest in pieces. It walks down without recursion, since a thread may be as deep as the
+/// mailbox has messages.
 pub struct Words {
-    /// Siblings that come after the lists that are open, from the outside in.
+    /// The siblings that follow the open lists, from the outside in.
     after: Vec<u32>,
+    /// What is written next.
     step: Step,
 }
 
 enum Step {
-    /// A list begins with this node.
+    /// A list that begins with this node.
     Open(u32),
-    /// A list goes on with it.
+    /// The next node of the open list.
     On(u32),
     Close,
     Done,
 }
 
 impl Words {
-    /// In front of the first root.
+    /// A writer that begins at the first root.
     pub fn new(forest: &Forest) -> Words {
         match forest.first {
             NONE => Words { after: Vec::new(), step: Step::Done },
@@ -100,7 +101,8 @@ impl Words {
         }
     }
 
-    /// Appends about so many nodes more, by the numbers that `name` gives for sequence numbers; whether there are more.
+    /// Appends about `nodes` more nodes, by the numbers that `name` returns for sequence numbers. Returns whether
+    /// there are more.
     pub fn write(
         &mut self,
         forest: &Forest,
@@ -147,7 +149,7 @@ impl Words {
         }
     }
 
-    /// Behind a list: the next of its siblings, or the end of what they are in.
+    /// The step after a list: its next sibling, or the end of the list around it.
     fn behind(&mut self, forest: &Forest) -> Step {
         match self.after.pop() {
             None => Step::Done,
@@ -203,7 +205,7 @@ mod tests {
         assert_eq!(told(&[]), "");
     }
 
-    /// Catches: words that call themselves for each message of a thread.
+    /// Catches: a writer that recurses for each message of a thread.
     #[test]
     fn a_thread_as_deep_as_a_mailbox() {
         let mut forest = Forest::default();

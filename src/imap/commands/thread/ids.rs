@@ -1,43 +1,43 @@
-//! Message identifiers as numbers of nodes. An identifier is its hash of 64 bits with a random key, so that nobody can
-//! write two that are taken for each other.
+//! Message identifiers, and the nodes that have them. An identifier is held as a hash of 64 bits with a random key,
+//! so that an attacker cannot write two identifiers that are confused.
 
 use std::hash::{BuildHasher, RandomState};
 
 use super::forest::NONE;
 
-/// What an identifier is known by.
+/// The hash of an identifier; 0 for none.
 pub type Id = u64;
 
-/// Which node has which identifier: open addressing, 8 octets for a node and 4 for each of twice to four times as many places,
-/// all of them from the beginning on, so that nothing ever moves.
+/// Finds nodes by their identifiers. A hash table with open addressing: 8 octets for each node, and 4 octets for each
+/// of twice to four times as many places, all of them reserved at the beginning, so that nothing ever moves.
 #[derive(Debug, Default)]
 pub struct Ids {
     random: RandomState,
-    /// Of each node; `None` is one that nobody can refer to.
+    /// The identifier of each node; 0 for a node that cannot be referred to.
     ids: Vec<Id>,
-    /// Nodes by their identifiers' lower bits, or the next free place.
+    /// The nodes, each at the place of its identifier's lower bits or at the next free place.
     places: Vec<u32>,
 }
 
 impl Ids {
-    /// Room for so many nodes.
+    /// A table with room for so many nodes.
     pub fn for_nodes(nodes: usize) -> Ids {
         let places = vec![NONE; (2 * nodes).next_power_of_two()];
         Ids { random: RandomState::new(), ids: Vec::new(), places }
     }
 
-    /// What an identifier is known by; never 0.
+    /// The hash of an identifier, which is never 0.
     pub fn id(&self, text: &[u8]) -> Id {
         self.random.hash_one(text).max(1)
     }
 
-    /// The node of this identifier.
+    /// The node with this identifier.
     pub fn find(&self, id: Id) -> Option<u32> {
         let node = self.places.get(self.place(id)?).copied()?;
         (node != NONE).then_some(node)
     }
 
-    /// Where the node of this identifier is, or a free place for it.
+    /// The place of the node with this identifier, or a free place for it.
     fn place(&self, id: Id) -> Option<usize> {
         let mask = self.places.len().checked_sub(1)?;
         let start = usize::try_from(id & u64::from(u32::MAX)).ok()?;
@@ -49,19 +49,19 @@ impl Ids {
         })
     }
 
-    /// The identifier of a node; 0 where it has none.
+    /// The identifier of a node; 0 when it has none.
     pub fn of(&self, node: u32) -> Id {
         usize::try_from(node).ok().and_then(|node| self.ids.get(node)).copied().unwrap_or_default()
     }
 
-    /// Gives the next node an identifier, or 0 for none. Of two with the same identifier, the last one is found.
+    /// Gives the next node an identifier, or 0 for none. Of two nodes with the same identifier the last one is found.
     pub fn push(&mut self, id: Id) {
         let node = u32::try_from(self.ids.len()).unwrap_or(NONE);
         push(&mut self.ids, id);
         self.enter(node);
     }
 
-    /// From now on this node is found by its identifier.
+    /// Makes the node found by its identifier.
     pub fn enter(&mut self, node: u32) {
         let id = self.of(node);
         if id != 0
@@ -72,7 +72,7 @@ impl Ids {
     }
 }
 
-/// As [`Vec::push`], with little more room than is needed: doubling would waste as much memory again.
+/// As [`Vec::push`], but with little spare room: doubling would waste as much memory again.
 pub fn push<T>(list: &mut Vec<T>, item: T) {
     if list.len() == list.capacity() {
         list.reserve_exact(list.len() / 8 + 1024);
@@ -89,7 +89,7 @@ mod tests {
         let mut ids = Ids::for_nodes(5000);
         assert_eq!(ids.find(1), None);
         for node in 0..5000_u64 {
-            // Many begin at the same place.
+            // Many identifiers begin at the same place.
             ids.push(if node % 7 == 0 { 0 } else { (node << 20) | (node % 3) });
         }
         for node in 0..5000_u64 {

@@ -20,11 +20,11 @@ use crate::pace::Pace;
 use crate::store::Error;
 use forest::{Forest, Words};
 
-/// Nodes that are written before others have their turn.
+/// Nodes that are written before other sessions get a turn.
 const PIECE: usize = 256;
 
 impl Connection {
-    /// Looks for messages and tells their threads.
+    /// Searches for messages and sends their threads.
     pub async fn thread(
         &mut self,
         tag: String,
@@ -67,7 +67,7 @@ impl Connection {
             };
             let goes_on = words.write(forest, PIECE, name, &mut out);
             if !goes_on {
-                // Where there are no threads there is no space behind the word.
+                // When there are no threads there is no space after the word THREAD.
                 out.truncate(out.trim_end().len());
                 out.push_str("\r\n");
             }

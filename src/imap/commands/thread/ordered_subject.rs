@@ -1,4 +1,5 @@
-//! ORDEREDSUBJECT (RFC 5256 section 3): a thread is what has one base subject; its first message is the parent of all others.
+//! ORDEREDSUBJECT (RFC 5256 section 3): messages with the same base subject are a thread, and its first message is
+//! the parent of all others.
 
 use super::forest::{Forest, NONE};
 use crate::imap::commands::sort::{self, Headers, merge_sort};
@@ -7,7 +8,7 @@ use crate::pace::{ITEM, Pace};
 
 /// The threads of `found`, sequence numbers in ascending order.
 pub async fn threads(mut found: Vec<u32>, headers: &Headers<'_>, pace: &Pace) -> Forest {
-    // In the order of the log, in which summaries are found: 12 octets for each message.
+    // Read in the order of the log, in which summaries are found: 12 octets for each message.
     let (seqs, mut sent) = (found.clone(), Vec::with_capacity(found.len()));
     for &seq in &seqs {
         sent.push(headers.ask(seq, |header| header.sent()).await);
@@ -15,7 +16,7 @@ pub async fn threads(mut found: Vec<u32>, headers: &Headers<'_>, pace: &Pace) ->
     let by = |key| SortCriterion { reverse: false, key };
     let begins = sort::order(&mut found, &[by(SortKey::Subject), by(SortKey::Date)], headers, pace).await;
     let mut forest = Forest::with_room(found.len());
-    // By the sent date of the first message: that, its number, and its node.
+    // For each thread the sent date, the sequence number and the node of its first message.
     let mut roots: Vec<(i64, u32, u32)> = Vec::new();
     let mut last = NONE;
     for (place, &seq) in (1..).zip(&found) {

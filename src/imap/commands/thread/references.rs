@@ -1,9 +1,9 @@
-//! REFERENCES (RFC 5256 section 3): a message is a child of the last one that it refers to.
+//! REFERENCES (RFC 5256 section 3): a message is a child of the last message that it refers to.
 //!
-//! Memory is for each message its number and its sent date, 12 octets, and for each node 16 octets and 20 for its identifier,
-//! which are given back before subjects are looked at. Messages that are referred to and are not there have nodes, too, while
-//! there are not more of these than three quarters of the messages (or 4,096): beyond that they join nobody. So 100,000
-//! messages take 8 MiB at the most, and of 100,000 that refer to 63,000 missing ones 7.6 MiB were measured.
+//! Each message takes 12 octets of memory for its number and its sent date; each node takes 16 octets, and 20 for its
+//! identifier, which are given back before subjects are read. Missing messages that others refer to have nodes, too,
+//! up to three quarters of the number of messages (or 4,096); further missing ones do not join messages. So 100,000
+//! messages take 8 MiB at most, and for 100,000 messages that refer to 63,000 missing ones 7.6 MiB were measured.
 
 use super::forest::{Forest, NONE, at, set};
 use super::ids::{Id, Ids, push};
@@ -13,28 +13,29 @@ use crate::message::collation::collate_decoded;
 use crate::message::message_id::message_ids;
 use crate::pace::{ITEM, Pace};
 
-/// Nodes of messages that are not there, at the least.
+/// Nodes for missing messages that are allowed in any case.
 const MISSING: usize = 4096;
 
-/// The fields that make threads.
+/// The header fields that determine threads.
 const FIELDS: [&str; 4] = ["Message-ID", "References", "In-Reply-To", "Date"];
 
-/// What of a message makes its thread.
+/// What determines the thread of a message.
 #[derive(Default)]
 struct Refers {
     own: Option<Id>,
-    /// The oldest first.
+    /// The identifiers that it refers to, the oldest first.
     to: Vec<Id>,
+    /// The sent date, in seconds since 1970.
     sent: i64,
 }
 
-/// Nodes with their parents. A node's message is its place in what was found.
+/// Nodes with their parents. A node's message is its index in the messages that were found, or [`NONE`].
 #[derive(Default)]
 struct Parents {
     ids: Ids,
     message: Vec<u32>,
     parent: Vec<u32>,
-    /// Nodes, from 1, that have had a child.
+    /// The nodes, counted from 1, that have had a child.
     has_child: Marks,
     missing: usize,
 }
@@ -66,7 +67,7 @@ pub async fn threads(found: &[u32], headers: &Headers<'_>, pace: &Pace) -> Fores
     parents.ids = Ids::default();
     parents.prune(pace).await;
     let (mut threads, mut roots) = Threads::plant(parents, found, sent, pace).await;
-    // Step 4.
+    // Step 4: sort the children of missing roots, then the roots.
     for &root in &roots {
         if threads.is_missing(root) {
             threads.sort_children(root, pace).await;
@@ -74,7 +75,7 @@ pub async fn threads(found: &[u32], headers: &Headers<'_>, pace: &Pace) -> Fores
     }
     threads.sort(&mut roots, pace).await;
     threads.join_by_subject(&mut roots, headers, pace).await;
-    // Step 6.
+    // Step 6: sort all children, then the roots.
     for node in 0..u32::try_from(threads.message.len()).unwrap_or(NONE) {
         threads.sort_children(node, pace).await;
     }
@@ -91,17 +92,17 @@ impl Parents {
         u32::try_from(self.message.len() - 1).unwrap_or(NONE)
     }
 
-    /// Step 1: links what a message refers to, and the message to the last of it.
+    /// Step 1: links the messages that a message refers to, and the message to the last of them.
     async fn add(&mut self, message: u32, refers: &Refers, most: usize, pace: &Pace) {
         let known = refers.own.and_then(|id| self.ids.find(id));
         let node = match (refers.own, known) {
-            // It was referred to before.
+            // An earlier message referred to this one.
             (_, Some(node)) if at(&self.message, node) == NONE => {
                 set(&mut self.message, node, message);
                 self.missing -= 1;
                 node
             }
-            // What has the identifier of another message has none.
+            // A message with the identifier of an earlier message counts as one without identifier.
             (Some(id), None) => self.node(message, id),
             _ => self.node(message, 0),
         };
@@ -121,12 +122,12 @@ impl Parents {
             }
             last = referred;
         }
-        // Where it has a parent already, that knew less.
+        // A parent that it has already came from another message's references, which know less.
         set(&mut self.parent, node, NONE);
         self.link(last, node, pace).await;
     }
 
-    /// Makes `child` one of `parent`, unless that comes from it.
+    /// Makes `child` a child of `parent`, unless `parent` is below `child`.
     async fn link(&mut self, parent: u32, child: u32, pace: &Pace) {
         if parent == NONE || parent == child {
             return;
@@ -143,7 +144,7 @@ impl Parents {
         self.has_child.set(parent.saturating_add(1), true);
     }
 
-    /// Step 3: children of messages that are not there become those of what is above; at the root they stay together, if
+    /// Step 3: children of missing messages become children of the message above. At the root they stay together when
     /// there is more than one.
     async fn prune(&mut self, pace: &Pace) {
         let nodes = u32::try_from(self.message.len()).unwrap_or(NONE);
@@ -155,9 +156,9 @@ impl Parents {
                 pace.did(ITEM).await;
                 (top, above) = (above, at(&self.parent, above));
             }
-            // The parent that is there, or else the last above that is not.
+            // The nearest parent that is not missing, or else the topmost missing one.
             let parent = if above == NONE { top } else { above };
-            // What was passed is not walked through again.
+            // Nodes that were passed are not walked through again.
             let mut passed = node;
             while passed != NONE && passed != parent {
                 let next = at(&self.parent, passed);
@@ -178,17 +179,17 @@ impl Parents {
     }
 }
 
-/// Threads with what they are sorted by.
+/// Threads, with what they are sorted by.
 struct Threads {
     forest: Forest,
-    /// The message of each node, or [`NONE`].
+    /// The message of each node, or [`NONE`] when it is missing.
     message: Vec<u32>,
-    /// Of each message, in seconds since 1970.
+    /// The sent date of each message, in seconds since 1970.
     sent: Vec<i64>,
 }
 
 impl Threads {
-    /// Step 2: children of their parents, and the roots.
+    /// Step 2: makes nodes children of their parents. Returns the threads and their roots.
     async fn plant(parents: Parents, found: &[u32], sent: Vec<i64>, pace: &Pace) -> (Threads, Vec<u32>) {
         let Parents { message, parent, .. } = parents;
         let mut forest = Forest::with_room(message.len());
@@ -212,17 +213,17 @@ impl Threads {
         (Threads { forest, message, sent }, roots)
     }
 
-    /// Whether the message is not there.
+    /// Whether the node's message is missing.
     fn is_missing(&self, node: u32) -> bool {
         at(&self.message, node) == NONE
     }
 
-    /// The node that stands for this one where it is missing: its first child.
+    /// The node that stands for this one in sorting: its first child when it is missing, otherwise itself.
     fn shown(&self, node: u32) -> u32 {
         if self.is_missing(node) { at(&self.forest.child, node) } else { node }
     }
 
-    /// Sorts siblings by the sent date, then by number. The children of those that are missing are sorted already.
+    /// Sorts siblings by the sent date, then by number. The children of missing nodes must be sorted already.
     async fn sort(&self, nodes: &mut Vec<u32>, pace: &Pace) {
         let key = |&node: &u32| {
             let shown = self.shown(node);
@@ -244,9 +245,9 @@ impl Threads {
         set(&mut self.forest.child, node, first);
     }
 
-    /// Step 5: threads of one base subject are joined.
+    /// Step 5: joins threads with the same base subject.
     async fn join_by_subject(&mut self, roots: &mut Vec<u32>, headers: &Headers<'_>, pace: &Pace) {
-        // Roots by their subjects, or 0 where there is none. Places of roots are counted from 1 in marks.
+        // Roots by their subjects; 0 for a root without subject. Marks count the roots from 1.
         let mut subjects = Ids::for_nodes(roots.len());
         let mut replies = Marks::default();
         for (place, &root) in (0..).zip(roots.iter()) {

@@ -1,4 +1,4 @@
-//! What imap-codec has read in a SEARCH, as our own plain data.
+//! What imap-codec has parsed in a SEARCH, converted to our own types.
 
 use imap_codec::imap_types::core::{AString, Charset};
 use imap_codec::imap_types::search::SearchKey as TheirKey;
@@ -7,7 +7,7 @@ use super::theirs::{set, text};
 use crate::imap::wire::command::{Date, SearchKey};
 use crate::store::Flags;
 
-/// All of these keys; `None`: their strings are in a charset that imap-codec does not decode.
+/// All of these keys; `None` when their strings are in a charset that imap-codec does not decode.
 pub fn keys(charset: Option<&Charset<'_>>, theirs: &[TheirKey<'_>]) -> Option<SearchKey> {
     let known = charset.is_none_or(|charset| {
         ["UTF-8", "US-ASCII"].iter().any(|known| known.eq_ignore_ascii_case(charset.as_ref()))

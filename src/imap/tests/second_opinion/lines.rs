@@ -1,8 +1,8 @@
-//! Commands made at random, most of them right, in all the ways of writing them that there are.
+//! Random commands, most of them valid, in all the ways in which they can be written.
 
 use crate::flash::sim::Choices;
 
-/// Writes commands of one seed.
+/// Writes the commands that follow from one seed.
 pub struct Lines(pub Choices);
 
 const MAILBOXES: [&str; 9] =
@@ -29,7 +29,7 @@ impl Lines {
         all.get(self.0.below(all.len())).map_or_else(String::new, |one| (*one).to_owned())
     }
 
-    /// Mostly one blank.
+    /// Mostly one space.
     fn blank(&mut self) -> &'static str {
         match self.0.below(100) {
             0 => "  ",
@@ -47,7 +47,7 @@ impl Lines {
         }
     }
 
-    /// As an atom where it may be one, quoted, or a literal.
+    /// The text as an atom where that is possible, as a quoted string or as a literal.
     fn string(&mut self, text: &str) -> String {
         let special = |c: char| c.is_whitespace() || "(){%*\"\\".contains(c);
         match self.0.below(5) {

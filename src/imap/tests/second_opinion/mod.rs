@@ -1,5 +1,5 @@
-//! A second opinion on the grammar: what imap-codec, which was written by others from the RFCs, reads in a command, we read
-//! in it, too. Where we differ, `docs/decisions/` says why: "imap-codec is the second opinion on the grammar".
+//! A second opinion on the grammar: our parser must read a command as imap-codec does, which others have written from
+//! the RFCs. Where they differ, `docs/decisions/` says why: "imap-codec is the second opinion on the grammar".
 
 mod keys;
 mod lines;
@@ -16,14 +16,14 @@ use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::fragments::{Announced, Fragments, Next};
 use crate::imap::wire::grammar::append::{Part, Parts};
 
-/// What a command says. Of an APPEND it is what stands before the message.
+/// What a command means. Of an APPEND only what comes before the message.
 #[derive(Debug, PartialEq)]
 enum Meaning {
     Command(Command),
     Append { mailbox: MailboxName, flags: FlagList, date: Option<i64> },
 }
 
-/// What we read.
+/// What our parser reads.
 fn ours(octets: &[u8]) -> Result<(String, Meaning), String> {
     let mut fragments = Fragments::new(64 * 1024, Enabled::default());
     let mut rest = octets;
@@ -56,7 +56,7 @@ fn ours(octets: &[u8]) -> Result<(String, Meaning), String> {
     }
 }
 
-/// What imap-codec reads: `None`, nothing; without a meaning, something that we have no form for.
+/// What imap-codec reads: `None` when it reads nothing; without a meaning when we have no type for what it reads.
 fn theirs(octets: &[u8]) -> Option<(String, Option<Meaning>)> {
     let (rest, command) = CommandCodec::default().decode(octets).ok()?;
     if !rest.is_empty() {
@@ -73,7 +73,7 @@ fn theirs(octets: &[u8]) -> Option<(String, Option<Meaning>)> {
     Some((command.tag.inner().to_owned(), meaning))
 }
 
-/// The INBOX in upper case, since imap-codec does not keep its case.
+/// Writes the INBOX in upper case, since imap-codec does not keep its case.
 fn inbox(meaning: &mut Meaning) {
     let command = match meaning {
         Meaning::Append { mailbox, .. } => return upper(&mut mailbox.0),
@@ -104,14 +104,14 @@ fn upper(name: &mut str) {
     }
 }
 
-/// What imap-codec takes, and we refuse, as `docs/decisions/` says.
+/// Our reasons for refusing commands that imap-codec accepts, as `docs/decisions/` explains.
 const REFUSED: [&str; 3] = [
     "Expected UID FETCH where VANISHED is asked for",
     "Expected an entry below /shared/ or /private/",
     "Expected a 63-bit number",
 ];
 
-/// Where we and imap-codec read a command differently.
+/// How our parser and imap-codec read a command differently; `None` when they agree.
 fn difference(octets: &[u8]) -> Option<String> {
     let (their_tag, their_meaning) = theirs(octets)?;
     let theirs = their_meaning?;
@@ -130,7 +130,8 @@ fn difference(octets: &[u8]) -> Option<String> {
     Some(format!("{}\n{told}", octets.escape_ascii()))
 }
 
-/// Holds that no command is read differently, and that imap-codec takes so many of them, or else this would show nothing.
+/// Asserts that no command is read differently, and that imap-codec accepts at least `least` of them, since otherwise
+/// this would show nothing.
 fn compare(commands: impl Iterator<Item = Vec<u8>>, least: usize) {
     let (mut taken, mut differences) = (0, Vec::new());
     for command in commands {
@@ -173,7 +174,7 @@ fn commands_of(dialog: &[u8]) -> Vec<Vec<u8>> {
     commands
 }
 
-/// Where the first command ends: behind the first line that announces no literal.
+/// Where the first command ends: after the first line that does not announce a literal.
 fn end_of(said: &[u8]) -> Option<usize> {
     let mut end = 0;
     loop {
@@ -187,7 +188,7 @@ fn end_of(said: &[u8]) -> Option<usize> {
     }
 }
 
-/// What `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` stand for.
+/// The octets that `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` stand for.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let (mut rest, mut octets) = (text, Vec::new());
     loop {

@@ -1,4 +1,4 @@
-//! What imap-codec has read, as our own plain data.
+//! What imap-codec has parsed, converted to our own types.
 
 use std::num::NonZeroU32;
 
@@ -29,8 +29,8 @@ use crate::message::mailbox_name;
 use crate::sasl::server::Password;
 use crate::store::{FlagChange, Flags};
 
-/// The command; `None`: what is in it we do not have, or it is not comparable (a charset that imap-codec leaves undecoded).
-/// APPEND is read in another way: see the caller.
+/// The command; `None` when it contains something that we do not support, or that cannot be compared (a charset that
+/// imap-codec leaves undecoded). APPEND is converted by the caller.
 pub fn command(body: &CommandBody<'_>) -> Option<Command> {
     use CommandBody as B;
     Some(match body {
@@ -101,7 +101,7 @@ pub fn command(body: &CommandBody<'_>) -> Option<Command> {
                     since = Some(ChangedSince { modseq: modseq.get(), vanished });
                 }
             }
-            // RFC 7162 section 3.1.4.1: MODSEQ is implied.
+            // RFC 7162 section 3.1.4.1: CHANGEDSINCE implies MODSEQ.
             if since.is_some() && !items.contains(&FetchItem::Modseq) {
                 items.push(FetchItem::Modseq);
             }
@@ -174,18 +174,18 @@ pub fn command(body: &CommandBody<'_>) -> Option<Command> {
     })
 }
 
-/// What is not UTF-8 in it is replaced.
+/// The text. Octets that are not UTF-8 are replaced.
 pub fn text(string: &AString<'_>) -> String {
     String::from_utf8_lossy(string.as_ref()).into_owned()
 }
 
-/// The name that octets of the wire stand for.
+/// The mailbox name for octets on the wire.
 fn decoded(wire: &[u8]) -> String {
     let one_form = |name: &String| !wire.is_ascii() || mailbox_name::encode(name).as_bytes() == wire;
     mailbox_name::decode(wire).filter(one_form).unwrap_or_else(|| NO_NAME.to_owned())
 }
 
-/// A mailbox; the INBOX in upper case.
+/// A mailbox name; the INBOX in upper case.
 pub fn name(mailbox: &Mailbox<'_>) -> MailboxName {
     MailboxName(match mailbox {
         Mailbox::Inbox => "INBOX".to_owned(),
@@ -275,7 +275,7 @@ fn status_item(item: &StatusDataItemName) -> StatusItem {
     }
 }
 
-/// Flags as ours are: a system flag that there is not is ignored.
+/// Flags in our own type. System flags that do not exist are ignored.
 pub fn flags(theirs: &[Flag<'_>]) -> FlagList {
     let mut list = FlagList::default();
     for flag in theirs {

@@ -1,6 +1,6 @@
-//! APPEND and REPLACE (RFC 3501 section 6.3.11, RFC 8508): where their messages begin, and what stands between the
-//! literals of these. Other literals are gathered before a command is read; messages are too large for that, so that
-//! [`Parts`] reads these two commands line by line.
+//! APPEND and REPLACE (RFC 3501 section 6.3.11, RFC 8508): where their messages begin, and the text between the
+//! literals of the messages. Other literals are gathered before a command is parsed. Messages are too large for that,
+//! so [`Parts`] parses these two commands line by line.
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
@@ -10,8 +10,8 @@ use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::sequence::SequenceSet;
 use crate::message::date;
 
-/// The command, of a client that has enabled so much, whose first message literal is announced behind `octets`; `None` where
-/// that literal is something else, which is gathered like any other.
+/// The command of a client that has enabled `enabled` when `octets` are followed by its first message literal; `None`
+/// when the literal is something else, which is gathered like any other.
 pub fn begins(octets: &[u8], literal: Literal, enabled: Enabled) -> Option<Tagged> {
     let mut cursor = Cursor::of(octets, enabled);
     let tag = parse_tag(&mut cursor).ok()?;
@@ -29,7 +29,7 @@ pub fn begins(octets: &[u8], literal: Literal, enabled: Enabled) -> Option<Tagge
     Some(Tagged { tag, command: Command::Append(append) })
 }
 
-/// Whether the command that begins so may be one of these two: what cannot be need not be read twice.
+/// Whether the command that begins like this may be APPEND or REPLACE. It saves parsing all other commands twice.
 pub fn may_begin(octets: &[u8]) -> bool {
     let mut words = octets.split(|&c| c == b' ').filter(|word| !word.is_empty()).skip(1);
     let is = |word: &[u8]| word.eq_ignore_ascii_case(b"APPEND") || word.eq_ignore_ascii_case(b"REPLACE");
@@ -38,13 +38,13 @@ pub fn may_begin(octets: &[u8]) -> bool {
         .is_some_and(|word| is(word) || word.eq_ignore_ascii_case(b"UID") && words.next().is_some_and(is))
 }
 
-/// The arguments of APPEND up to its mailbox; what is behind it is left to [`Parts`].
+/// The arguments of APPEND up to its mailbox. [`Parts`] parses what follows.
 pub(super) fn append(cursor: &mut Cursor<'_>) -> Parsed<Append> {
     let mailbox = cursor.mailbox()?;
     Ok(Append { mailbox, replaces: None, text: cursor.run(|_| true).to_vec(), literal: None })
 }
 
-/// The arguments of REPLACE up to its mailbox: one message, `seq-number` of RFC 8508 section 5.
+/// The arguments of REPLACE up to its mailbox: one message, the `seq-number` of RFC 8508 section 5.
 pub(super) fn replace(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Append> {
     let number = cursor.sequence_number()?;
     let mut set = SequenceSet::default();
@@ -53,70 +53,71 @@ pub(super) fn replace(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Append> {
     Ok(Append { replaces: Some(Messages { uid, set: MessageSet::Numbers(set) }), ..append(cursor)? })
 }
 
-/// What a command says of its messages, one after the other.
+/// A part of a command's messages, one after the other.
 #[derive(Debug, PartialEq)]
 pub enum Part {
     /// A message begins.
     Message {
         /// Its flags.
         flags: FlagList,
-        /// INTERNALDATE, seconds since 1970 UTC.
+        /// INTERNALDATE in seconds since 1970 UTC.
         date: Option<i64>,
     },
-    /// What this URL names is the next part of the message (RFC 4469).
+    /// The next part of the message is what this URL names (RFC 4469).
     Url(Vec<u8>),
-    /// The literal that was announced is the next part of the message.
+    /// The next part of the message is the announced literal.
     Octets,
-    /// The literal that was announced is the URL of the next part.
+    /// The announced literal is a URL that names the next part.
     UrlLiteral,
-    /// The literal that comes next stands in the parentheses of UTF8.
+    /// The literal that comes next is in the parentheses of UTF8.
     Utf8,
-    /// The message is whole.
+    /// The message ends.
     End,
-    /// So is the command.
+    /// The command ends.
     Finished,
 }
 
-/// The grammar of what follows the mailbox, as far as it has come.
+/// The parser for what follows the mailbox, line by line.
 #[derive(Debug)]
 pub struct Parts {
-    /// The present line, without what announces the literal at its end.
+    /// The current line, without the announcement of the literal at its end.
     text: Vec<u8>,
-    /// Octets of it that were read.
+    /// Octets of the line that were parsed.
     read: usize,
     place: Place,
-    /// REPLACE has one message.
+    /// Whether the command is REPLACE, which has one message.
     one: bool,
     enabled: Enabled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Before a message; `first`: there must be one.
+    /// Before a message. With `first`, there must be one.
     Between { first: bool },
-    /// Flags and date are read.
+    /// The flags and the date were parsed.
     Data,
-    /// Behind the literal that is a whole message.
+    /// After the literal of a whole message.
     Behind,
-    /// In the parentheses of CATENATE; `first`: nothing of it is read.
+    /// In the parentheses of CATENATE. With `first`, nothing in them was parsed yet.
     List { first: bool },
-    /// In the parentheses of UTF8, which stand in those of CATENATE where `listed`; `first`: the literal is to come.
+    /// In the parentheses of UTF8, which are in those of CATENATE when `listed`. With `first`, the literal is still
+    /// to come.
     Utf8 { first: bool, listed: bool },
 }
 
 impl Parts {
-    /// The `text` behind the mailbox, up to the first literal, from a client that has enabled so much; `one`: more than one
-    /// message is an error.
+    /// A parser that begins with the `text` between the mailbox and the first literal, from a client that has enabled
+    /// `enabled`. With `one`, more than one message is an error.
     pub fn new(text: Vec<u8>, one: bool, enabled: Enabled) -> Parts {
         Parts { text, read: 0, place: Place::Between { first: true }, one, enabled }
     }
 
-    /// Takes the line behind a literal, without what announces the next one.
+    /// Sets the line after a literal, without the announcement of the next literal.
     pub fn line(&mut self, text: &[u8]) {
         (self.text, self.read) = (text.to_vec(), 0);
     }
 
-    /// The next part; `literal`: one was announced at the end of the line.
+    /// The next part. `literal` says whether a literal is announced at the end of the line.
     ///
     /// # Errors
     /// What is wrong with the command.
@@ -188,7 +189,7 @@ fn data(cursor: &mut Cursor<'_>, literal: bool) -> Parsed<(Place, Part)> {
     list(cursor, true, literal)
 }
 
-/// Takes the beginning of a `utf8-literal` (RFC 6855 section 4) if it is next.
+/// Takes the beginning of a `utf8-literal` (RFC 6855 section 4) if it comes next.
 fn utf8(cursor: &mut Cursor<'_>) -> Parsed<bool> {
     if !cursor.take_word("UTF8 ") {
         return Ok(false);
@@ -197,7 +198,7 @@ fn utf8(cursor: &mut Cursor<'_>) -> Parsed<bool> {
     if cursor.open() { Ok(true) } else { Err(Problem::Expected("a literal in parentheses after UTF8")) }
 }
 
-/// `cat-part` (RFC 4469 section 5, RFC 6855 section 4), or the end of their list.
+/// A `cat-part` (RFC 4469 section 5, RFC 6855 section 4), or the end of the list.
 fn list(cursor: &mut Cursor<'_>, first: bool, literal: bool) -> Parsed<(Place, Part)> {
     if !first {
         if cursor.close() {
@@ -226,7 +227,7 @@ fn list(cursor: &mut Cursor<'_>, first: bool, literal: bool) -> Parsed<(Place, P
     Err(Problem::Expected("TEXT, URL or UTF8"))
 }
 
-/// What a space would have stood before.
+/// Takes a space; the error names what may follow it.
 fn space(cursor: &mut Cursor<'_>) -> Parsed<()> {
     cursor.space().map_err(|_| Problem::Expected("flags, a date or a message literal"))
 }
@@ -242,7 +243,7 @@ mod tests {
 
     const LITERAL: Literal = Literal { length: 1, synchronizing: true, binary: false };
 
-    /// All parts of a command whose lines are these; the last one ends it, literals stand behind the others.
+    /// All parts of a command with these lines. A literal follows each line but the last.
     fn parts(lines: &[&str], one: bool) -> Parsed<Vec<Part>> {
         let mut parts = Parts::new(Vec::new(), one, Enabled::default());
         let mut all = Vec::new();
@@ -322,7 +323,7 @@ mod tests {
         }
     }
 
-    /// Catches: what real clients send besides the grammar (blanks), and dates that are none.
+    /// Catches: extra spaces that real clients send, and dates that are not valid.
     #[test]
     fn flags_and_dates_before_the_first_message() {
         let read = |octets: &str| {

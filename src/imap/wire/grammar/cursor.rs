@@ -1,4 +1,4 @@
-//! The tokens of RFC 3501 section 9: atoms, strings, numbers, and what stands between them.
+//! The tokens of RFC 3501 section 9: atoms, strings, numbers, and the characters between them.
 
 use std::num::NonZeroU32;
 
@@ -12,15 +12,15 @@ use crate::imap::wire::modseq::MODSEQ_MAX;
 use crate::imap::wire::sequence::{SequenceNumber, SequenceSet};
 use crate::store::Flags;
 
-/// Elements that the lists of one command may hold together; it bounds the memory a command takes.
-/// Sequence sets, which clients do make long, are bounded by the command's length alone.
+/// Elements in all lists of one command at most. This bounds the memory of a command. Sequence sets, which clients do
+/// make long, are bounded only by the length of the command.
 const MAX_ELEMENTS: u16 = 2048;
-/// Octets of a mailbox name or a pattern on the wire.
+/// Octets of a mailbox name or a pattern on the wire at most.
 const MAX_NAME: usize = 1024;
 
 pub(super) type Parsed<T> = Result<T, Problem>;
 
-/// What is left of a command.
+/// The part of a command that was not parsed yet.
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
     elements: u16,
@@ -28,12 +28,12 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// At the beginning of `octets`, of which nothing is asked that depends on what is enabled.
+    /// A cursor at the beginning of `octets`, for a grammar that does not depend on what is enabled.
     pub fn new(octets: &'a [u8]) -> Cursor<'a> {
         Cursor::of(octets, Enabled::default())
     }
 
-    /// At the beginning of `octets` from a client that has enabled so much.
+    /// A cursor at the beginning of `octets` from a client that has enabled `enabled`.
     pub fn of(octets: &'a [u8], enabled: Enabled) -> Cursor<'a> {
         Cursor { rest: octets, elements: 0, enabled }
     }
@@ -47,12 +47,12 @@ impl<'a> Cursor<'a> {
         self.rest.first().copied()
     }
 
-    /// What was not read yet.
+    /// The octets that were not parsed yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Takes `octet` if it is next.
+    /// Takes `octet` if it comes next.
     pub fn take(&mut self, octet: u8) -> bool {
         let next = self.peek() == Some(octet);
         if next {
@@ -61,7 +61,7 @@ impl<'a> Cursor<'a> {
         next
     }
 
-    /// Takes `word` if it is next, in any case and whatever follows it.
+    /// Takes `word` if it comes next, in any case of letters. Anything may follow it.
     pub fn take_word(&mut self, word: &str) -> bool {
         let next = self.rest.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word.as_bytes()));
         if next {
@@ -70,24 +70,24 @@ impl<'a> Cursor<'a> {
         next
     }
 
-    /// Takes `octet`, or it is a [`Problem::Expected`].
+    /// Takes `octet`; it is an error when something else comes next.
     pub fn expect(&mut self, octet: u8, name: &'static str) -> Parsed<()> {
         if self.take(octet) { Ok(()) } else { Err(Problem::Expected(name)) }
     }
 
-    /// A space, or more of them.
+    /// Takes one or more spaces.
     pub fn space(&mut self) -> Parsed<()> {
         self.expect(b' ', "a space")?;
         self.spaces();
         Ok(())
     }
 
-    /// Takes the spaces that are next, of which some clients send too many.
+    /// Takes all spaces that come next. Some clients send too many.
     pub fn spaces(&mut self) {
         while self.take(b' ') {}
     }
 
-    /// Takes an opening parenthesis if it is next, and spaces behind it, which some clients leave there.
+    /// Takes an opening parenthesis if it comes next, and spaces after it, which some clients send.
     pub fn open(&mut self) -> bool {
         let opened = self.take(b'(');
         if opened {
@@ -96,7 +96,7 @@ impl<'a> Cursor<'a> {
         opened
     }
 
-    /// Takes a closing parenthesis if it is next, with spaces before it or without.
+    /// Takes a closing parenthesis if it comes next, with or without spaces before it.
     pub fn close(&mut self) -> bool {
         let before = self.rest;
         self.spaces();
@@ -107,7 +107,7 @@ impl<'a> Cursor<'a> {
         closed
     }
 
-    /// The command ends here, but for spaces, which some clients leave behind.
+    /// Checks that the command ends here. Spaces are allowed, since some clients send them.
     pub fn end(&mut self) -> Parsed<()> {
         self.spaces();
         if self.rest.is_empty() { Ok(()) } else { Err(Problem::Expected("the end of the command")) }
@@ -132,7 +132,7 @@ impl<'a> Cursor<'a> {
         run
     }
 
-    /// `1*` of `is`, which accepts ASCII only.
+    /// One or more octets that `is` accepts, which must be ASCII.
     pub fn word(&mut self, is: fn(u8) -> bool, name: &'static str) -> Parsed<&'a str> {
         match std::str::from_utf8(self.run(is)) {
             Ok(word) if !word.is_empty() => Ok(word),
@@ -149,17 +149,17 @@ impl<'a> Cursor<'a> {
         self.digits()?.parse().map_err(|_| Problem::Expected("a 32-bit number"))
     }
 
-    /// `number` for a comparison with what has 32 bits: more is taken for the largest.
+    /// `number` that is compared with 32-bit numbers: a larger one counts as the largest.
     pub fn number_or_largest(&mut self) -> Parsed<u32> {
         self.digits().map(|digits| digits.parse().unwrap_or(u32::MAX))
     }
 
-    /// `mod-sequence-valzer` of RFC 7162; 0 is taken also where it should be larger.
+    /// `mod-sequence-valzer` (RFC 7162). 0 is accepted even where the grammar wants more.
     pub fn mod_sequence(&mut self) -> Parsed<u64> {
         self.number64()
     }
 
-    /// `number64` of RFC 9051: up to 63 bits.
+    /// `number64` (RFC 9051): up to 63 bits.
     pub fn number64(&mut self) -> Parsed<u64> {
         let number = self.digits()?.parse().ok().filter(|number| *number <= MODSEQ_MAX);
         number.ok_or(Problem::Expected("a 63-bit number"))
@@ -179,7 +179,7 @@ impl<'a> Cursor<'a> {
         self.string_or(is_astring_char)
     }
 
-    /// `string`, or a bare run of `is`.
+    /// `string`, or a run of octets that `is` accepts.
     fn string_or(&mut self, is: fn(u8) -> bool) -> Parsed<Vec<u8>> {
         match self.peek() {
             Some(b'"' | b'{') => self.string(),
@@ -190,7 +190,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `string`: quoted, or a literal, which the command's octets hold whole.
+    /// `string`: quoted or a literal, which is contained whole in the command's octets.
     pub fn string(&mut self) -> Parsed<Vec<u8>> {
         if self.take(b'"') {
             return self.quoted();
@@ -202,7 +202,7 @@ impl<'a> Cursor<'a> {
         Ok(literal)
     }
 
-    /// The rest of a `literal8` (RFC 3516 section 7) behind its `~`: any octets.
+    /// The rest of a `literal8` (RFC 3516 section 7) after its `~`. It may contain any octets.
     pub fn literal8(&mut self) -> Parsed<Vec<u8>> {
         self.literal("a literal after ~")
     }
@@ -220,10 +220,10 @@ impl<'a> Cursor<'a> {
         Ok(literal.to_vec())
     }
 
-    /// The rest of a quoted string. RFC 3501 has ASCII there; other octets are let through, because
-    /// clients do send them. Where UTF-8 is enabled, they must be such (RFC 6855 section 3).
+    /// The rest of a quoted string. RFC 3501 allows only ASCII there. Other octets are accepted, because clients send
+    /// them; when UTF-8 is enabled, they must be UTF-8 (RFC 6855 section 3).
     fn quoted(&mut self) -> Parsed<Vec<u8>> {
-        // A password may be in it, which would stay behind where it grows, and where there is no end.
+        // The string may be a password: it would stay in memory when the buffer grows, or when the quote is missing.
         let mut text = Zeroizing::new(Vec::with_capacity(self.to_closing_quote()));
         loop {
             text.extend_from_slice(self.run(|c| !matches!(c, b'"' | b'\\' | b'\r' | b'\n' | 0)));
@@ -242,7 +242,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Octets up to the quote that closes a quoted string, and not more than a line's.
+    /// Octets up to the closing quote of a quoted string, or to the end of the line.
     fn to_closing_quote(&self) -> usize {
         let mut escaped = false;
         let is_end = |&octet: &u8| {
@@ -253,7 +253,7 @@ impl<'a> Cursor<'a> {
         self.rest.iter().position(is_end).unwrap_or(self.rest.len())
     }
 
-    /// `nstring` as text; what is not UTF-8 in it is replaced.
+    /// `nstring` as text. Octets that are not UTF-8 are replaced.
     pub fn nstring(&mut self) -> Parsed<Option<String>> {
         if self.take_word("NIL") {
             return Ok(None);
@@ -267,13 +267,13 @@ impl<'a> Cursor<'a> {
         Ok(MailboxName(self.name(&wire)?))
     }
 
-    /// `list-mailbox`, also taken for the reference name.
+    /// `list-mailbox`, which is also accepted for the reference name.
     pub fn list_mailbox(&mut self) -> Parsed<String> {
         let wire = self.string_or(|c| is_astring_char(c) || matches!(c, b'%' | b'*'))?;
         self.name(&wire)
     }
 
-    /// A name as it went over the wire.
+    /// The name for octets on the wire.
     fn name(&self, wire: &[u8]) -> Parsed<String> {
         if wire.len() > MAX_NAME {
             return Err(Problem::TooLong);
@@ -281,7 +281,7 @@ impl<'a> Cursor<'a> {
         let name = if self.enabled.utf8() {
             mailbox_name::from_utf8(wire)
         } else {
-            // RFC 3501 section 5.1.3: a name is kept in the form in which it came, so there is one form of each.
+            // RFC 3501 section 5.1.3: a name is kept as it came, so only its one correct encoding is accepted.
             let has_one_form =
                 |name: &String| !wire.is_ascii() || mailbox_name::encode(name).as_bytes() == wire;
             mailbox_name::decode(wire).filter(has_one_form)
@@ -312,7 +312,7 @@ impl<'a> Cursor<'a> {
         if self.take(b'*') { Ok(None) } else { self.nz_number().map(Some) }
     }
 
-    /// `flag-list`, its parentheses optional where `bare` says so.
+    /// `flag-list`. With `bare`, its parentheses are optional.
     pub fn flag_list(&mut self, bare: bool) -> Parsed<FlagList> {
         let mut list = FlagList::default();
         if self.open() {
@@ -361,12 +361,12 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// `ATOM-CHAR`: none of `atom-specials`.
+/// Whether the octet is an `ATOM-CHAR`: not one of `atom-specials`.
 pub(super) fn is_atom_char(c: u8) -> bool {
     c.is_ascii_graphic() && !matches!(c, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
 }
 
-/// `ASTRING-CHAR`.
+/// Whether the octet is an `ASTRING-CHAR`.
 pub fn is_astring_char(c: u8) -> bool {
     is_atom_char(c) || c == b']'
 }
@@ -386,7 +386,7 @@ fn system_flag(name: &str) -> Option<Flags> {
 mod tests {
     use super::*;
 
-    /// Catches: a quoted password that stays where it was before it grew, at an escape.
+    /// Catches: a quoted password that stays in memory where it was before the buffer grew, at an escape.
     #[test]
     fn a_quoted_string_has_its_room_at_once() {
         for (said, text, room) in [("\"abc\" \"def\"", "abc", 3), (r#""a\"b\\" "c""#, "a\"b\\", 6)] {

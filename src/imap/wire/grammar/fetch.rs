@@ -1,15 +1,15 @@
-//! What FETCH wants (RFC 3501 section 6.4.5): `fetch-att`, macros and sections.
+//! The data items of FETCH (RFC 3501 section 6.4.5): `fetch-att`, macros and sections.
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
 use crate::imap::wire::command::{FetchItem, Section, SectionText};
 use crate::imap::wire::field_names::FieldNames;
 
-/// What an item counts for among the elements of a command, each of which may read a message's header or structure: 256
-/// items are plenty.
+/// How many elements of a command one item counts for, since each item may read a message's header or structure: 256
+/// items are enough.
 const ITEM: u16 = 8;
 
-/// Part numbers that follow each other: no message nests deeper than the MIME scan goes.
+/// Part numbers in a row at most: no message is nested deeper than the MIME scan goes.
 const MAX_PART_DEPTH: usize = 64;
 
 const FAST: [FetchItem; 3] = [FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size];
@@ -46,7 +46,7 @@ fn name(cursor: &mut Cursor<'_>) -> Parsed<String> {
     cursor.word(is_name, "a fetch item").map(str::to_ascii_uppercase)
 }
 
-/// Items that are named twice are answered once.
+/// Adds an item, unless it is there already: an item that is named twice is returned once.
 fn add(items: &mut Vec<FetchItem>, item: FetchItem) {
     if !items.contains(&item) {
         items.push(item);
@@ -92,7 +92,7 @@ fn body(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<FetchItem> {
     Ok(FetchItem::Body { section, partial: partial(cursor)?, peek })
 }
 
-/// `partial`, whose numbers have 32 bits, and 63 in IMAP4rev2 (RFC 9051 section 9).
+/// `partial`. Its numbers have 32 bits, and 63 bits in IMAP4rev2 (RFC 9051 section 9).
 fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u64, u64)>> {
     if !cursor.take(b'<') {
         return Ok(None);
@@ -111,7 +111,7 @@ fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u64, u64)>> {
     Ok(Some((from, count)))
 }
 
-/// RFC 8970 section 6: modifiers in parentheses, of which LAZY is the one that there is.
+/// PREVIEW with modifiers in parentheses (RFC 8970 section 6), of which only LAZY exists.
 fn preview(cursor: &mut Cursor<'_>) -> Parsed<FetchItem> {
     if cursor.take_word(" (") {
         loop {
@@ -127,7 +127,7 @@ fn preview(cursor: &mut Cursor<'_>) -> Parsed<FetchItem> {
     Ok(FetchItem::Preview)
 }
 
-/// `section-binary` (RFC 3516 section 7): part numbers alone.
+/// `section-binary` (RFC 3516 section 7): only part numbers.
 fn binary_part(cursor: &mut Cursor<'_>) -> Parsed<Vec<u32>> {
     cursor.expect(b'[', "a section after BINARY")?;
     let mut part = Vec::new();

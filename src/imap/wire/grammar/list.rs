@@ -5,14 +5,15 @@ use super::cursor::{Cursor, Parsed};
 use super::{Problem, metadata, status_items};
 use crate::imap::wire::command::{ListArgs, ListOptions, ListSelect};
 
-/// RFC 3501 section 6.3.9: LSUB has no options.
+/// LSUB (RFC 3501 section 6.3.9), which has no options.
 pub fn lsub(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
     let reference = cursor.list_mailbox()?;
     cursor.space()?;
     Ok(ListArgs { reference, patterns: vec![cursor.list_mailbox()?], options: None })
 }
 
-/// RFC 5258 section 3: options before or behind, or patterns in parentheses, make a LIST extended.
+/// LIST. It is an extended LIST (RFC 5258 section 3) when there are options before or after its arguments, or
+/// patterns in parentheses.
 pub fn list(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
     let mut options = None;
     if cursor.take(b'(') {
@@ -35,7 +36,7 @@ pub fn list(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
     Ok(ListArgs { reference, patterns, options })
 }
 
-/// `patterns`, behind the opening parenthesis.
+/// `patterns`, after the opening parenthesis.
 fn patterns(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     let mut patterns = Vec::new();
     loop {
@@ -48,8 +49,8 @@ fn patterns(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     }
 }
 
-/// `list-select-opts`, behind the opening parenthesis. Section 3.1: RECURSIVEMATCH needs an option that it can look for
-/// in what lies below, which REMOTE is not.
+/// `list-select-opts`, after the opening parenthesis. RECURSIVEMATCH needs another option that can be true of the
+/// names below, and REMOTE is not such an option (section 3.1).
 fn select(cursor: &mut Cursor<'_>) -> Parsed<ListSelect> {
     let mut select = ListSelect::default();
     options(cursor, "a selection option", |_, name| {
@@ -68,7 +69,7 @@ fn select(cursor: &mut Cursor<'_>) -> Parsed<ListSelect> {
     Ok(select)
 }
 
-/// `list-return-opts`, behind the opening parenthesis.
+/// `list-return-opts`, after the opening parenthesis.
 fn returned(cursor: &mut Cursor<'_>, to: &mut ListOptions) -> Parsed<()> {
     options(cursor, "a return option", |cursor, name| {
         match name {
@@ -89,7 +90,7 @@ fn returned(cursor: &mut Cursor<'_>, to: &mut ListOptions) -> Parsed<()> {
     })
 }
 
-/// Options up to the closing parenthesis; there may be none.
+/// Options up to the closing parenthesis. There may be none.
 fn options<'a>(
     cursor: &mut Cursor<'a>,
     expected: &'static str,
@@ -125,7 +126,7 @@ mod tests {
         Ok(ListArgs { reference: String::new(), patterns, options })
     }
 
-    /// Catches: an option that is read as another or lost, and a form that is not taken for extended.
+    /// Catches: an option that is confused with another or lost, and an extended form that is not recognised.
     #[test]
     fn options_stand_before_and_behind() {
         use StatusItem::*;
@@ -160,7 +161,7 @@ mod tests {
         }
     }
 
-    /// Catches: an unknown option that is let pass, which would promise the client what it does not get.
+    /// Catches: an unknown option that is accepted, so that the client expects something that it does not get.
     #[test]
     fn wrong_options_are_refused() {
         for line in [

@@ -5,18 +5,18 @@ use super::cursor::{Cursor, Parsed};
 use crate::imap::wire::command::{Command, Depth, GetMetadata};
 use crate::store::ENTRY_MAX;
 
-/// The two trees that there are (section 3.2): everyone's and one's own, which is the same with one user an account.
+/// The two trees of entries (section 3.2): shared and private, which are the same here since an account has one user.
 const TREES: [&str; 2] = ["/shared/", "/private/"];
 
-/// Below them stand the names of vendors.
+/// The trees of entries with vendors' names.
 const VENDORS: [&str; 2] = ["/shared/vendor/", "/private/vendor/"];
 
-/// What an entry counts for among the elements of a command, since it is compared with all that there are: 256 entries
-/// are plenty.
+/// How many elements of a command one entry counts for, since it is compared with all annotations: 256 entries are
+/// enough.
 const ENTRY: u16 = 8;
 
-/// GETMETADATA. Its options stand before the mailbox in the grammar, and behind it in the examples of section 4.2; as in the
-/// examples of section 4.4.1, several entries need no parentheses.
+/// GETMETADATA. Its options come before the mailbox in the grammar, but after it in the examples of section 4.2:
+/// both are accepted. As in the examples of section 4.4.1, several entries need no parentheses.
 pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mut options = Options::default();
     if cursor.open() {
@@ -41,7 +41,7 @@ struct Options {
 }
 
 impl Options {
-    /// Options behind an opening parenthesis, up to the closing one and the space behind it.
+    /// Reads options after an opening parenthesis, up to the closing one and the space after it.
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
         loop {
             cursor.element()?;
@@ -81,7 +81,7 @@ fn bare_entries(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     Ok(entries)
 }
 
-/// Entries behind an opening parenthesis, up to the closing one.
+/// Entries after an opening parenthesis, up to the closing one.
 pub fn entries(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     let mut entries = Vec::new();
     loop {
@@ -103,7 +103,7 @@ pub fn set(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mut values = Vec::new();
     loop {
         let entry = entry(cursor)?;
-        // Section 3.2: what belongs to a vendor has a name below the vendor's.
+        // Section 3.2: an entry of a vendor is below the vendor's name.
         if VENDORS.iter().any(|tree| entry.strip_prefix(tree).is_some_and(|rest| !rest.contains('/'))) {
             return Err(Problem::Expected("an entry below the name of a vendor"));
         }
@@ -116,7 +116,7 @@ pub fn set(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     }
 }
 
-/// `entry`: section 3.2 says what it may hold. Case makes no difference.
+/// `entry`, in lower case. Section 3.2 says what it may contain.
 fn entry(cursor: &mut Cursor<'_>) -> Parsed<String> {
     cursor.elements(ENTRY)?;
     let entry = String::from_utf8_lossy(&cursor.astring()?).to_ascii_lowercase();

@@ -1,8 +1,7 @@
-//! The grammar of RFC 3501 section 9: the octets of one command, literals and all, become a [`Command`].
+//! The grammar of RFC 3501 section 9: parses the octets of one command, including its literals, into a [`Command`].
 //!
-//! Pure and bounded: no state, no I/O, and whatever the octets are, the result is a command or a
-//! [`Problem`] to be told. Where clients are known to deviate harmlessly it is lenient, and a comment
-//! says so.
+//! The parser is pure and bounded: it has no state and does no I/O, and any octets give either a command or a
+//! [`Problem`] for the client. Where clients are known to deviate harmlessly it is lenient, and a comment says so.
 
 pub mod append;
 mod cursor;
@@ -25,12 +24,12 @@ use super::extension::Enabled;
 use crate::sasl::server::Password;
 use crate::store::FlagChange;
 
-/// Octets of a tag.
+/// Octets of a tag at most.
 const MAX_TAG: usize = 255;
-/// RFC 2971 section 3.3: 30 pairs.
+/// Pairs in an ID at most (RFC 2971 section 3.3).
 const MAX_ID_PAIRS: usize = 30;
 
-/// Why a command is none. The words are the client's.
+/// Why something is not a valid command. The text is sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Problem {
@@ -38,7 +37,7 @@ pub enum Problem {
     Expected(&'static str),
     #[error("Unknown command")]
     Unknown,
-    /// No place in the grammar has the word that is there.
+    /// A word that the grammar does not know at this place.
     #[error("Unknown {0}")]
     UnknownItem(&'static str),
     #[error("Nested too deeply")]
@@ -47,28 +46,28 @@ pub enum Problem {
     TooMany,
     #[error("Too long")]
     TooLong,
-    /// RFC 3501 section 6.4.4: answered with NO, not BAD.
+    /// The charset is not known. The answer is NO, not BAD (RFC 3501 section 6.4.4).
     #[error("[BADCHARSET (US-ASCII UTF-8)] That charset is not known here")]
     BadCharset {
-        /// The result was to be kept as `$`, which stands for nothing then (RFC 5182 section 2.1).
+        /// Whether the result was to be saved as `$`, which stands for no messages then (RFC 5182 section 2.1).
         saves: bool,
     },
 }
 
-/// A command that cannot be carried out.
+/// A command that cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Its tag, where there is one.
+    /// Its tag, when that could be parsed.
     pub tag: Option<String>,
     /// What is wrong with it.
     pub problem: Problem,
 }
 
-/// Reads one command of a client that has enabled so much: lines with CRLF between them where literals are, without the
-/// last CRLF.
+/// Parses one command of a client that has enabled `enabled`. The octets are its lines, with CRLF between them where
+/// literals are, and without the last CRLF.
 ///
 /// # Errors
-/// What is wrong, and the tag under which to say so.
+/// What is wrong, and the tag for the response.
 pub fn parse(octets: &[u8], enabled: Enabled) -> Result<Tagged, Refused> {
     let mut cursor = Cursor::of(octets, enabled);
     let tag = tag(&mut cursor).map_err(|problem| Refused { tag: None, problem })?;
@@ -78,14 +77,14 @@ pub fn parse(octets: &[u8], enabled: Enabled) -> Result<Tagged, Refused> {
     }
 }
 
-/// The tag of a command of which only the beginning is there.
+/// The tag of a command of which only the beginning is known.
 pub fn tag_of(beginning: &[u8]) -> Option<String> {
     let mut cursor = Cursor::new(beginning);
     let tag = tag(&mut cursor).ok()?;
     cursor.take(b' ').then_some(tag)
 }
 
-/// Whether the command that begins so is an ID, which may be longer than others are before the login.
+/// Whether the command that begins like this is an ID, which may be longer than other commands before the login.
 pub fn is_id(beginning: &[u8]) -> bool {
     let mut cursor = Cursor::new(beginning);
     tag(&mut cursor).is_ok()
@@ -93,10 +92,10 @@ pub fn is_id(beginning: &[u8]) -> bool {
         && cursor.atom("a command").is_ok_and(|name| name.eq_ignore_ascii_case("ID"))
 }
 
-/// A `section-spec` alone, as a URL has it.
+/// Parses a `section-spec` alone, as it is in a URL.
 ///
 /// # Errors
-/// What is wrong.
+/// What is wrong with it.
 pub fn section(octets: &[u8]) -> Result<Section, Problem> {
     let mut cursor = Cursor::new(octets);
     let section = fetch::section(&mut cursor)?;
@@ -136,7 +135,7 @@ fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
 
 type Arguments = fn(&mut Cursor<'_>) -> Parsed<Command>;
 
-/// Commands that have arguments, and how those are read.
+/// The parser for the arguments of a command; `None` for a command without arguments.
 fn arguments_of(name: &str) -> Option<Arguments> {
     Some(match name {
         "ID" => id,
@@ -171,7 +170,7 @@ fn arguments_of(name: &str) -> Option<Arguments> {
     })
 }
 
-/// Commands about messages, as they are without `UID `.
+/// The parser for the arguments of a command about messages without `UID `.
 fn messages_arguments_of(name: &str) -> Option<Arguments> {
     Some(match name {
         "FETCH" => |c| fetch(c, false),
@@ -182,7 +181,7 @@ fn messages_arguments_of(name: &str) -> Option<Arguments> {
     })
 }
 
-/// RFC 3501 section 6.4.8, RFC 4315 section 2.1.
+/// The commands that begin with UID (RFC 3501 section 6.4.8, RFC 4315 section 2.1).
 fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let name = cursor.atom("a command after UID")?.to_ascii_uppercase();
     cursor.space()?;
@@ -200,7 +199,7 @@ fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     }
 }
 
-/// RFC 2971 section 3.1.
+/// ID (RFC 2971 section 3.1).
 fn id(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mut pairs = Vec::new();
     if cursor.take_word("NIL") {
@@ -223,7 +222,7 @@ fn id(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Id(pairs))
 }
 
-/// RFC 3501 section 6.2.2, RFC 4959 section 3.
+/// AUTHENTICATE (RFC 3501 section 6.2.2, RFC 4959 section 3).
 fn authenticate(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mechanism = cursor.atom("a mechanism")?.to_ascii_uppercase();
     let initial = if cursor.take(b' ') {
@@ -243,7 +242,7 @@ fn login(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Login { username, password: Password::from(password.as_slice()) })
 }
 
-/// RFC 3501 section 6.3.3, RFC 6154 section 3, in the syntax of RFC 4466 section 2.2.
+/// CREATE (RFC 3501 section 6.3.3) with special uses (RFC 6154 section 3), in the syntax of RFC 4466 section 2.2.
 fn create(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mailbox = cursor.mailbox()?;
     let mut uses = None;
@@ -275,7 +274,7 @@ fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Status { mailbox, items: status_items(cursor)? })
 }
 
-/// The status items in their parentheses, each once.
+/// The status items in parentheses, each once.
 fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
     if !cursor.open() {
         return Err(Problem::Expected("a list of status items"));
@@ -306,7 +305,7 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
     }
 }
 
-/// The messages, and the space after them.
+/// The set of messages, and the space after it.
 fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
     let set = cursor.message_set()?;
     cursor.space()?;

@@ -1,4 +1,4 @@
-//! Parameters and modifiers of RFC 7162 section 7, in the lists that RFC 4466 has for them.
+//! Parameters and modifiers of RFC 7162 section 7, in the lists that RFC 4466 defines for them.
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
@@ -8,7 +8,7 @@ use crate::imap::wire::extension::Extension;
 use crate::imap::wire::modseq::{ChangedSince, Resync, SelectParams};
 use crate::imap::wire::search::Partial;
 
-/// `ENABLE 1*(SP capability)` of RFC 5161: those that are known, each once.
+/// `ENABLE 1*(SP capability)` (RFC 5161): the known extensions, each once.
 pub(super) fn enable(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mut extensions = Vec::new();
     loop {
@@ -84,8 +84,8 @@ fn count(ranges: &[std::ops::RangeInclusive<u32>]) -> u64 {
     ranges.iter().map(|range| u64::from(range.end() - range.start()) + 1).sum()
 }
 
-/// `fetch-modifiers` (RFC 4466 section 2.4): those of RFC 7162, by which MODSEQ is one of the items, and PARTIAL (RFC 9394
-/// section 3.3).
+/// `fetch-modifiers` (RFC 4466 section 2.4): CHANGEDSINCE and VANISHED of RFC 7162, which add MODSEQ to the items,
+/// and PARTIAL (RFC 9394 section 3.3).
 pub(super) fn fetch_modifiers(
     cursor: &mut Cursor<'_>,
     uid: bool,
@@ -124,7 +124,7 @@ pub(super) fn fetch_modifiers(
     Ok((partial, since.map(|modseq| ChangedSince { modseq, vanished })))
 }
 
-/// What stands before the flags of a STORE, and the space behind it.
+/// The modifiers before the flags of a STORE, and the space after them.
 pub(super) fn store_modifiers(cursor: &mut Cursor<'_>) -> Parsed<Option<u64>> {
     if cursor.peek() != Some(b'(') {
         return Ok(None);
@@ -142,8 +142,8 @@ pub(super) fn store_modifiers(cursor: &mut Cursor<'_>) -> Parsed<Option<u64>> {
     Ok(unchanged_since)
 }
 
-/// `search-modsequence` behind its name. The entry and its type are read and passed over, as RFC 7162 section 3.1.5 has it
-/// where each message has one MODSEQ.
+/// `search-modsequence` after its name. The entry and its type are parsed and ignored, as RFC 7162 section 3.1.5 says
+/// for servers with one MODSEQ for each message.
 pub(super) fn search_key(cursor: &mut Cursor<'_>) -> Parsed<u64> {
     cursor.space()?;
     if cursor.peek() == Some(b'"') {
@@ -161,7 +161,7 @@ pub(super) fn search_key(cursor: &mut Cursor<'_>) -> Parsed<u64> {
     cursor.mod_sequence()
 }
 
-/// A list in parentheses, if one is next, read item by item.
+/// A list in parentheses, if one comes next, parsed item by item.
 fn list(cursor: &mut Cursor<'_>, mut item: impl FnMut(&mut Cursor<'_>) -> Parsed<()>) -> Parsed<()> {
     if cursor.peek() == Some(b' ') {
         cursor.spaces();
@@ -222,7 +222,7 @@ mod tests {
         assert!(params.condstore && params.qresync.is_none());
     }
 
-    /// Catches: a `*` that would be taken for a UID, pairs that do not pair, and numbers that have no 63 bits.
+    /// Catches: a `*` that is taken for a UID, pairs of different lengths, and numbers of more than 63 bits.
     #[test]
     fn what_is_no_parameter() {
         for line in [

@@ -58,7 +58,7 @@ fn group(cursor: &mut Cursor<'_>, set: &mut NotifySet, selected: &mut bool) -> P
     Ok(())
 }
 
-/// `one-or-more-mailbox`, and the space behind it.
+/// `one-or-more-mailbox`, and the space after it.
 fn names(cursor: &mut Cursor<'_>) -> Parsed<Vec<MailboxName>> {
     let mut names = Vec::new();
     let list = cursor.open();
@@ -73,8 +73,8 @@ fn names(cursor: &mut Cursor<'_>) -> Parsed<Vec<MailboxName>> {
     }
 }
 
-/// `events`, and the parenthesis that closes their group. The example of section 3.1 has them without parentheses of their
-/// own.
+/// `events`, and the parenthesis that closes their group. In the example of section 3.1 the events have no
+/// parentheses of their own, which is accepted.
 fn events(
     cursor: &mut Cursor<'_>,
     set: &mut NotifySet,
@@ -173,7 +173,7 @@ mod tests {
         assert!(unknown.unknown && unknown.groups[0].events == Events::MAILBOX_NAME);
     }
 
-    /// Catches: a rule of RFC 5465 that is not kept.
+    /// Catches: a rule of RFC 5465 that is not enforced.
     #[test]
     fn what_the_rfc_forbids_is_refused() {
         for wrong in [

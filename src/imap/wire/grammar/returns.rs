@@ -4,10 +4,10 @@ use super::cursor::{Cursor, Parsed};
 use super::{Problem, fetch};
 use crate::imap::wire::search::{Partial, Returns};
 
-/// RFC 9394 section 3.1.
+/// The error for both ALL and PARTIAL, or two PARTIAL (RFC 9394 section 3.1).
 const EITHER: Problem = Problem::Expected("ALL or one PARTIAL, not both");
 
-/// `RETURN (…)` and the space behind it, if that is next.
+/// `RETURN (…)` and the space after it, if that comes next.
 pub(super) fn returns(cursor: &mut Cursor<'_>) -> Parsed<Option<Returns>> {
     if !cursor.take_word("RETURN") {
         return Ok(None);
@@ -52,7 +52,8 @@ fn option(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
     if returns.all && returns.partial.is_some() { Err(EITHER) } else { Ok(()) }
 }
 
-/// `modifier-update` of RFC 5465 section 8, which has no space before the parenthesis; the example of section 7 has one.
+/// `modifier-update` (RFC 5465 section 8), which has no space before the parenthesis. The example of section 7 has
+/// one, which is accepted.
 fn update(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
     returns.update = true;
     if cursor.rest().starts_with(b" (") {

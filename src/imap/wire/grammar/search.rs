@@ -1,4 +1,4 @@
-//! What SEARCH looks for (RFC 3501 section 6.4.4).
+//! SEARCH keys (RFC 3501 section 6.4.4).
 
 use std::num::NonZeroU32;
 
@@ -14,18 +14,18 @@ use crate::imap::wire::sequence::SequenceSet;
 use crate::message::date;
 use crate::store::Flags;
 
-/// NOT, OR and parentheses within each other.
+/// How deep NOT, OR and parentheses may be nested.
 const MAX_DEPTH: u8 = 32;
 
 pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     let mut returns = returns(cursor)?;
     if cursor.enabled().rev2() && returns.is_none() {
-        // RFC 9051 section 6.4.4: where no result option is specified, ALL is meant.
+        // RFC 9051 section 6.4.4: without a result option, ALL is meant.
         returns = Some(Returns { all: true, ..Returns::default() });
     }
     let mut named = UTF_8;
     if cursor.take_word("CHARSET ") {
-        // RFC 6855 section 3.
+        // RFC 6855 section 3: no CHARSET when UTF-8 is enabled.
         if cursor.enabled().has(Extension::Utf8Accept) {
             return Err(Problem::Expected("no CHARSET, since UTF8=ACCEPT is enabled"));
         }
@@ -36,7 +36,7 @@ pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     Ok(Command::Search(Box::new(SearchArgs { uid, returns, key })))
 }
 
-/// A charset's name, and the space behind it.
+/// The charset of this name, and the space after the name.
 pub(super) fn charset(cursor: &mut Cursor<'_>, returns: Option<&Returns>) -> Parsed<&'static Encoding> {
     let label = cursor.astring()?;
     let saves = returns.is_some_and(|returns| returns.save);
@@ -45,12 +45,12 @@ pub(super) fn charset(cursor: &mut Cursor<'_>, returns: Option<&Returns>) -> Par
     Ok(charset)
 }
 
-/// What is looked for; strings are in this charset.
+/// The search keys, whose strings are in this charset.
 pub(super) fn program(cursor: &mut Cursor<'_>, charset: &'static Encoding) -> Parsed<SearchKey> {
     Keys { cursor, charset }.list(0)
 }
 
-/// RFC 5267 section 4.3.5.
+/// CANCELUPDATE (RFC 5267 section 4.3.5).
 pub(super) fn cancel_update(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mut tags = Vec::new();
     loop {
@@ -69,12 +69,12 @@ struct Keys<'c, 'a> {
 }
 
 impl Keys<'_, '_> {
-    /// `search-key *(SP search-key)`, each of which must match.
+    /// `search-key *(SP search-key)`: all keys must match.
     fn list(&mut self, depth: u8) -> Parsed<SearchKey> {
         let mut keys = vec![self.key(depth)?];
         while self.cursor.take(b' ') {
             self.cursor.spaces();
-            // Spaces at the end belong to nothing.
+            // Spaces at the end are ignored.
             if matches!(self.cursor.peek(), None | Some(b')')) {
                 break;
             }
@@ -155,13 +155,13 @@ impl Keys<'_, '_> {
         self.key(depth + 1)
     }
 
-    /// A size. No message is larger than 32 bits can tell: more than that is the largest there is.
+    /// A size in octets. Sizes of messages have 32 bits, so a larger number counts as the largest.
     fn size(&mut self) -> Parsed<u32> {
         self.cursor.space()?;
         self.cursor.number_or_largest()
     }
 
-    /// Seconds.
+    /// An interval in seconds.
     fn interval(&mut self) -> Parsed<u32> {
         self.cursor.space()?;
         self.cursor.nz_number().map(NonZeroU32::get)
@@ -172,7 +172,7 @@ impl Keys<'_, '_> {
         self.cursor.atom("a keyword").map(str::to_owned)
     }
 
-    /// Each of these may read all of a mailbox: 64 in a search are plenty.
+    /// The text for BODY and TEXT. Each may read the whole mailbox: 64 in a search are enough.
     fn body_text(&mut self) -> Parsed<String> {
         self.cursor.elements(32)?;
         self.text()
@@ -186,7 +186,7 @@ impl Keys<'_, '_> {
             .ok_or(Problem::Expected("a string in the charset of the search"))
     }
 
-    /// `date`, with or without quotes. Some clients put a space for the first digit of a day, as in `date-time`.
+    /// `date`, with or without quotes. Some clients send a space for the first digit of a day, as in `date-time`.
     fn date(&mut self) -> Parsed<Date> {
         self.cursor.space()?;
         let octets = self.cursor.astring()?;
@@ -196,7 +196,7 @@ impl Keys<'_, '_> {
     }
 }
 
-/// `$` is the same messages by either kind of number.
+/// The key for a set. `$` stands for the same messages with sequence numbers and with UIDs.
 fn set(set: MessageSet, key: fn(SequenceSet) -> SearchKey) -> SearchKey {
     match set {
         MessageSet::Numbers(set) => key(set),
@@ -204,7 +204,7 @@ fn set(set: MessageSet, key: fn(SequenceSet) -> SearchKey) -> SearchKey {
     }
 }
 
-/// Keys that are a word.
+/// A key that consists of one word; `None` when there is no such key.
 fn flag_key(name: &str) -> Option<SearchKey> {
     let flag = SearchKey::Flag;
     Some(match name {

@@ -11,7 +11,7 @@ use crate::imap::wire::sort::{SortArgs, SortCriterion, SortKey, ThreadAlgorithm}
 pub(super) fn sort(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     let returns = returns(cursor)?;
     if returns.as_ref().is_some_and(|returns| returns.update) {
-        // RFC 5267: that would be CONTEXT=SORT.
+        // RFC 5267: UPDATE in SORT would need CONTEXT=SORT, which is not announced.
         return Err(Problem::UnknownItem("result option of SORT"));
     }
     let criteria = criteria(cursor)?;

@@ -258,7 +258,7 @@ fn search_keys() {
     assert_eq!(latin1, Ok(search(false, Body("ü".into()))));
 }
 
-/// Catches: a client that is refused for what it and other servers agree on.
+/// Catches: a client that is refused although other servers accept what it sends.
 #[test]
 fn harmless_deviations_are_taken() {
     let most = u32::MAX;
@@ -326,7 +326,8 @@ fn without_a_tag_there_is_nobody_to_answer_to() {
 }
 
 proptest! {
-    /// Any octets give a command or a problem, and never a panic; words of the grammar get deep into it.
+    /// Catches: a panic. Any octets must give a command or a problem; words of the grammar make sure that they get
+    /// deep into it.
     #[test]
     fn nothing_panics(
         words in proptest::collection::vec(

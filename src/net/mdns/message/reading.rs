@@ -1,18 +1,20 @@
-//! Reads what comes in, however strange what else is in it: one record that cannot be read must not hide the others, since a device
-//! whose answers nobody reads has its name taken away. (python-zeroconf sends NSEC records with gaps, others types of their own.)
+//! Reads incoming messages, however odd parts of them are. One record that cannot be parsed must not hide the others:
+//! the device would lose its name if it missed answers. (python-zeroconf sends NSEC records with gaps, others types
+//! of their own.)
 
 use simple_dns::{CLASS, Packet, TYPE};
 
-/// Octets of a message's head.
+/// Octets of a message's header.
 const HEAD: usize = 12;
-/// The bit of a class that says more than the class.
+/// The bit in the class field that is not part of the class.
 const FLAG: u16 = 0x8000;
 
-/// Reads a message; `None` where it is none. What is none of this device's business is marked as unknown in `octets`.
+/// Parses a message; `None` if it is malformed. Records that do not concern this device are marked as unknown in
+/// `octets`.
 pub fn parsed(octets: &mut [u8]) -> Option<Packet<'_>> {
     let count = |at| number(octets, at).map(usize::from);
     let (questions, records) = (count(4)?, count(6)? + count(8)? + count(10)?);
-    // All that the head claims has to be there: the parser makes room for that many before it looks.
+    // All records that the header counts must be there: the parser allocates room for that many before it looks.
     let mut at = HEAD;
     for _ in 0..questions {
         at = behind_name(octets, at)? + 4;
@@ -46,7 +48,7 @@ fn set(octets: &mut [u8], at: usize, number: u16) {
     }
 }
 
-/// Of classes the parser knows those that there are; another one is as good as any that is not ours.
+/// The parser knows the defined classes only. Another class is replaced by one that is not ours.
 fn mark_class(octets: &mut [u8], at: usize) -> Option<()> {
     const IN: u16 = CLASS::IN as u16;
     const ANY: u16 = 255;
@@ -57,13 +59,13 @@ fn mark_class(octets: &mut [u8], at: usize) -> Option<()> {
     Some(())
 }
 
-/// Where what follows a name begins.
+/// The position after a name.
 fn behind_name(octets: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match usize::from(*octets.get(at)?) {
             0 => return Some(at + 1),
             len if len < 0x40 => at += 1 + len,
-            // The rest of it stands elsewhere.
+            // The rest of the name is elsewhere in the message.
             _ => return Some(at + 2),
         }
     }
@@ -76,7 +78,8 @@ mod tests {
 
     use super::*;
 
-    /// Catches: a walk over what is not there. (The parser, which would make room for 65,280 of them, is not asked.)
+    /// Catches: a walk beyond the end of the message. (The parser, which would allocate room for 65,280 records, is
+    /// not called.)
     #[test]
     fn a_head_that_claims_more_than_there_is_is_none() {
         for count in 0..4 {
@@ -88,13 +91,13 @@ mod tests {
         for len in 0..12 {
             assert!(parsed(&mut [0xff; 12][..len]).is_none());
         }
-        // The smallest question, of the root.
+        // The smallest question, for the root.
         let mut smallest = vec![0; 17];
         (smallest[5], smallest[14], smallest[16]) = (1, 1, 1);
         assert_eq!(parsed(&mut smallest).unwrap().questions.len(), 1);
     }
 
-    /// Catches: a record of a type, class or form that nobody knows, behind or before which nothing is heard any more.
+    /// Catches: a record of an unknown type, class or form that hides the records before or after it.
     #[test]
     fn a_strange_record_hides_no_other() {
         let name = Name::new("pillarbox.local").unwrap();
@@ -116,7 +119,7 @@ mod tests {
             (packet.questions.len(), known.count())
         };
         assert_eq!(strange(head, &[0, 1]), (1, 3), "as it is");
-        // NSEC with nonsense in it, a type of the future, OPT, and classes that there are not.
+        // NSEC with wrong data, a future type, OPT, and undefined classes.
         for (at, new) in [
             (head, [0, 47]),
             (head, [0xff, 0xfe]),
@@ -126,10 +129,10 @@ mod tests {
         ] {
             assert_eq!(strange(at, &new), (1, 2), "{new:?}");
         }
-        // A question of such a class.
+        // A question with an undefined class.
         let question = HEAD + record - 14 + 2;
         assert_eq!(strange(question, &[0x12, 0x34]), (1, 3));
-        // An address of four octets that is one of three, and one more octet.
+        // An address of four octets with a length of three, and one more octet.
         let mut short = whole.clone();
         short[head + 9] = 3;
         short.remove(head + 13);

@@ -1,4 +1,4 @@
-//! What is said in which case.
+//! Which messages are sent in which case.
 
 use simple_dns::TYPE;
 use simple_dns::rdata::{A, SRV, TXT};
@@ -12,7 +12,7 @@ const KIND: &str = "_imaps._tcp.local";
 const IMAPS: Service = Service { kind: "imaps", port: 993, is_mail: true };
 const HTTPS: Service = Service { kind: "https", port: 443, is_mail: false };
 
-/// What we made ourselves.
+/// Parses a message that we made ourselves.
 fn read(octets: &[u8]) -> Option<Packet<'_>> {
     Packet::parse(octets).ok()
 }
@@ -42,17 +42,17 @@ fn a(last: u8) -> RData<'static> {
     RData::A(A { address: u32::from_be_bytes([192, 168, 1, last]) })
 }
 
-/// All were told everything an hour ago.
+/// Everything was multicast an hour ago.
 fn long_ago(_: usize) -> Option<Duration> {
     Some(Duration::from_secs(3600))
 }
 
-/// Everything was told all two seconds ago.
+/// Everything was multicast two seconds ago.
 fn lately(_: usize) -> Option<Duration> {
     Some(Duration::from_secs(2))
 }
 
-/// What is answered: types of the answers, of the additional records, and whether to all.
+/// The reply to a query: the types of its answers and of its additional records, and whether it is multicast.
 fn answered(packet: &Packet<'_>, from: u16, zone: &Zone) -> Option<(String, String, bool)> {
     let octets = packet.build_bytes_vec().unwrap();
     let reply = reply(&read(&octets).unwrap(), &[], from, zone, lately)?;
@@ -83,7 +83,7 @@ fn queries_are_answered_as_they_ask() {
         (query(NAME, TYPE::A, false), PORT, &both, told("A", "AAAA", true)),
         (query("PillarBox.LOCAL", TYPE::AAAA, false), PORT, &both, told("AAAA", "A", true)),
         (query(NAME, ANY, false), PORT, &both, told("A AAAA", "", true)),
-        // Nobody is to wait for what there is not.
+        // A missing record is answered at once, so that nobody waits for it.
         (query(NAME, TYPE::A, true), PORT, &one, told("A", "NSEC", false)),
         (query(NAME, TYPE::A, false), 40_000, &one, told("A", "NSEC", false)),
         (query(NAME, TYPE::AAAA, false), PORT, &one, told("NSEC", "", true)),
@@ -92,10 +92,10 @@ fn queries_are_answered_as_they_ask() {
         (query(INSTANCE, TYPE::A, false), PORT, &both, told("NSEC", "", true)),
         ("other.local", TYPE::A).no(&both),
         ("x.pillarbox.local", TYPE::A).no(&both),
-        // A kind is not ours alone: that it has no addresses is not ours to say.
+        // The name of a service type is not ours alone, so we do not deny its address.
         (KIND, TYPE::A).no(&both),
         ("_pop3s._tcp.local", TYPE::PTR).no(&both),
-        // RFC 6763 section 12: what is asked for next comes along.
+        // What is asked for next is added (RFC 6763 section 12).
         (query(KIND, TYPE::PTR, false), PORT, &both, told("PTR", "SRV TXT A AAAA", true)),
         (query("_IMAPS._TCP.Local", TYPE::PTR, false), PORT, &both, told("PTR", "SRV TXT A AAAA", true)),
         (query(KIND, ANY, false), PORT, &both, told("PTR", "SRV TXT A AAAA", true)),
@@ -119,7 +119,7 @@ fn queries_are_answered_as_they_ask() {
     assert!(answered(&packet, PORT, &both).is_some());
 }
 
-/// A row of a question that nobody answers.
+/// Makes a row for a query that gets no reply.
 trait No<'a> {
     fn no(self, zone: &'a Zone) -> (Packet<'a>, u16, &'a Zone, Option<(String, String, bool)>);
 }
@@ -143,7 +143,7 @@ fn what_the_other_knows_is_not_said_again() {
     assert_eq!(answered(&packet, PORT, &one).unwrap().0, "A");
     packet.answers[0] = record(NAME, 60, a(6));
     assert_eq!(answered(&packet, PORT, &one).unwrap().0, "A");
-    // The half of 4500 for what is not about a host; names are the same in any case.
+    // Half of 4500 for records that are not about a host; names compare in any case.
     let mut packet = query(KIND, TYPE::PTR, false);
     let instance = |name| RData::PTR(PTR(Name::new(name).unwrap()));
     packet.answers.push(record("_imaps._TCP.local", 2250, instance("PILLARBOX._imaps._tcp.local")));
@@ -154,7 +154,8 @@ fn what_the_other_knows_is_not_said_again() {
     assert_eq!(answered(&packet, PORT, &both).unwrap().0, "PTR");
 }
 
-/// Catches: answers that come a second time at once, or only to one while all others forget (sections 5.4 and 6).
+/// Catches: answers that are repeated at once, or that go to one peer only until the others forget them (sections 5.4
+/// and 6).
 #[test]
 fn what_all_know_is_not_said_again_and_what_they_forget_is() {
     let zone = zone(&addresses());
@@ -171,20 +172,20 @@ fn what_all_know_is_not_said_again_and_what_they_forget_is() {
     assert_eq!(said(&to_one, None), Some(false));
     assert_eq!(said(&query(KIND, TYPE::PTR, true), ms(1_124_999)), Some(true));
     assert_eq!(said(&query(KIND, TYPE::PTR, true), ms(1_125_000)), Some(false));
-    // Who probes hears of us however often, and at once.
+    // A probe is answered however often it comes, and at once.
     let mut probe = query(NAME, ANY, false);
     probe.name_servers.push(record(NAME, 120, a(6)));
     assert_eq!(said(&probe, ms(249)), None);
     assert_eq!(said(&probe, ms(250)), Some(false));
     probe.questions[0].unicast_response = true;
     assert_eq!(said(&probe, ms(0)), Some(true));
-    // One of two asks for an answer to all.
+    // One of two questions asks for a multicast answer.
     let mut both = to_one.clone();
     both.questions.push(to_all.questions[0].clone());
     assert_eq!(said(&both, ms(5000)), Some(false));
 }
 
-/// Catches: answers of many that come at the same moment.
+/// Catches: answers of many devices at the same moment.
 #[test]
 fn what_others_may_answer_too_is_known_as_that() {
     let zone = zone(&addresses());
@@ -200,7 +201,7 @@ fn what_others_may_answer_too_is_known_as_that() {
     }
 }
 
-/// Catches: known answers of the messages that follow (section 7.2) that are not heard.
+/// Catches: known answers in further messages (section 7.2) that are ignored.
 #[test]
 fn what_the_other_says_later_that_it_knows_counts() {
     let zone = zone(&addresses());
@@ -227,7 +228,7 @@ fn somebody_else_of_the_same_name_is_noticed() {
         (record(NAME, 120, a(6)), true, true),
         (record("Pillarbox.local", 120, a(6)), true, true),
         (record("other.local", 120, a(6)), false, false),
-        // Our own words come back to us; so do those of who is about to end.
+        // Our own messages come back to us; another device takes a record back.
         (record(NAME, 120, a(5)), false, false),
         (record(NAME, 0, a(6)), false, false),
         (record(INSTANCE, 120, place(993, NAME)), false, false),
@@ -235,21 +236,21 @@ fn somebody_else_of_the_same_name_is_noticed() {
         (record(INSTANCE, 120, place(1993, NAME)), true, true),
         (record(INSTANCE, 4500, RData::TXT(TXT::new().with_string("path=/").unwrap())), true, true),
         (record(INSTANCE, 4500, RData::TXT(TXT::new().with_string("").unwrap())), false, false),
-        // A record beside ours, of a type that we do not have: the name is taken all the same while it is asked for.
+        // A record of a type that we do not have: while the name is probed it is taken all the same.
         (record(NAME, 4500, RData::TXT(TXT::new().with_string("x").unwrap())), true, false),
-        // Everybody may have an instance of a kind.
+        // Every device may have an instance of a service type.
         (record(KIND, 4500, RData::PTR(PTR(Name::new("x._imaps._tcp.local").unwrap()))), false, false),
     ] {
         let records = [record];
         assert_eq!(is_conflict_at(Stage::Probing, &records, &own), while_probing, "{records:?}");
         assert_eq!(is_conflict_at(Stage::Announced, &records, &own), later, "{records:?}");
     }
-    // A host of the other family only.
+    // A host with addresses of the other family only.
     let [v4, v6] = addresses();
     assert!(is_conflict_at(Stage::Announced, &[zone(&[v6]).entries[0].record.clone()], &zone(&[v4])));
 }
 
-/// Catches: two that ask for a name at the same moment, and both take it or both leave it (section 8.2).
+/// Catches: two devices that probe for a name at the same moment, and both take it or both give way (section 8.2).
 #[test]
 fn of_two_that_ask_at_once_the_later_data_goes_first() {
     let probing = |last: u8| Zone::new(NAME, &[[192, 168, 1, last].into()], &[IMAPS]).unwrap();
@@ -258,13 +259,13 @@ fn of_two_that_ask_at_once_the_later_data_goes_first() {
     let (low, high) = (probing(5), probing(200));
     assert!(first(&high, &low) && !first(&low, &high));
     assert!(!first(&low, &low), "our own words come back to us");
-    // Data is compared as octets without a sign, and who has more of it is later.
+    // Data is compared as unsigned octets, and of two with the same beginning the longer one is later.
     let more = Zone::new(NAME, &[[192, 168, 1, 5].into(), "fe80::5".parse().unwrap()], &[IMAPS]).unwrap();
     assert!(first(&more, &low) && !first(&low, &more));
-    // Of an instance: the port.
+    // For an instance the port decides.
     let at = |port| Zone::new(NAME, &[[192, 168, 1, 5].into()], &[Service { port, ..IMAPS }]).unwrap();
     assert!(first(&at(1993), &at(993)) && !first(&at(993), &at(1993)));
-    // A question without records proposes nothing; an answer asks for nothing.
+    // A query without records proposes nothing, and a response is not a probe.
     let query = query(NAME, ANY, true).build_bytes_vec().unwrap();
     assert!(!goes_first(&read(&query).unwrap(), &low.names(), &low));
     let mut answer = response(0);
@@ -273,7 +274,8 @@ fn of_two_that_ask_at_once_the_later_data_goes_first() {
     assert!(!goes_first(&answer, &low.names(), &low));
 }
 
-/// The first probe of section 8.2's example, by hand: class, type and data, not the length of anything.
+/// The first probe of section 8.2's example, made by hand. Catches: a comparison by length instead of class, type and
+/// data.
 #[test]
 fn a_probe_says_what_it_is_for() {
     let zone = zone(&addresses());
@@ -286,7 +288,7 @@ fn a_probe_says_what_it_is_for() {
     use TYPE::*;
     assert_eq!(proposed, [A, AAAA, SRV, TXT, SRV, SRV, TXT]);
     assert!(packet.name_servers.iter().all(|it| !it.cache_flush));
-    // Whoever probes for a name of ours hears of us.
+    // A device that probes for a name of ours gets our records.
     let other = Zone::new(NAME, &[[192, 168, 1, 6].into()], &[IMAPS]).unwrap();
     let theirs = probe(&other.names(), &other).unwrap();
     let defence = reply(&read(&theirs).unwrap(), &[], PORT, &zone, lately).unwrap();
@@ -306,7 +308,7 @@ fn a_goodbye_has_no_time_left() {
     assert!(goodbye(std::iter::empty()).is_empty());
 }
 
-/// Catches: messages that an Ethernet packet does not hold, and records that are then forgotten.
+/// Catches: messages that are too large for an Ethernet packet, and records that are left out for that.
 #[test]
 fn the_longest_names_fit_packets() {
     let host = format!("{}.{}.{}.local", "x".repeat(63), "y".repeat(63), "z".repeat(60));
@@ -325,7 +327,7 @@ fn the_longest_names_fit_packets() {
     let told: Vec<_> = zone.told().map(|(_, it)| it.record.clone()).collect();
     assert_eq!(records, told);
     assert!(messages.len() > 1);
-    // A reply leaves out what nobody asked for, and probes of all names at once are read by all.
+    // A reply leaves out additional records, and all can read probes of all names at once.
     let mut query = query(&host, ANY, false);
     for name in zone.names() {
         query.questions.push(Question::new(name, QTYPE::ANY, CLASS::IN.into(), false));

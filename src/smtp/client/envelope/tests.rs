@@ -1,8 +1,8 @@
-//! What MAIL and RCPT say.
+//! The parameters of MAIL and RCPT.
 
 use super::*;
 
-/// Also one that has characters beyond ASCII.
+/// A mailbox, which may have characters above ASCII.
 fn mailbox(text: &str) -> Mailbox {
     postcard::from_bytes(&postcard::to_stdvec(text).unwrap()).unwrap()
 }
@@ -46,7 +46,7 @@ impl Default for Said<'_> {
     }
 }
 
-/// The lines, and what is made of the content.
+/// The lines that are sent, and how the content is recoded.
 fn commands(said: &Said<'_>, capabilities: &Capabilities) -> (Vec<String>, Option<Aim>) {
     let sender = Some(mailbox(said.sender)).filter(|_| !said.sender.is_empty());
     let alias = said.alias.map(mailbox);
@@ -65,8 +65,8 @@ fn commands(said: &Said<'_>, capabilities: &Capabilities) -> (Vec<String>, Optio
     (lines, message.aim(capabilities))
 }
 
-/// Catches: a parameter that the server does not offer, one that is said without need, and content that goes to a server
-/// which does not take it.
+/// Catches: a parameter that the server does not offer, one that is sent without need, and content that goes to a
+/// server which does not take it.
 #[test]
 fn what_the_content_needs() {
     let plain = Capabilities::default();
@@ -91,8 +91,8 @@ fn what_the_content_needs() {
     assert_eq!((lines[0].as_str(), aim), ("MAIL FROM:<me@home.example> SIZE=7", Some(Aim::SevenBit)));
 }
 
-/// Catches: an address that is changed for a server that takes it, one that is sent to a server that does not, and recipients
-/// who get nothing because another one has no form in ASCII.
+/// Catches: an address that is changed for a server that takes it, one that is sent to a server that does not, and
+/// recipients who get nothing because another one has no ASCII form.
 #[test]
 fn addresses_beyond_ascii() {
     let recipients = || {
@@ -137,7 +137,7 @@ fn addresses_beyond_ascii() {
     assert_eq!(commands(&header, &ascii).1, Some(Aim::Header));
 }
 
-/// Catches: a wish that is not passed on, or one that is told to a server which does not know it.
+/// Catches: a DSN parameter that is not passed on, or that is sent to a server which does not know it.
 #[test]
 fn delivery_status_notifications() {
     let asked = |notify, original: &str, address: &str| {
@@ -183,8 +183,8 @@ fn delivery_status_notifications() {
     assert_eq!(lines[0], "MAIL FROM:<me@home.example> SIZE=7");
 }
 
-/// Catches: a sender beyond ASCII that a server with SMTPUTF8 is not asked to take, values that end a command or go to a server in a
-/// form which it does not take, and a header in which the wrong address takes the other's place.
+/// Catches: a sender above ASCII that is not sent to a server with SMTPUTF8; values that end a command, or have a
+/// form that the server does not take; a header in which the wrong address is replaced.
 #[test]
 fn a_sender_beyond_ascii_and_what_it_asks_for() {
     let dsn = |envid: &str| dsn::Request { ret: None, envid: envid.into() };

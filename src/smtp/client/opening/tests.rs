@@ -22,7 +22,7 @@ fn login(password: &str) -> Option<Login> {
     )
 }
 
-/// `S:` is a line of the server, `C:` what the client says to a reply, `!` anything else it does.
+/// `S:` is a line of the server, `C:` the client's answer to a reply, `!` anything else that it does.
 fn play(security: Security, login: Option<Login>, transcript: &str) {
     let mut opening = Opening::new("pillarbox.local", security, login);
     let mut reader = ReplyReader::default();
@@ -155,7 +155,7 @@ fn logins_that_go_wrong() {
     }
 }
 
-/// Plays what follows on the offer of these mechanisms.
+/// Plays the rest of a dialog with a server that offers these mechanisms.
 fn offered(security: Security, mechanisms: &str, rest: &str) {
     let start = "S: 220 smarthost.example
          C: EHLO pillarbox.local
@@ -163,11 +163,11 @@ fn offered(security: Security, mechanisms: &str, rest: &str) {
     play(security, demo(), &format!("{start}\nS: 250 AUTH {mechanisms}\n{rest}"));
 }
 
-/// Catches: a login that gives up when SCRAM is refused at its first message, which the server takes for a user without
-/// a verifier, and never tries PLAIN; and one that takes a wrong password for that.
+/// Catches: a login that gives up when SCRAM is refused at its first message, by a server without a verifier for the
+/// user, and never tries PLAIN; one that takes a wrong password for that.
 #[test]
 fn scram_that_is_refused_at_once_is_followed_by_plain() {
-    // The first message holds a nonce.
+    // The first message holds a random nonce.
     let mut opening = Opening::new("pillarbox.local", Security::Tls, demo());
     let mut reader = ReplyReader::default();
     let mut hear = |line: &str| {
@@ -190,8 +190,8 @@ fn scram_that_is_refused_at_once_is_followed_by_plain() {
     assert!(end.starts_with("the smarthost refuses the login: 535 5.7.8"), "{end}");
 }
 
-/// Catches: a mechanism that the server takes back, or breaks, and that is the end although there is another; and a
-/// password that is shown without TLS to whoever broke the better mechanism.
+/// Catches: a mechanism that is refused or breaks and ends the login although there is another one; a password that
+/// is shown without TLS to an attacker who broke the better mechanism.
 #[test]
 fn cram_md5_that_is_offered_and_broken_is_followed_by_plain_within_tls() {
     let plain = "C: AUTH PLAIN AGRlbW8AZGVtbyBwYXNzd29yZA==";
@@ -210,7 +210,7 @@ fn cram_md5_that_is_offered_and_broken_is_followed_by_plain_within_tls() {
         offered(Security::Tls, "CRAM-MD5 PLAIN", &dialog(plain));
         offered(Security::None, "CRAM-MD5 PLAIN", &dialog(without_tls));
     }
-    // The password may be right all the same, where the server keeps a hash of it only.
+    // The password may be right all the same, if the server keeps only a hash of it.
     for (security, then) in [
         (Security::Tls, format!("{plain}\nS: 535 5.7.8 Wrong\n! login: 535 5.7.8 Wrong")),
         (Security::Tls, format!("{plain}\nS: 235 Welcome\n! ready, size None")),

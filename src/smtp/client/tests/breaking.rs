@@ -1,12 +1,13 @@
-//! Connections that end in the midst of a message, with answers to those before it that came or still come.
+//! Connections that end within a message, with replies to earlier messages that have come or still come.
 
 use super::*;
 
-/// What a client has said of two messages, whose first one was sent to its end.
+/// What a client sends for a whole message.
 const GROUP: &str = "MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nBDAT 20 LAST\r\nSubject: x\r\n\r\n.dot\r\n";
+/// The replies to that message.
 const ANSWERS: &str = "250 OK\r\n250 OK\r\n250 2.0.0 Taken\r\n";
 
-/// Catches: a message that was broken off here, and takes the answers to those before it along: these would go twice.
+/// Catches: a message that was broken off here and loses the replies to earlier ones: these would go twice.
 #[test]
 fn what_is_broken_off_costs_those_before_it_no_answer() {
     async_io::block_on(async {
@@ -30,8 +31,8 @@ fn what_is_broken_off_costs_those_before_it_no_answer() {
     });
 }
 
-/// Catches: an answer that has come, and is taken for the reason why the server hangs up, or lost with the connection: the message
-/// before would go twice.
+/// Catches: a reply to an earlier message that is taken for the reason why the server hangs up, or is lost with the
+/// connection: the earlier message would go twice.
 #[test]
 fn a_hang_up_in_the_midst_costs_those_before_it_no_answer() {
     let down = Failure::Unavailable("421 4.3.2 Down".into());
@@ -41,7 +42,7 @@ fn a_hang_up_in_the_midst_costs_those_before_it_no_answer() {
             client.proven = true;
             let to = recipients(1);
             client.begin(message(&to, CONTENT.len()), &CONTENT, async || Ok(())).await.unwrap();
-            // All but its last octet, so that the system resets the connection.
+            // All but the last octet is read, so that the system resets the connection.
             let mut heard = String::new();
             while heard.len() < GROUP.len() - 1 {
                 let octets = server.fill().await.unwrap();
@@ -66,7 +67,7 @@ fn a_hang_up_in_the_midst_costs_those_before_it_no_answer() {
     }
 }
 
-/// Catches: a server that takes no more and says "250" without end, which would be listened to without end.
+/// Catches: a server that takes no more octets and sends "250" without end, and is listened to without end.
 #[test]
 fn last_words_have_an_end() {
     async_io::block_on(async {
@@ -78,7 +79,7 @@ fn last_words_have_an_end() {
             hears(&mut server, "DATA\r\n").await;
             says(&mut server, "250 OK\r\n250 OK\r\n354 Go\r\n").await;
             says(&mut server, &"250 OK\r\n".repeat(100)).await;
-            // It reads nothing of the content, for longer than anybody waits.
+            // The server reads nothing of the content for longer than the client waits.
             loop {
                 async_io::Timer::after(Duration::from_millis(2)).await;
                 time.advance(Duration::from_secs(1));

@@ -124,8 +124,8 @@ fn without_extensions_one_command_at_a_time() {
     );
 }
 
-/// RFC 2920 section 3.1. Catches: content that goes to nobody, a refusal that is taken for the one of another recipient, and a
-/// server that waits for the end of a content that never comes.
+/// RFC 2920 section 3.1. Catches: content that is sent though nobody gets it, a refusal that is taken for another
+/// recipient's, and a server that waits for the end of a content that never comes.
 #[test]
 fn a_server_may_want_content_for_nobody() {
     let to = ["a@else.example", "b@else.example"];
@@ -151,7 +151,7 @@ fn a_server_may_want_content_for_nobody() {
     }
 }
 
-/// Catches: a transaction that the server still knows of when the next one begins.
+/// Catches: a transaction that the server still has when the next one begins.
 #[test]
 fn what_was_refused_is_to_be_forgotten_before_the_next_message() {
     let to = ["a@else.example", "b@else.example"];
@@ -207,8 +207,8 @@ fn what_was_refused_is_to_be_forgotten_before_the_next_message() {
     transact(&Capabilities::default(), ContentCommand::Data, true, &["a@else.example"], &one_by_one);
 }
 
-/// RFC 3030. Catches: a chunk whose refusal is taken for the server's ignorance, and the reverse: then the server takes the
-/// content for commands.
+/// RFC 3030. Catches: a refused chunk that is taken for a server without BDAT, and the reverse: then the server takes
+/// the content for commands.
 #[test]
 fn with_chunking_the_content_leaves_with_the_commands() {
     let to = ["a@else.example", "b@else.example"];
@@ -251,12 +251,13 @@ fn replies_that_decide_nothing() {
     ] {
         play(&Capabilities::default(), &["a@else.example"], &format!("{mail}{rest}\n{outcome}"));
     }
-    // In a group an answer that fits nothing may belong to another command.
+    // In a group, a reply that does not fit may belong to another command.
     let group = "S: 250 OK\nS: 250 OK\nS: 250 OK\nS: 250 Done\n! without Pipelining: 250 Done";
     play(&ALL, &["a@else.example", "b@else.example"], &format!("{GROUP}{group}"));
 }
 
-/// RFC 5321 section 4.5.3.2. Catches: the end of a large message that is waited for too short, so that it comes twice.
+/// RFC 5321 section 4.5.3.2. Catches: a wait after a large message that is too short, so that the message comes
+/// twice.
 #[test]
 fn each_step_has_its_patience() {
     let dialog = "C: MAIL FROM:<demo@home.example>
@@ -280,7 +281,8 @@ fn each_step_has_its_patience() {
 }
 
 proptest::proptest! {
-    /// Whatever a server answers: it is over after as many replies as there were commands, and each recipient has one verdict.
+    /// Catches: a transaction that is not over after as many replies as there were commands, or a recipient without a
+    /// verdict or with two, whatever the server answers.
     #[test]
     fn each_recipient_has_one_verdict(
         codes in proptest::collection::vec(200u16..600, 12),
@@ -312,7 +314,8 @@ proptest::proptest! {
     }
 }
 
-/// A transaction whose sender the server does not take, and of whose recipients neither, or only the second one, can be offered.
+/// A transaction whose sender may not be accepted by the server; of its recipients none, or only the second one, can
+/// be offered.
 fn beyond_ascii(sender: &str, first: &str, reset: bool) -> Transaction {
     let any = |text: &str| -> Mailbox { postcard::from_bytes(&postcard::to_stdvec(text).unwrap()).unwrap() };
     let capabilities = Capabilities { utf8: false, ..ALL };
@@ -331,8 +334,8 @@ fn beyond_ascii(sender: &str, first: &str, reset: bool) -> Transaction {
     Transaction::new(&envelope, 500, ContentCommand::Data, reset, &capabilities)
 }
 
-/// Catches: a transaction for nobody that is begun all the same, and one after which what the server still knows of the one before is
-/// forgotten here.
+/// Catches: a transaction without recipients that is begun all the same, and one after which an earlier transaction
+/// at the server is forgotten here.
 #[test]
 fn what_cannot_be_offered_to_anybody_is_not_begun() {
     for reset in [false, true] {
@@ -344,7 +347,8 @@ fn what_cannot_be_offered_to_anybody_is_not_begun() {
     }
 }
 
-/// Catches: a recipient whose own fault is told as the server's word about the sender, or as what is wrong with all of it.
+/// Catches: our own verdict on one recipient that is replaced by the server's reply to MAIL, or counts for all
+/// recipients.
 #[test]
 fn what_was_found_here_about_one_recipient_stays_its_verdict() {
     let two = || beyond_ascii("me@home.example", "j\u{f6}@else.example", false);
@@ -367,7 +371,7 @@ fn what_was_found_here_about_one_recipient_stays_its_verdict() {
     }
 }
 
-/// Catches: an extension that is given up because a connection broke while nothing hung on it.
+/// Catches: an extension that is blamed for a broken connection on which nothing depended on it.
 #[test]
 fn what_was_answered_or_came_with_its_own_reply_relies_on_nothing() {
     let after = |transcript: &str| {

@@ -2,12 +2,13 @@
 
 use super::*;
 
-/// A message without its trace, which differs each time.
+/// A message without its trace field, which differs each time.
 fn untraced(message: &str) -> &str {
     message.splitn(4, "\r\n").nth(3).unwrap()
 }
 
-/// Catches: a message that is another one when it comes in chunks, cut anywhere on the wire, and commands behind a chunk that get lost.
+/// Catches: a message that differs when it comes in chunks, cut anywhere on the wire, and commands after a chunk that
+/// get lost.
 #[test]
 fn chunks_make_the_message_that_data_makes() {
     story(async |world| {
@@ -40,7 +41,7 @@ fn chunks_make_the_message_that_data_makes() {
     });
 }
 
-/// Catches: chunks that are kept on flash, or taken into the next message, when their transaction is forgotten.
+/// Catches: chunks that are kept on flash, or added to the next message, after their transaction was dropped.
 #[test]
 fn chunks_that_are_forgotten_leave_nothing_behind() {
     story(async |world| {
@@ -86,7 +87,7 @@ fn chunks_are_not_waited_for_without_a_login() {
     });
 }
 
-/// Catches: an invented sender that leaves the house, and one that is changed though the message stays in it.
+/// Catches: an invented sender that leaves the house, and a sender that is changed though the message stays here.
 #[test]
 fn what_a_device_writes_to_others_is_from_this_house() {
     story(async |world| {
@@ -113,7 +114,7 @@ fn what_a_device_writes_to_others_is_from_this_house() {
     });
 }
 
-/// Catches: octets above 127 that nobody knows of later: a server that takes none would get them all the same.
+/// Catches: octets above 127 that are not noted: a server that does not take them would get them all the same.
 #[test]
 fn a_message_beyond_ascii_is_known_for_it() {
     use crate::smtp::arrival::Arrival;

@@ -1,10 +1,10 @@
-//! What the post says, and what the client hears of that.
+//! The answers of the post, and what the client is told.
 
 use std::cell::{Cell, RefCell};
 
 use super::*;
 
-/// A post that takes nothing, at the beginning or at the end, and remembers what was announced.
+/// A post that takes nothing, at the beginning or at the end, and remembers the announced sizes.
 #[derive(Default)]
 struct Full {
     context: RefCell<Option<Rc<Context>>>,
@@ -45,7 +45,7 @@ impl World {
     }
 }
 
-/// Catches: mail that is said to be safe and is nowhere.
+/// Catches: a message that is acknowledged though the post did not take it.
 #[test]
 fn what_the_post_does_not_take_is_not_acknowledged() {
     story(async |world| {
@@ -61,15 +61,15 @@ fn what_the_post_does_not_take_is_not_acknowledged() {
     });
 }
 
-/// Catches: content that is taken for commands since the message is refused, and a refused message that stands in the way of the
-/// next one.
+/// Catches: the content of a refused message that is taken for commands, and a refused message that blocks the next
+/// one.
 #[test]
 fn a_refused_chunk_is_thrown_away_with_its_message() {
     story(async |world| {
         let post = Rc::<Full>::default();
         let mut client = world.submission_to(&post).await;
         client.play(LOGIN).await;
-        // Refused before anything came, on the way, and where nothing was begun.
+        // Refused before anything came, within the message, and where no transaction was begun.
         post.refuses_at_once.set(true);
         client.play(MAIL).await;
         client.send(b"BDAT 12\r\nQUIT\r\nQUIT\r\n").await;
@@ -85,7 +85,8 @@ fn a_refused_chunk_is_thrown_away_with_its_message() {
     });
 }
 
-/// Catches: room that is not kept for what is announced, and a refusal for want of room where the message is too large anyhow.
+/// Catches: room that is not reserved for the announced size, and a message that is refused for lack of room although
+/// it is too large in any case.
 #[test]
 fn room_is_kept_for_what_is_announced() {
     story(async |world| {
@@ -105,7 +106,7 @@ fn room_is_kept_for_what_is_announced() {
     });
 }
 
-/// Catches: a message that says nothing of who sends it, with an empty reverse-path.
+/// Catches: a message with an empty reverse-path whose sender is not named anywhere.
 #[test]
 fn who_sends_with_an_empty_path_is_named_all_the_same() {
     story(async |world| {
@@ -118,7 +119,7 @@ fn who_sends_with_an_empty_path_is_named_all_the_same() {
     });
 }
 
-/// Catches: a device that leaves the house under a name of its own choice, and a name that is taken from one who may have it.
+/// Catches: a device that sends outside under any name, and a name that is replaced though the device may have it.
 #[test]
 fn what_devices_send_outside_is_from_somebody_of_the_house() {
     story(async |world| {
@@ -152,8 +153,8 @@ fn what_devices_send_outside_is_from_somebody_of_the_house() {
     });
 }
 
-/// Catches: the beginning of a line that is too long, which is done as if it were all of it, and chunks without end that belong to
-/// nothing.
+/// Catches: the beginning of a line that is too long and is executed as if it were the whole, and chunks without end
+/// that belong to no message.
 #[test]
 fn nonsense_is_neither_done_nor_heard_for_ever() {
     story(async |world| {

@@ -1,4 +1,4 @@
-//! Transactions: chunks, addresses beyond ASCII, what is asked for about delivery, and who loses the session.
+//! Transactions: chunks, addresses above ASCII, DSN parameters, and which clients lose their session.
 
 use super::*;
 use crate::smtp::dsn;
@@ -11,8 +11,8 @@ const LOGIN: &str = "S: 220 *
          S: 235 *
          ";
 
-/// Catches: chunks and DATA in one message, chunks that are commands when they are refused, and a transaction that
-/// outlives its message.
+/// Catches: chunks and DATA in one message, refused chunks that are taken for commands, and a transaction that goes
+/// on after its message.
 #[test]
 fn chunks() {
     play(&format!(
@@ -65,7 +65,7 @@ fn chunks() {
     ));
 }
 
-/// Catches: an address beyond ASCII without SMTPUTF8, and a domain that is local in one spelling only.
+/// Catches: an address above ASCII without SMTPUTF8, and a domain that is local in one spelling only.
 #[test]
 fn addresses_beyond_ascii() {
     let mut config = config();
@@ -92,7 +92,7 @@ fn addresses_beyond_ascii() {
     play_as(SUBMISSION, "127.0.0.1", &config, &format!("{LOGIN}{transcript}"));
 }
 
-/// Catches: what is asked for about delivery and gets lost between the command and the envelope.
+/// Catches: a DSN parameter that gets lost between the command and the envelope.
 #[test]
 fn what_is_asked_for_stands_in_the_envelope() {
     let (mut session, config) = (Session::new(Role::LanSmtp, "127.0.0.1".parse().unwrap(), false), config());
@@ -130,8 +130,8 @@ fn the_postmaster_needs_no_domain() {
     ));
 }
 
-/// Catches: a mailing that loses its session for a few refusals, and a client without sense, or one that tries names, that
-/// never does.
+/// Catches: a mailing that loses its session for a few refusals, and a client with invalid commands, or one that
+/// tries names, that never loses it.
 #[test]
 fn senseless_commands_count_in_a_row() {
     let config = config();
@@ -165,7 +165,8 @@ fn senseless_commands_count_in_a_row() {
     assert_eq!(refused.count(), usize::from(MAX_REFUSED_RECIPIENTS) - 1);
 }
 
-/// Catches: a submission, or a device that has once sent CR LF, whose content somebody else may end with a bare dot.
+/// Catches: a logged-in client, or a device that has once sent CR LF, whose content can be ended with a bare dot by
+/// somebody else.
 #[test]
 fn bare_line_ends_are_for_devices_that_know_no_others() {
     for (role, ends, lf_only) in [

@@ -1,4 +1,4 @@
-//! One account, read without opening it.
+//! Checks one account without opening it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,46 +14,46 @@ use crate::store::format::record::{BodyRecord, CommitRecord, ContinuedRecord, Me
 use crate::store::format::{MailboxId, Message, Place, Uid, segment};
 use crate::store::model::{Index, NoteKey};
 
-/// Records that are read before others get a turn.
+/// Records that are read before other tasks get a turn.
 const TURN: u64 = 16;
 /// Octets of a body's file that are read at a time.
 const PIECE: usize = 64 * 1024;
-/// What a power cut tears is longer than this: the rest of a commit with at least one message or change.
-/// A closing mark alone is shorter.
+/// A torn end is longer than so many octets: it is the rest of a commit with at least one message or change. A
+/// closing mark alone is shorter.
 const MARK: u64 = 64;
 
-/// What was found.
+/// What the check of one account found.
 #[derive(Debug, Default)]
 pub struct Findings {
     pub records: u64,
     pub messages: u64,
     pub octets: u64,
-    /// A line each: where, and what it means.
+    /// One line for each piece of damage: where it is, and what it means.
     pub damage: Vec<String>,
-    /// Segments with damage in them.
+    /// Segments that contain damage.
     pub segments: BTreeSet<u32>,
     /// Messages that cannot be read as they were.
     pub unreadable: Vec<(MailboxId, Uid)>,
     /// Messages whose note cannot be read.
     pub noteless: Vec<NoteKey>,
-    /// Bodies that are whole but of no mailbox, because a record that said so is damaged.
+    /// Bodies that are whole but belong to no mailbox, because the record that named the mailbox is damaged.
     pub orphans: BTreeSet<Place>,
 }
 
-/// What a scan of the log gathers for the verdict at its end.
+/// What a scan of the log gathers for the judgement at its end.
 #[derive(Default)]
 struct Scan {
     bad: Vec<(Place, &'static str)>,
     known_durable: Place,
     scanned_to: Place,
-    /// Of the commit that is being read.
+    /// Bodies of the commit that is being read.
     bodies: Vec<(u32, Place)>,
     named: BTreeSet<u32>,
     /// Bodies of commits in which no Message record names them.
     nameless: Vec<(u32, Place)>,
-    /// Messages of mailboxes, to be looked at where there is no such mailbox.
+    /// Messages with their mailboxes; a message whose mailbox does not exist is reported.
     homeless: Vec<(MailboxId, u32, Place)>,
-    /// Messages whose Body record is nowhere.
+    /// Messages whose Body record was not found.
     bodiless: Vec<(MailboxId, Uid, u32)>,
     deleted: BTreeSet<MailboxId>,
 }
@@ -61,7 +61,7 @@ struct Scan {
 /// Reads everything that belongs to the account in `dir`.
 ///
 /// # Errors
-/// What the flash says.
+/// Errors of the flash.
 pub async fn check(flash: Rc<dyn Flash>, dir: &str) -> io::Result<Findings> {
     let mut findings = Findings::default();
     for name in [checkpoint::NEWEST, checkpoint::PREVIOUS] {
@@ -77,7 +77,7 @@ pub async fn check(flash: Rc<dyn Flash>, dir: &str) -> io::Result<Findings> {
     let replayed = replay(&log, start.index, from, None).await?;
     let segments = log.segments()?;
     let mut scan = Scan { known_durable: from, ..Scan::default() };
-    // What a checkpoint stands on is there.
+    // The log up to the place of a checkpoint must exist.
     let at_checkpoint = replayed.damaged.iter().filter(|gap| gap.to == from);
     scan.bad
         .extend(at_checkpoint.map(|gap| (gap.from, "the log does not reach to where a checkpoint was made")));
@@ -148,13 +148,14 @@ impl Scan {
             _ => {}
         }
         self.scanned_to = frame.end;
-        // Bounds what is kept: most messages have a home.
+        // Bounds memory: most messages do have a mailbox.
         if self.homeless.len() > 100_000 {
             self.homeless.clear();
         }
     }
 
-    /// A segment begins at `place`, when the log ended at `end`: what lies between is no part of it.
+    /// Handles a segment that begins at `place` and continues the log from `end`: records in between are not part of
+    /// the log.
     fn continued(&mut self, end: Place, place: Place, from: Place) {
         let counts = |at: Place| at < end || at >= place;
         self.bad.retain(|(at, _)| counts(*at));
@@ -174,7 +175,7 @@ impl Scan {
     }
 }
 
-/// Which of the bad places are damage, and what else was lost with them.
+/// Decides which of the bad places are damage, and what else was lost with them.
 fn judge(log: &Log, scan: &Scan, replayed: &Replayed, findings: &mut Findings) -> io::Result<()> {
     let index = &replayed.index;
     let breaks_off = log.breaks_off_behind(replayed.end)?;
@@ -206,7 +207,7 @@ fn judge(log: &Log, scan: &Scan, replayed: &Replayed, findings: &mut Findings) -
         .filter(|(mailbox, ..)| !index.mailboxes.contains_key(mailbox) && !scan.deleted.contains(mailbox));
     let orphans = nameless.chain(homeless.map(|(_, body, place)| (*body, *place)));
     for (_, place) in orphans.filter(|(body, _)| !known(*body)) {
-        // What is damaged itself is told as that.
+        // A body that is damaged itself is reported as damage.
         if matches!(log.head(place), Ok(Record::Body(_))) && findings.orphans.insert(place) {
             let Place { segment, offset } = place;
             findings
@@ -217,14 +218,14 @@ fn judge(log: &Log, scan: &Scan, replayed: &Replayed, findings: &mut Findings) -
     Ok(())
 }
 
-/// Whether a message has its octets in the record at `place`.
+/// Whether some message has its octets in the record at `place`.
 fn is_known(index: &Index, place: Place) -> bool {
     let mut messages = index.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
     messages.any(|message| message.place() == place)
 }
 
-/// Whether what lies behind the last place that is known to be durable looks as a power cut or a kill leaves
-/// it: it ends too early, or has a sector that was never written. What was acknowledged is not in it.
+/// Whether the log after the last place that is known to be durable looks as a power cut or a kill leaves it: it
+/// ends too early, or has a sector that was never written. Nothing that was acknowledged is in such a part.
 fn is_torn(log: &Log, place: Place) -> io::Result<bool> {
     const SECTOR: usize = 512;
     let len = log.segment_len(place.segment)?;
@@ -239,7 +240,7 @@ fn is_torn(log: &Log, place: Place) -> io::Result<bool> {
     Ok(rest == 0 || unwritten || cut_short && rest > MARK)
 }
 
-/// Reads every message: the places of the records of those that cannot be read as they were.
+/// Reads every message. Returns the places of the records of messages that cannot be read as they were.
 async fn read_messages(
     flash: &dyn Flash,
     dir: &str,
@@ -267,7 +268,7 @@ async fn read_messages(
     Ok(told)
 }
 
-/// Reads every note, and adds the places of records that are damaged to those of which was `told`.
+/// Reads every note, and adds the places of damaged records to `told`, the places that were reported already.
 async fn read_notes(
     log: &Log,
     index: &Index,
@@ -298,7 +299,7 @@ async fn read_notes(
     Ok(())
 }
 
-/// Where a message cannot be read as it was; `None` when all is well.
+/// Where and why a message cannot be read as it was; `None` when all is well.
 async fn unreadable(
     flash: &dyn Flash,
     dir: &str,

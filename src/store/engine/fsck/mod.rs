@@ -1,8 +1,8 @@
 //! `pillarbox fsck`: reads every record and every message, and says what is damaged.
 //!
-//! Checking changes nothing and goes on beside a running appliance. [`Store::repair`] wants the store for
-//! itself: it puts aside what cannot be read, brings back what is whole but no longer belongs to a
-//! mailbox, and writes anew what damage was near.
+//! Checking changes nothing and can run beside a serving appliance. [`Store::repair`] needs the store for itself: it
+//! puts aside what cannot be read, brings back bodies that are whole but belong to no mailbox, and writes the
+//! segments that contain damage anew.
 
 mod account;
 mod repair;
@@ -22,19 +22,19 @@ const QUEUE: &str = "queue";
 /// What a check has read and found.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Accounts.
+    /// Number of accounts.
     pub accounts: u64,
-    /// Whether there is a queue of the relay.
+    /// Whether the relay has a queue.
     pub queue: bool,
-    /// Records of their logs.
+    /// Number of records in the logs.
     pub records: u64,
-    /// Messages in their mailboxes.
+    /// Number of messages in the mailboxes.
     pub messages: u64,
-    /// Octets of these.
+    /// Octets of the messages in the mailboxes.
     pub octets: u64,
-    /// What is damaged, and what that means.
+    /// One line for each piece of damage: what is damaged, and what that means.
     pub damage: Vec<String>,
-    /// What `--repair` did.
+    /// One line for each repair that `--repair` made.
     pub repaired: Vec<String>,
 }
 
@@ -69,15 +69,15 @@ impl Report {
 }
 
 impl Store {
-    /// Reads everything. Others get a turn in between.
+    /// Checks all accounts and the queue. Other tasks get turns in between.
     ///
     /// # Errors
-    /// What the flash says; damage is no error.
+    /// Errors of the flash. Damage is not an error.
     pub async fn check(&self) -> Result<Report, Error> {
         self.check_each(&|_| {}).await
     }
 
-    /// The same; `heard` is told of each folder before it is read.
+    /// Checks all accounts and the queue, and calls `heard` with each folder before it is read.
     ///
     /// # Errors
     /// As [`Store::check`].
@@ -91,10 +91,10 @@ impl Store {
         Ok(report)
     }
 
-    /// Checks, and mends what is damaged. Nobody else may use the store meanwhile.
+    /// Checks everything and repairs what is damaged. Nothing else may use the store meanwhile.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub async fn repair(&self) -> Result<Report, Error> {
         let mut report = Report::default();
         for dir in self.folders()? {
@@ -108,10 +108,10 @@ impl Store {
         Ok(report)
     }
 
-    /// The folders of all accounts, of those that nobody claims, too, and of the queue where there is one.
+    /// The folders of all accounts, including unclaimed ones, and the folder of the queue where there is one.
     ///
     /// # Errors
-    /// What the flash says.
+    /// Errors of the flash.
     pub fn folders(&self) -> Result<Vec<String>, Error> {
         let list =
             |dir: &str| -> io::Result<BTreeSet<String>> { Ok(self.flash.list(dir)?.into_iter().collect()) };

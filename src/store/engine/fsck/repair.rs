@@ -1,4 +1,4 @@
-//! Mending an account in which damage was found.
+//! Repairs an account in which damage was found.
 
 use std::io;
 use std::rc::Rc;
@@ -11,12 +11,12 @@ use crate::store::engine::{Account, Store};
 use crate::store::format::record::{BodyRecord, Record};
 use crate::store::format::{Flags, INBOX, MailboxId, Message, Place, Uid, in_file};
 
-/// Where the remains of damaged messages go, below the data folder.
+/// The folder, below the data folder, for the remains of damaged messages.
 const LOST_AND_FOUND: &str = "lost+found";
 const PIECE: usize = 64 * 1024;
 
 impl Store {
-    /// Mends the account in `dir`: what was done, a line each.
+    /// Repairs the account in `dir`. Returns one line for each repair.
     pub(super) async fn repair_account(&self, dir: &str, findings: Findings) -> Result<Vec<String>, Error> {
         let account = self.open_for_repair(dir).await?;
         let mut done = Vec::new();
@@ -42,7 +42,7 @@ impl Store {
 }
 
 impl Account {
-    /// Brings octets back that belong to no mailbox: into the INBOX.
+    /// Brings a body that belongs to no mailbox back, into the INBOX.
     async fn adopt(self: &Rc<Self>, place: Place) -> Result<Option<String>, Error> {
         let mut message = self.incoming();
         match self.log(|log| log.head(place)) {
@@ -53,7 +53,7 @@ impl Account {
             }
             _ => match self.log(|log| log.remains(place)) {
                 Ok((octets, true)) => message.write(&octets)?,
-                // A message without any octets.
+                // A message of zero octets.
                 Ok((octets, false)) if octets.is_empty() => {}
                 _ => return Ok(None),
             },
@@ -64,8 +64,8 @@ impl Account {
         Ok(Some("a message whose mailbox is not known is in the INBOX now".to_owned()))
     }
 
-    /// Takes a message that cannot be read as it was out of its mailbox. Where only its head was hit it comes
-    /// back at once, else what is left of it goes to a file.
+    /// Takes a message that cannot be read as it was out of its mailbox. When only the record's head was damaged, the
+    /// message comes back at once; otherwise what is left of it goes to a file.
     async fn put_aside(self: &Rc<Self>, mailbox: MailboxId, uid: Uid) -> Result<String, Error> {
         let Some(Some(message)) = self.view(mailbox, |mailbox| mailbox.message(uid).copied()) else {
             return Ok("is gone already".to_owned());
@@ -112,7 +112,7 @@ impl Account {
     }
 }
 
-/// Hands `file` on in pieces, until `take` fails.
+/// Reads `file` in pieces and hands each to `take`, until `take` fails.
 fn copy<E>(
     file: &dyn crate::flash::File,
     mut take: impl FnMut(&[u8]) -> Result<(), E>,

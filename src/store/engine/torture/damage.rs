@@ -1,9 +1,10 @@
-//! Flipped bits: each octet of a small store in turn. Each is found, and all that was not hit is saved.
+//! Flips a bit in each octet of a small store in turn. Each flip must be found, and everything that was not hit
+//! saved.
 
 use super::*;
 
-/// A store with something of everything, closed in order, its segments all `rewritten` where that is wanted; what
-/// it shows.
+/// A store with something of everything, which was closed in order, and what it shows. With `rewritten` all segments
+/// were rewritten.
 fn small_store(rewritten: bool) -> (SimFlash, String) {
     let flash = SimFlash::default();
     clock::FIXED.set(Some(1_000_000));
@@ -40,7 +41,7 @@ fn small_store(rewritten: bool) -> (SimFlash, String) {
     (flash.copy(), shown)
 }
 
-/// The dates that contents are known by, of all messages that can be read.
+/// The dates of all messages that can be read, recognised by their contents.
 fn contents(flash: &SimFlash) -> Vec<u64> {
     let store = store(flash);
     smol::block_on(async {
@@ -51,7 +52,7 @@ fn contents(flash: &SimFlash) -> Vec<u64> {
                     let body = account.body(&message).unwrap();
                     let mut octets = vec![0; message.size as usize];
                     body.read_exact_at(0, &mut octets).unwrap();
-                    // One that was brought back has another date, but its own content.
+                    // A message that was brought back has another date, but its own content.
                     let candidates = if octets.len() > 9999 { 100..=100 } else { 1..=101 };
                     let known = candidates.into_iter().find(|date| content(*date, octets.len()) == octets);
                     dates.push(known.expect("no content that was never delivered"));
@@ -72,7 +73,7 @@ fn each_flipped_octet_is_found_and_all_the_rest_is_saved() {
     let check = |flash: &SimFlash| smol::block_on(store(flash).check()).unwrap();
     assert!(check(&whole).damage.is_empty(), "{}", check(&whole));
     for (path, len) in whole.files() {
-        // Octets of the large body are like one another.
+        // All octets of the large body are alike, so a few samples are enough.
         let step = if path.contains("/body/") { 4999 } else { 1 };
         for octet in (0..len).step_by(step) {
             let flash = whole.copy();
@@ -108,7 +109,8 @@ fn a_damaged_checkpoint_is_passed_over() {
     }
 }
 
-/// Fails where `Checkpoints::cover` asks only the newest: segments that the one before it replays are removed.
+/// Catches: `Checkpoints::cover` asks only the newest checkpoint, so that segments are removed that the previous one
+/// needs.
 #[test]
 fn at_each_step_of_compaction_the_newest_checkpoint_may_be_damaged() {
     let flash = SimFlash::default();
@@ -145,8 +147,8 @@ fn at_each_step_of_compaction_the_newest_checkpoint_may_be_damaged() {
     });
 }
 
-/// After compaction there is no beginning of the log any more: one good checkpoint has to be left. Fails where
-/// `remove_drained` writes only one, and where a damaged one takes the place of the one before it.
+/// Catches: `remove_drained` writes only one checkpoint, or a damaged checkpoint replaces the one before it. After
+/// compaction the beginning of the log is gone, so one good checkpoint has to be left.
 #[test]
 fn a_newest_checkpoint_that_is_damaged_time_and_again_loses_nothing_after_compaction() {
     let (flash, _) = small_store(true);
@@ -170,14 +172,14 @@ fn a_newest_checkpoint_that_is_damaged_time_and_again_loses_nothing_after_compac
     }
 }
 
-/// Fails where `drain` passes over a damaged body in silence, and where `maintain` goes on after it has found one.
+/// Catches: `drain` skips a damaged body in silence, or `maintain` goes on after it has found one.
 #[test]
 fn damage_that_compaction_finds_stays_for_fsck() {
     smol::block_on(async {
         let flash = SimFlash::default();
         let store = store(&flash);
         let account = store.account("a").await.unwrap();
-        // Each third message stays; one of those is hit, where no opening looks.
+        // Each third message stays. One of these is damaged in a place that opening does not read.
         for date in 1..=30 {
             deliver_octets(&account, INBOX, date, 400, &mut Choices::new(date))
                 .unwrap()
@@ -249,7 +251,7 @@ fn where_no_checkpoint_and_no_beginning_is_left_nothing_is_thrown_away() {
     });
 }
 
-/// Fails where `lost+found` is not synced into the folder above it, or its files not into `lost+found`.
+/// Catches: `lost+found` is not synced into the folder above it, or its files are not synced into `lost+found`.
 #[test]
 fn what_fsck_puts_aside_outlasts_a_cut() {
     let flash = small_store(false).0;

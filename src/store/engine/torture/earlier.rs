@@ -1,7 +1,8 @@
-//! A data folder that an earlier version wrote, kept under `tests/data/v1`: every later version opens it.
+//! Data folders that earlier versions wrote, kept under `tests/data`: every later version opens them.
 //!
-//! It holds every kind of record of its version, in a log of several segments of which compaction has removed the
-//! first two, two checkpoints, and a tail behind them; `shown.txt` is what it held, as [`dump`] tells it.
+//! `tests/data/v1` holds every kind of record of its version, in a log of several segments of which compaction has
+//! removed the first two, two checkpoints, and a tail after them. `shown.txt` is what it held, as written by
+//! [`dump`].
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +12,10 @@ use crate::store::engine::log::Log;
 use crate::store::engine::scan::Scanned;
 use crate::store::format::Place;
 
-/// Kinds of records that version 1 began with.
+/// The number of kinds of records in version 1.
 const KINDS: u32 = 18;
 
-/// A copy of the kept folder, removed at the end.
+/// A copy of a kept folder. It is removed when the value is dropped.
 struct Copy(PathBuf);
 
 impl Copy {
@@ -57,7 +58,7 @@ fn a_folder_of_version_1_opens_as_it_was() {
             format!("{}queue\n{}", dump(&account), dump(&queue))
         };
         assert_eq!(read().await, shown);
-        // From the log and the one checkpoint before, and from what this version writes.
+        // From the log and the previous checkpoint, and then from what this version writes.
         std::fs::remove_file(copy.0.join("accounts/a/checkpoint")).unwrap();
         assert_eq!(read().await, shown);
         let account = copy.store().account("a").await.unwrap();
@@ -68,8 +69,8 @@ fn a_folder_of_version_1_opens_as_it_was() {
     });
 }
 
-/// Catches: an end that is taken from a wrong place of the log or of a file, that is read again after each start, or that
-/// clients are told of.
+/// Catches: a last line that is read from a wrong place of the log or of a file, one that is read again after each
+/// start, and one that clients are told of as a change.
 #[test]
 fn how_messages_of_version_1_end_is_read_once() {
     let copy = Copy::new("v1", "ends");
@@ -80,7 +81,7 @@ fn how_messages_of_version_1_end_is_read_once() {
         let before = dump(&account);
         for (mailbox, name) in account.mailboxes() {
             let all = account.view(mailbox, |mailbox| mailbox.messages.clone()).unwrap();
-            // The last ones first: half of them, then the rest.
+            // The last half of the messages first, then the rest.
             let half = account.learn_last_lines(mailbox, all.len() / 2).await;
             let uids: Vec<Uid> = half.iter().map(|(uid, _)| *uid).collect();
             let last: Vec<Uid> = all[all.len().div_ceil(2)..].iter().map(|message| message.uid).collect();

@@ -1,17 +1,17 @@
-//! What may be found while commits are under way, and what an open account shows.
+//! What may be found after a cut while commits are under way, and what an open account shows.
 
 use super::model::{Letter, Model, Op, Placed, Shown};
 use super::*;
 use crate::store::{NO_MAILBOX, Usage};
 
-/// An account as it was when all was answered, and what was asked for since.
+/// The account when every commit was answered, and the commits that were asked for since.
 #[derive(Debug, Clone)]
 pub struct Expected {
     pub model: Model,
     pub asked: Vec<Asked>,
 }
 
-/// A commit under way.
+/// A commit that is under way.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub ops: Vec<Op>,
@@ -21,13 +21,13 @@ pub struct Asked {
 /// What is known of a commit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// Nothing yet: it is whole or absent.
+    /// The commit was not answered yet: it may be found as a whole or not at all.
     Open,
-    /// It is done, with this MODSEQ.
+    /// The commit was acknowledged, with this MODSEQ.
     Done(u64, Placed),
-    /// It cannot be.
+    /// The commit was refused because it is not possible.
     Refused,
-    /// There was no room.
+    /// The commit was refused because there was no room.
     Full,
 }
 
@@ -36,11 +36,11 @@ impl Expected {
         Expected { model, asked: Vec::new() }
     }
 
-    /// Whether this may be found after a cut: everything that was acknowledged, nothing that was refused, and of
-    /// the rest what came first.
+    /// Whether `found` may be found after a cut: it must hold everything that was acknowledged and nothing that was
+    /// refused, and it may hold the unanswered commits.
     ///
     /// # Errors
-    /// In what it is not as it has to be.
+    /// How `found` differs from what it must be.
     pub fn allows(&self, found: &Model) -> Result<(), String> {
         let asked: Vec<&Asked> = self
             .asked
@@ -62,14 +62,14 @@ impl Expected {
         ))
     }
 
-    /// What was done, in the order in which it was.
+    /// The acknowledged commits, in the order of their MODSEQs.
     fn done(&self) -> Vec<&Asked> {
         let mut done: Vec<&Asked> = self.asked.iter().filter(|asked| modseq(asked).is_some()).collect();
         done.sort_by_key(|asked| modseq(asked));
         done
     }
 
-    /// All was answered, and this is what the open account shows.
+    /// To be called when every commit was answered: checks `found`, what the open account shows.
     pub fn settle(&mut self, found: Model) {
         for refused in self.asked.iter().filter(|asked| asked.answer == Answer::Refused) {
             assert_eq!(
@@ -93,7 +93,7 @@ impl Expected {
                 );
                 model
             };
-            // Flags that others set meanwhile go along, or not.
+            // Flags that other commits set meanwhile may be copied as well, or not.
             let [then, now] = [false, true].map(after);
             let shows = |(mailbox, uid): &(String, Uid)| {
                 let letter = |model: &Model| {
@@ -122,7 +122,7 @@ fn modseq(asked: &Asked) -> Option<u64> {
     }
 }
 
-/// Whether `found` is `model` after some of what was asked for, in some order.
+/// Whether `found` is `model` after some of the commits in `asked`, in some order.
 fn possible(model: &Model, asked: &[&Asked], found: &Model) -> bool {
     let promised = asked.iter().filter_map(|asked| modseq(asked)).min();
     if promised.is_none() && model.differs(found).is_none() {
@@ -132,7 +132,7 @@ fn possible(model: &Model, asked: &[&Asked], found: &Model) -> bool {
     ways.any(|(at, now)| {
         let next = modseq(asked[at]);
         let mut model = model.clone();
-        // What is known comes in its order.
+        // Acknowledged commits come in the order of their MODSEQs.
         if next.is_some() && next != promised || model.commit(&asked[at].ops, next, now).is_none() {
             return false;
         }
@@ -142,7 +142,7 @@ fn possible(model: &Model, asked: &[&Asked], found: &Model) -> bool {
     })
 }
 
-/// The octets of a message, which have to be those of its date.
+/// The octets of a message, which must be those that its date determines.
 pub fn octets(account: &Account, message: &Message) -> Vec<u8> {
     let Message { uid, date, size, .. } = *message;
     let mut octets = vec![0; size as usize];
@@ -155,7 +155,7 @@ pub fn octets(account: &Account, message: &Message) -> Vec<u8> {
     octets
 }
 
-/// What the account shows, as a client is told. The numbers of flags are those of `docs/store.md`.
+/// What the account shows, as clients are told. The numbers of flags are those of `docs/store.md`.
 pub fn observe(account: &Account) -> Model {
     const SYSTEM: [&str; 5] = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"];
     let mut model = Model::default();

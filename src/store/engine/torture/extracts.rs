@@ -1,4 +1,5 @@
-//! Extracts that are written while the power goes: what is told of a message is its own, and the others are made anew.
+//! Tests extracts that are written while the power fails: an extract must belong to its message, and missing ones are
+//! made anew.
 
 use super::*;
 use crate::flash::over::{Over, Special};
@@ -6,14 +7,14 @@ use crate::flash::{Flash, Mode};
 use crate::pace::Pace;
 use crate::store::Extracts;
 
-/// What the extracts of a message are here: of a message of the same size and date alone another one has the same.
+/// The extracts that these tests make of a message. Messages of the same size and date have different extracts.
 fn extracts(account: &Account, message: &Message) -> Extracts<Vec<u8>> {
     let octets = expected::octets(account, message);
     let own = [&crc32c::crc32c(&octets).to_le_bytes()[..], &message.body.to_le_bytes()].concat();
     Extracts { summary: [b"summary", &own[..]].concat(), signature: own }
 }
 
-/// This number for both kinds.
+/// The same version for both kinds.
 fn versions(version: u8) -> Extracts<u8> {
     Extracts { summary: version, signature: version }
 }
@@ -29,8 +30,8 @@ async fn extract(account: &Account, version: u8) -> Result<(), Error> {
     }
 }
 
-/// How many messages there are, and how many of them have extracts of this version, which are their own. Of the first ones of
-/// each segment no summary is told: of these only the signature is asked for.
+/// How many messages there are, and how many of them have extracts of this version, which must be their own. No
+/// summary is returned for the first messages of each segment, so for these only the signature is checked.
 async fn told(account: &Rc<Account>, version: u8) -> (usize, usize) {
     let messages = account.view(INBOX, |inbox| inbox.messages.clone()).unwrap();
     let mut told = 0;
@@ -56,7 +57,7 @@ async fn told(account: &Rc<Account>, version: u8) -> (usize, usize) {
     (messages.len(), told.min(messages.len() - without))
 }
 
-/// Mail comes and goes and is compacted, and now and then it is signed.
+/// Mail is delivered, expunged and compacted, and now and then extracts are made.
 async fn live(flash: &SimFlash, seed: u64, turns: u64) -> Result<Rc<Account>, Error> {
     let mut choices = Choices::new(seed);
     let store = store(flash);
@@ -82,9 +83,9 @@ async fn live(flash: &SimFlash, seed: u64, turns: u64) -> Result<Rc<Account>, Er
     Ok(account)
 }
 
-/// Catches: an extract that is told of another message (in a segment that was begun anew under the number of a lost one, of a
-/// body that compaction has moved, torn, or behind one that is torn), one that is never made again, and a commit or
-/// an opening that a torn one is in the way of.
+/// Catches: an extract that is returned for another message (because a segment was begun anew under the number of a
+/// lost one, compaction has moved the body, or the extract, or one before it, is torn); an extract that is never made
+/// again; a commit or an opening that fails because of a torn extract.
 #[test]
 fn an_extract_is_its_messages_own_wherever_the_power_goes() {
     for seed in 1..=4 {
@@ -96,7 +97,7 @@ fn an_extract_is_its_messages_own_wherever_the_power_goes() {
             let _ = smol::block_on(live(&flash, seed, 8));
             let flash = flash.restart(step);
             smol::block_on(async {
-                // What comes then has other octets, under numbers that may be the same.
+                // The messages that come now have other octets, under numbers that may be the same.
                 let account = live(&flash, seed + 100, 2).await.unwrap();
                 told(&account, 1).await;
                 extract(&account, 1).await.unwrap();
@@ -107,8 +108,8 @@ fn an_extract_is_its_messages_own_wherever_the_power_goes() {
     }
 }
 
-/// Catches: a file of extracts that outlives its segment, one for each commit, extracts that are kept twice, and a folder of
-/// a segment that is gone.
+/// Catches: a file of extracts that outlives its segment, a file for each commit, extracts that are kept twice, and
+/// files of a segment that is gone.
 #[test]
 fn extracts_go_with_their_segment_and_count_in_their_own_version_only() {
     let flash = SimFlash::default();
@@ -142,7 +143,8 @@ fn extracts_go_with_their_segment_and_count_in_their_own_version_only() {
     });
 }
 
-/// Catches: a damaged extract that is believed, or that is never made anew, and a file without which the other one stays.
+/// Catches: a damaged extract that is believed, or that is never made anew, and a file of one kind that stays when
+/// that of the other kind is gone.
 #[test]
 fn a_damaged_extract_is_made_anew() {
     let flash = SimFlash::default();
@@ -166,8 +168,8 @@ fn a_damaged_extract_is_made_anew() {
     }
 }
 
-/// Catches: an extract of a log that there was before, as a copy of parts of a folder or an older version may leave it, which is
-/// told of the message that lies at the same place now, under the same number.
+/// Catches: an extract of another log, as a copy of parts of a folder or an older version may leave it, that is
+/// returned for the message that now lies at the same place under the same number.
 #[test]
 fn an_extract_of_another_log_is_nobodys() {
     let (before, now) = (SimFlash::default(), SimFlash::default());
@@ -207,8 +209,8 @@ impl Special for Reads {
     }
 }
 
-/// Catches: files of extracts that are read again and again while there is too little to extract, and messages that are read
-/// for extracts for which the flash has no room.
+/// Catches: files of extracts that are read again and again while there is too little to extract, and messages that
+/// are read for extracts for which the flash has no room.
 #[test]
 fn who_looks_in_vain_looks_once() {
     let (flash, reads) = (SimFlash::default(), Rc::new(Reads::default()));

@@ -1,10 +1,10 @@
-//! A flash that fails: syncs, reads, and room that comes to an end.
+//! A flash that fails: syncs that fail, octets that cannot be read, and room that runs out.
 
 use super::*;
 use crate::flash::Flash;
 use crate::store::{ANNOTATIONS_MAX, SHARE};
 
-/// What a workload does to the accounts; the configuration has promises of its own.
+/// The part of a dump that shows the accounts; the last line shows the configuration, which has promises of its own.
 fn mail(dump: &str) -> &str {
     dump.rsplit_once('\n').map_or("", |(mail, _)| mail)
 }
@@ -27,7 +27,7 @@ fn a_sync_that_fails_makes_nothing_durable_and_is_not_tried_again() {
             let promised = Promised::default();
             workload(&flash, seed, 10, &OneByOne(promised.clone()));
             let (acknowledged, begun) = (promised.acknowledged.get(), promised.begun.get());
-            // What could be read before the restart may be gone after it; what was promised is not.
+            // What could be read before the restart may be gone after it; what was acknowledged must not be.
             for restarted in [flash.restart(step), flash.restart(step + 1)] {
                 let found = found_after(&restarted);
                 let allowed = &model[acknowledged.saturating_sub(1)..begun.min(model.len())];
@@ -37,7 +37,7 @@ fn a_sync_that_fails_makes_nothing_durable_and_is_not_tried_again() {
     }
 }
 
-/// As [`Promised`], with one commit after the other.
+/// As [`Promised`], but the commits run one after the other.
 struct OneByOne(Promised);
 
 impl Progress for OneByOne {
@@ -67,7 +67,7 @@ fn after_a_failed_sync_an_account_shows_what_was_acknowledged_before() {
             flash.fail_sync_at(flash.steps());
             let refused = deliver(&account, INBOX, 11, &mut choices).unwrap().commit().await;
             assert!(matches!(refused, Err(Error::Failed(_))), "{refused:?}");
-            // Neither the open account shows it, nor the one that is opened anew, nor a restart.
+            // Neither the open account shows the refused commit, nor the account that is opened anew, nor a restart.
             assert_eq!(dump(&account), before);
             let later = deliver(&account, INBOX, 12, &mut choices).unwrap().commit().await;
             assert!(matches!(later, Err(Error::Failed(_))), "{later:?}");
@@ -81,8 +81,8 @@ fn after_a_failed_sync_an_account_shows_what_was_acknowledged_before() {
     }
 }
 
-/// Catches: an opening that believes what only the system's memory holds, since a sync of the process before failed; what
-/// is acknowledged behind it would be lost with it at the next cut.
+/// Catches: an opening that believes what only the system's memory holds, because a sync of the process before
+/// failed. What is acknowledged after it would be lost with it at the next cut.
 #[test]
 fn what_a_failed_sync_left_in_memory_is_not_believed_by_the_next_process() {
     for seed in 1..=20 {
@@ -156,7 +156,7 @@ fn a_flash_that_is_full_at_any_write_refuses_and_loses_nothing() {
             smol::block_on(async {
                 let world = World::open(&flash).await.unwrap();
                 assert_eq!(mail(&world.dump()), mail(&last), "seed {seed}, {capacity} octets");
-                // What is in the way goes, and everything goes on.
+                // When there is room again, everything goes on.
                 flash.limit(None);
                 deliver(&world.account, INBOX, 7, &mut Choices::new(seed)).unwrap().commit().await.unwrap();
             });
@@ -164,8 +164,8 @@ fn a_flash_that_is_full_at_any_write_refuses_and_loses_nothing() {
     }
 }
 
-/// A commit before which not even a segment could be begun took back the one before it. Fails where `Log::begin`
-/// notes the place of the commit only when its segment is there.
+/// Catches: a commit before which no segment could be begun, and which takes back the commit before it, because
+/// `Log::begin` notes the place of the commit only when its segment is there.
 #[test]
 fn where_no_segment_can_be_begun_the_commit_before_stays() {
     smol::block_on(async {
@@ -201,8 +201,8 @@ fn where_no_segment_can_be_begun_the_commit_before_stays() {
     });
 }
 
-/// Compaction that had no room for its first commit left an empty segment behind, which the next opening took for
-/// damage. Fails where `Log::begin_segment` leaves an empty one.
+/// Catches: compaction without room for its first commit leaves an empty segment behind, which the next opening takes
+/// for damage (in `Log::begin_segment`).
 #[test]
 fn an_empty_segment_is_no_damage() {
     smol::block_on(async {
@@ -228,11 +228,11 @@ fn an_empty_segment_is_no_damage() {
     });
 }
 
-/// What a commit without room has written and taken back may come back with a cut, behind the end of a segment that
-/// another one follows. Fails where `replay` or `fsck` do not leave out what lies behind that end.
+/// Catches: `replay` or `fsck` count what lies after the end of a segment that another one follows. A commit without
+/// room was written there and taken back, and a cut may bring it back.
 #[test]
 fn what_was_taken_back_counts_for_nothing_when_it_comes_back() {
-    // Whether a part of it can come back depends on where in a sector the log ends.
+    // Whether a part of the commit can come back depends on where in a sector the log ends.
     let came_back = [60, 100, 200, 300].map(|room| {
         smol::block_on(async {
             let flash = SimFlash::default();
@@ -266,10 +266,11 @@ fn what_was_taken_back_counts_for_nothing_when_it_comes_back() {
     assert!(came_back.iter().sum::<usize>() > 0, "{came_back:?}");
 }
 
-/// The same, and compaction has removed the segment that tells where the other one ended.
+/// The same as [`what_was_taken_back_counts_for_nothing_when_it_comes_back`], but compaction has removed the segment
+/// that tells where the log ended.
 ///
-/// Catches: a segment that is removed while something lies behind the end of the one before it, which `fsck` calls damage from
-/// then on (lives after lives on a full flash came there).
+/// Catches: a segment that is removed while something lies after the end of the one before it, which `fsck` then
+/// calls damage (found by `lives` on a full flash).
 #[test]
 fn what_was_taken_back_is_gone_before_the_segment_that_tells_so() {
     smol::block_on(async {
@@ -287,7 +288,7 @@ fn what_was_taken_back_is_gone_before_the_segment_that_tells_so() {
             transaction.subscribe(name, true);
             transaction.commit().await.unwrap();
         }
-        // As after a cut.
+        // A cut may leave such octets after the end.
         let first = flash.open("accounts/a/log/00000001", crate::flash::Mode::Write).unwrap();
         first.write_at(first.len().unwrap(), &[7; 100]).unwrap();
         first.sync().await.unwrap();
@@ -328,7 +329,7 @@ fn new_mail_leaves_a_reserve_in_which_deleting_goes_on() {
         assert!(matches!(deliver(200_000).await, Err(Error::Full)));
         let reserve = flash.space().unwrap().reserve();
         assert!(flash.space().unwrap().free > reserve - 70_000, "the reserve is not used for mail");
-        // Flags, subscriptions and deleting need no more than the reserve.
+        // Changing flags, subscribing and deleting need no more room than the reserve.
         for uid in &delivered {
             let mut transaction = account.begin();
             transaction.flags(INBOX, &[*uid], FlagChange::Add, Flags::DELETED, &[]);
@@ -384,7 +385,7 @@ fn an_account_that_nobody_uses_is_closed_and_opens_as_it_was() {
         store.close_unused();
         store.close_unused();
         assert!(store.open_accounts().is_empty());
-        // Its end is marked: a bit that flips in the last commit is damage, and not taken for a torn write.
+        // The end of its log is marked: a flipped bit in the last commit is damage, and not taken for a torn write.
         let log = flash.files().into_iter().find(|(path, _)| path.starts_with("accounts/a/log")).unwrap();
         let flipped = flash.copy();
         flipped.flip(&log.0, (log.1 - 60) * 8);

@@ -27,7 +27,7 @@ async fn with_a_large_message(flash: &SimFlash) -> Rc<Account> {
     account
 }
 
-/// Fails where `Incoming` leaves its file when it is dropped.
+/// Catches: `Incoming` leaves its file when it is dropped.
 #[test]
 fn what_is_given_up_half_way_leaves_no_file() {
     smol::block_on(async {
@@ -37,12 +37,12 @@ fn what_is_given_up_half_way_leaves_no_file() {
         assert_eq!(body_files(&flash), 2);
         drop(message);
         assert_eq!(body_files(&flash), 1);
-        // As little as a commit that is refused,
+        // A commit that is refused leaves no file, either.
         let mut transaction = account.begin();
         transaction.deliver(MailboxId(99), half(&account), Flags::NONE, &[], 9);
         assert!(matches!(transaction.commit().await, Err(Error::NoSuchMailbox)));
         assert_eq!(body_files(&flash), 1);
-        // or one that is given up before it is in the log.
+        // Nor does a commit that is given up before it is in the log.
         let mut transaction = account.begin();
         transaction.deliver(INBOX, half(&account), Flags::NONE, &[], 9);
         let mut commit = Box::pin(transaction.commit());
@@ -53,8 +53,7 @@ fn what_is_given_up_half_way_leaves_no_file() {
     });
 }
 
-/// Fails where opening an account does not remove the files of `body/` that no message refers to; and where it
-/// removes one more.
+/// Catches: opening an account does not remove the files of `body/` that no message refers to, or removes one more.
 #[test]
 fn what_a_cut_or_a_kill_leaves_half_way_is_removed() {
     smol::block_on(async {
@@ -66,14 +65,14 @@ fn what_a_cut_or_a_kill_leaves_half_way_is_removed() {
             for next in [flash.restart(seed), flash.killed()] {
                 let account = store(&next).account("a").await.unwrap();
                 assert_eq!((body_files(&next), dump(&account)), (1, shown.clone()));
-                // Its number is another message's now.
+                // The number of the removed file is given to another message now.
                 let large = deliver_octets(&account, INBOX, 2, LARGE, &mut Choices::new(2)).unwrap();
                 large.commit().await.unwrap();
                 let again = next.restart(seed);
                 assert_eq!(dump(&store(&again).account("a").await.unwrap()), dump(&account));
                 assert_eq!(body_files(&again), 2);
             }
-            // Given up after all, its file may come back with a cut, for a while.
+            // The message is given up after all, but for a while a cut may bring its file back.
             drop(message);
             let next = flash.restart(seed);
             assert_eq!(dump(&store(&next).account("a").await.unwrap()), shown);
@@ -82,7 +81,7 @@ fn what_a_cut_or_a_kill_leaves_half_way_is_removed() {
     });
 }
 
-/// From where on messages are `\Recent` after a cut, seeds apart.
+/// The first UID that is `\Recent` after a cut, for several outcomes of the cut.
 async fn recent_from(flash: &SimFlash) -> Vec<Uid> {
     let mut found = Vec::new();
     for seed in 0..8 {
@@ -93,8 +92,8 @@ async fn recent_from(flash: &SimFlash) -> Vec<Uid> {
     found
 }
 
-/// Fails where claims are not written (`Planner::claimed_recent`), are forgotten by a commit that is refused, or
-/// are not in a checkpoint; and where what came after a claim is taken for claimed.
+/// Catches: claims that are not written (`Planner::claimed_recent`), that are forgotten by a refused commit, or that
+/// are missing in a checkpoint; messages that came after a claim and count as claimed.
 #[test]
 fn recent_messages_are_claimed_for_good_with_the_next_commit() {
     smol::block_on(async {
@@ -107,7 +106,7 @@ fn recent_messages_are_claimed_for_good_with_the_next_commit() {
         deliver().await;
         deliver().await;
         assert_eq!((account.claim_recent(INBOX), account.claim_recent(INBOX)), (1, 3), "for one session");
-        // Nobody knows of it after a cut: better once more than never.
+        // After a cut the claim is forgotten: better \Recent once more than never.
         assert_eq!(recent_from(&flash).await, [1]);
         let mut refused = account.begin();
         refused.rename_mailbox("INBOX", "Drafts");
@@ -121,7 +120,7 @@ fn recent_messages_are_claimed_for_good_with_the_next_commit() {
         deliver().await;
         account.write_checkpoint().await.unwrap();
         assert_eq!(recent_from(&flash).await, [5]);
-        // The log alone says so as well.
+        // The log alone, without the newest checkpoint, tells the same.
         let flash = flash.copy();
         flash.remove("accounts/a/checkpoint").unwrap();
         assert_eq!(recent_from(&flash.copy()).await, [5]);

@@ -1,4 +1,4 @@
-//! The largest of everything: what was acknowledged can be read back, whatever its size.
+//! Changes of the largest sizes: what was acknowledged can be read back, whatever its size.
 
 use super::*;
 use crate::store::identity_hash;
@@ -7,7 +7,8 @@ fn reopened(flash: &SimFlash) -> Rc<Account> {
     smol::block_on(store(flash).account("a")).unwrap()
 }
 
-/// Catches: subscriptions in one part of a checkpoint (2,150 names of 500 octets made both checkpoints unreadable).
+/// Catches: all subscriptions in one part of a checkpoint (2,150 names of 500 octets made both checkpoints
+/// unreadable).
 #[test]
 fn subscriptions_of_long_names_survive_checkpoints() {
     let flash = SimFlash::default();
@@ -21,7 +22,7 @@ fn subscriptions_of_long_names_survive_checkpoints() {
         }
         account.write_checkpoint().await.unwrap();
         account.write_checkpoint().await.unwrap();
-        // Only the checkpoints are left of it.
+        // Only the checkpoints hold the subscriptions now.
         account.rewrite(BTreeSet::from_iter(1..2)).await.unwrap();
         dump(&account)
     });
@@ -65,7 +66,7 @@ fn changes_of_separate_messages_and_identities_survive_a_kill() {
     assert_eq!((shown.0.messages, shown.1.len()), (u64::from(MANY) / 2, 1));
 }
 
-/// Catches: a commit that is acknowledged though its reader would call it damage.
+/// Catches: a commit that is acknowledged although a reader would call its record damaged.
 #[test]
 fn a_record_that_is_too_long_fails_its_commit_and_nothing_else() {
     let flash = SimFlash::default();

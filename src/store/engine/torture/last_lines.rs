@@ -1,4 +1,4 @@
-//! How messages end (RFC 1939 section 11): known of each from its commit on, whatever becomes of it.
+//! How messages end (RFC 1939 section 11): the index knows it from the commit on, whatever happens to the message.
 
 use super::*;
 use crate::flash::Flash;
@@ -16,8 +16,9 @@ fn last_lines(account: &Account, name: &str) -> Vec<LastLine> {
     account.view(mailbox, |mailbox| mailbox.messages.iter().map(Message::last_line).collect()).unwrap()
 }
 
-/// Catches: a CRLF that is not seen since it comes in two pieces, or goes into a file; a mark that changes of flags take away,
-/// that a copy, a commit in pieces, RENAME of the INBOX, a checkpoint, compaction or a restart loses; one that is shown as a flag.
+/// Catches: a CRLF that is not seen because it comes in two pieces or goes into a file; a mark that changes of flags
+/// remove, or that a copy, a commit in pieces, RENAME of the INBOX, a checkpoint, compaction or a restart loses; a
+/// mark that is shown as a flag.
 #[test]
 fn how_a_message_ends_stays_with_it() {
     use LastLine::{Ended, Unended};
@@ -39,7 +40,7 @@ fn how_a_message_ends_stays_with_it() {
         let account = store(&flash).account("a").await.unwrap();
         for (octets, _) in ends {
             for piece in [octets.len().max(1), 1, octets.len().saturating_sub(1).max(1)] {
-                // A file of 70,000 pieces is another test's.
+                // A file made of 70,000 pieces would take too long here.
                 deliver_as_it_is(&account, octets, if octets.len() > 9 { piece.max(1000) } else { piece })
                     .await;
             }
@@ -81,8 +82,8 @@ fn how_a_message_ends_stays_with_it() {
     });
 }
 
-/// Catches: an end that is read from another place of the log or of a file, one that is believed though it cannot be read, and
-/// what is noted of the wrong messages.
+/// Catches: an end that is read from another place of the log or of a file; an end that is believed although it
+/// cannot be read; an end that is noted for the wrong message.
 #[test]
 fn ends_that_are_not_known_are_read() {
     smol::block_on(async {
@@ -99,7 +100,7 @@ fn ends_that_are_not_known_are_read() {
         let learned = account.learn_last_lines(INBOX, 1000).await;
         assert_eq!(learned, (1..).zip(truth.clone()).collect::<Vec<_>>());
         assert_eq!(last_lines(&account, "INBOX"), truth);
-        // A file that is gone is the trouble of who reads it.
+        // A missing file is reported when the message itself is read.
         account.forget_last_lines();
         let (file, _) = flash.files().into_iter().find(|(path, _)| path.contains("/body/")).unwrap();
         flash.remove(&file).unwrap();

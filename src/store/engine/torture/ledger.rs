@@ -1,4 +1,4 @@
-//! What is kept of what was collected.
+//! The ledger: what is kept of collected messages.
 
 use super::*;
 use crate::store::model::Known;
@@ -11,8 +11,9 @@ fn shown(account: &Account) -> Vec<(i64, u64, u32)> {
     all
 }
 
-/// Catches: a content or a day that is forgotten by the log, by a checkpoint or by what is replayed over it; a date that is noted
-/// anew and loses what is known besides; one source's that is given to another; a part of more entries than one has.
+/// Catches: a content or a day that is forgotten by the log, by a checkpoint or by what is replayed over it; a date
+/// that is noted again and loses what else is known; entries of one source that are given to another; a part of a
+/// checkpoint with more entries than fit into it.
 #[test]
 fn what_was_collected_is_known_by_its_content_and_by_when_it_was_listed_last() {
     smol::block_on(async {

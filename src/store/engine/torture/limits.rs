@@ -1,4 +1,4 @@
-//! The largest of everything: at each limit an account is accepted and reads back, beyond it it is refused.
+//! The limits of an account: what reaches a limit is accepted and can be read back, and what exceeds it is refused.
 
 use super::*;
 use crate::store::format::frame::HEAD_MAX;
@@ -8,14 +8,14 @@ use crate::store::{
     SHARE, SUBSCRIPTIONS_MAX,
 };
 
-/// A store as it is outside of tests, and one account of it.
+/// A store with the sizes that are used outside of tests, and one of its accounts.
 async fn open(flash: &SimFlash) -> (Store, Rc<Account>) {
     let store = Store::new(Rc::new(flash.clone()));
     let account = store.account("a").await.unwrap();
     (store, account)
 }
 
-/// Restarts from the log, and from a checkpoint, and compares what is shown.
+/// Restarts from the log, then from a checkpoint, and compares what is shown.
 async fn reopens<T: PartialEq + std::fmt::Debug>(flash: &SimFlash, show: impl Fn(&Account) -> T) {
     let (_, account) = open(&flash.restart(1)).await;
     let shown = show(&account);
@@ -37,7 +37,7 @@ fn name(n: u64) -> String {
 
 #[test]
 fn the_longest_and_the_deepest_name() {
-    // Catches: a limit that is off by one, and one that a rename of what stands above gets around.
+    // Catches: a limit that is off by one, and a limit that can be evaded by renaming a mailbox above.
     smol::block_on(async {
         let flash = SimFlash::default();
         let (_store, account) = open(&flash).await;
@@ -68,7 +68,7 @@ fn the_longest_and_the_deepest_name() {
 
 #[test]
 fn ten_thousand_mailboxes_and_subscriptions_of_the_longest_names() {
-    // Catches: a limit that is off by one, and a part of a checkpoint that is too long to be read again.
+    // Catches: a limit that is off by one, and a part of a checkpoint that is too long to be read back.
     smol::block_on(async {
         let flash = SimFlash::default();
         let (_store, account) = open(&flash).await;
@@ -86,7 +86,7 @@ fn ten_thousand_mailboxes_and_subscriptions_of_the_longest_names() {
         change(&|it| it.rename_mailbox("one", "two")).await.unwrap();
 
         change(&|it| (6..SUBSCRIPTIONS_MAX - 1).for_each(|n| it.subscribe(&name(n), true))).await.unwrap();
-        // Side by side: none has seen the other applied.
+        // Side by side: neither commit sees the other one applied.
         let subscribe = async |name: &str| change(&|it| it.subscribe(name, true)).await;
         let (one, other) = smol::future::zip(subscribe("one"), subscribe("other")).await;
         assert!(one.is_ok() && matches!(other, Err(Error::Limit("subscriptions"))), "{other:?}");
@@ -131,7 +131,7 @@ fn a_mebibyte_of_annotations() {
 
 #[test]
 fn the_longest_note() {
-    // Catches: a note that makes its record too long to be read again.
+    // Catches: a note that makes its record too long to be read back.
     const { assert!(NOTE_MAX < HEAD_MAX) };
     smol::block_on(async {
         let flash = SimFlash::default();
@@ -151,7 +151,7 @@ fn the_longest_note() {
 
 #[test]
 fn all_keywords_of_a_mailbox_at_their_longest() {
-    // Catches: a name of an empty place, or of one that was named anew, that does not come back.
+    // Catches: the name of a free place, or of a place that was given a new name, that does not come back.
     smol::block_on(async {
         let flash = SimFlash::default();
         let (_store, account) = open(&flash).await;
@@ -184,7 +184,7 @@ fn all_keywords_of_a_mailbox_at_their_longest() {
 
 #[test]
 fn changes_of_very_many_scattered_messages() {
-    // Catches: a record of flags, of removals or of what is forgotten that is too long to be read again.
+    // Catches: a record of flags, of expunged or of forgotten messages that is too long to be read back.
     smol::block_on(async {
         let flash = SimFlash::default();
         let (_store, account) = open(&flash).await;
@@ -206,7 +206,7 @@ fn changes_of_very_many_scattered_messages() {
 
 #[test]
 fn a_million_messages() {
-    // Catches: an account that COPY doubles without an end.
+    // Catches: an account that grows without limit because COPY doubles it again and again.
     smol::block_on(async {
         let flash = SimFlash::default();
         let (_store, account) = open(&flash).await;

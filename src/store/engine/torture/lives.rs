@@ -1,7 +1,7 @@
-//! Lives after lives: the appliance works, its power goes or its process is killed, and the next one works on
-//! what it finds, until its power goes as well.
+//! Lives: the appliance works until its power fails or its process is killed, and the next life goes on with what it
+//! finds, until its power fails as well.
 //!
-//! At chosen steps of each life the flash is copied as it would be found, and the next life is lived on the copy.
+//! At chosen steps of each life the flash is copied as a cut would leave it, and the next life is lived on the copy.
 //! Each life compares what it finds with what was promised in all lives before it: see [`super::model`].
 
 use super::expected::{Answer, Asked, Expected, observe};
@@ -11,20 +11,20 @@ use crate::store::identity_hash;
 
 const FURNITURE: [&str; 6] = ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"];
 
-/// What was promised of the account and of the queue.
+/// What was promised of the account, and what was promised of the queue.
 pub type Promises = [Expected; 2];
 
-/// How a life and those after it go.
+/// The settings of a life and of those that follow it.
 #[derive(Clone)]
 struct Fate {
     seed: u64,
     /// Turns of work in this life, and in each that follows it.
     turns: Vec<u64>,
-    /// Every so many steps another life begins.
+    /// A following life begins every so many steps of the flash.
     every: u64,
     /// Whether the flash is nearly full now and then.
     narrow: bool,
-    /// What happened so far.
+    /// What happened so far, for the message of a failure.
     story: String,
 }
 
@@ -38,7 +38,7 @@ struct Life {
     narrow: bool,
 }
 
-/// Tells what came before, where a life ends in a panic.
+/// Prints what happened before, when a life ends in a panic.
 struct Told<'a>(&'a str);
 
 impl Drop for Told<'_> {
@@ -49,7 +49,8 @@ impl Drop for Told<'_> {
     }
 }
 
-/// Lives on `flash`, of which this was promised, and all lives that come after it: how many there were.
+/// Lives on `flash`, of which `before` was promised, and then all lives that follow. Returns how many lives there
+/// were.
 fn live(flash: &SimFlash, fate: &Fate, before: Promises) -> u64 {
     let promises = Rc::new(RefCell::new(before));
     let lives = Rc::new(Cell::new(1));
@@ -147,7 +148,7 @@ impl Life {
         self.promises.borrow_mut()[which].settle(found);
     }
 
-    /// Asks for what is under way, and notes the answer.
+    /// Commits what was asked for, and notes the answer.
     async fn commit(&self, which: usize, at: usize) {
         let account = &self.accounts[which];
         let ops = self.promises.borrow()[which].asked[at].ops.clone();
@@ -169,7 +170,7 @@ impl Life {
     }
 }
 
-/// Puts what is asked for into the words of the store.
+/// The transaction that asks the store for these changes.
 pub fn transaction(account: &Rc<Account>, ops: &[Op]) -> Result<Transaction, Error> {
     let mut transaction = account.begin();
     let id = |name: &str| account.find(name).ok_or(Error::NoSuchMailbox);
@@ -213,7 +214,7 @@ pub fn transaction(account: &Rc<Account>, ops: &[Op]) -> Result<Transaction, Err
     Ok(transaction)
 }
 
-/// Flags of RFC 3501 and keywords.
+/// Splits flags into those of RFC 3501 and keywords.
 fn split<'a>(flags: &[&'a str]) -> (Flags, Vec<&'a str>) {
     let system = |flag: &&str| flag.starts_with('\\');
     let bits = flags.iter().copied().filter(system).map(|flag| match flag {
@@ -259,7 +260,7 @@ fn mail(model: &Model, date: u64, choices: &mut Choices) -> Vec<Op> {
     let flags = FLAGS[choices.below(FLAGS.len())];
     let kind = choices.below(14);
     match kind {
-        // Mail comes from another account, its numbers with it; sometimes they are given out already.
+        // Mail with its numbers comes from another account; sometimes these numbers are already given out.
         0 => {
             let (uid_validity, uid, modseq) = (77, model.mailboxes[&mailbox].uid_next, date);
             let (uid_next, highest_modseq) = (uid + choices.below(3) as Uid, modseq);
@@ -283,7 +284,7 @@ fn mail(model: &Model, date: u64, choices: &mut Choices) -> Vec<Op> {
             }
             4 | 5 => vec![Op::Expunge { mailbox, uids }],
             6 => vec![Op::Note { mailbox, uid: uids[0], note: vec![date as u8; 9] }],
-            // A copy, or a move: RFC 6851's one commit.
+            // A copy, or a move as one commit (RFC 6851).
             _ => {
                 let to = any(model.mailboxes.keys(), choices);
                 let copies = letters.into_iter().map(|(uid, letter)| Op::Copy {
@@ -301,7 +302,7 @@ fn mail(model: &Model, date: u64, choices: &mut Choices) -> Vec<Op> {
     }
 }
 
-/// A commit that changes what there is besides mail.
+/// A commit that changes mailboxes, subscriptions or other things besides mail.
 fn structural(model: &Model, date: u64, choices: &mut Choices) -> Vec<Op> {
     let name = any(model.mailboxes.keys(), choices);
     vec![match choices.below(8) {
@@ -318,7 +319,7 @@ fn structural(model: &Model, date: u64, choices: &mut Choices) -> Vec<Op> {
     }]
 }
 
-/// Lives of as many seeds as there is time for.
+/// Lives from as many seeds as there is time for.
 fn many(narrow: bool, turns: &[u64], enough: u64) {
     let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let end = time_to_torture();

@@ -1,4 +1,4 @@
-//! Long commits: planned, written and applied in pieces, and one commit all the same.
+//! Long commits: they are planned, written and applied in pieces, and are still one commit.
 
 use smol::future::{poll_once, yield_now};
 
@@ -6,7 +6,7 @@ use super::*;
 
 const MESSAGES: u32 = 40;
 
-/// An account with so many messages of one octet in its INBOX.
+/// An account with [`MESSAGES`] messages of one octet each in its INBOX.
 async fn filled(flash: &SimFlash) -> Rc<Account> {
     let account = store(flash).account("a").await.unwrap();
     for date in 0..u64::from(MESSAGES) {
@@ -16,7 +16,7 @@ async fn filled(flash: &SimFlash) -> Rc<Account> {
     account
 }
 
-/// COPY 1:* to Drafts, or MOVE.
+/// A transaction like COPY 1:* to Drafts, or like MOVE.
 fn copy_all(account: &Rc<Account>, moves: bool) -> Transaction {
     let uids = Vec::from_iter(1..=MESSAGES);
     let mut transaction = account.begin();
@@ -35,8 +35,8 @@ fn count(account: &Account, name: &str) -> usize {
     account.view(account.find(name).unwrap(), |mailbox| mailbox.messages.len()).unwrap()
 }
 
-/// Catches: a marker before the last piece, pieces that are commits of their own, and a long commit that is acknowledged
-/// before its sync.
+/// Catches: a marker that is written before the last piece; pieces that are commits of their own; a long commit that
+/// is acknowledged before its sync.
 #[test]
 fn a_long_commit_is_all_or_nothing_wherever_the_power_goes() {
     for moves in [false, true] {
@@ -79,7 +79,7 @@ fn a_long_commit_that_is_given_up_leaves_nothing_or_all() {
                 }
             }
             drop(commit);
-            // A piece is one message.
+            // A piece is one message here.
             let given_up = steps < u64::from(MESSAGES);
             if given_up {
                 assert_eq!(dump(&account), before, "{steps}");
@@ -98,7 +98,7 @@ fn a_long_commit_that_is_given_up_leaves_nothing_or_all() {
     });
 }
 
-/// Deliveries that begin while a long commit is under way come behind it, whole.
+/// Catches: a delivery that begins while a long commit is under way and does not come whole after it.
 #[test]
 fn what_comes_meanwhile_comes_after_a_long_commit() {
     smol::block_on(async {
@@ -128,8 +128,8 @@ fn what_comes_meanwhile_comes_after_a_long_commit() {
     });
 }
 
-/// Polls `others` to its end, and what `go_on` polls in between: nobody may have to go on with a long commit but who waits
-/// for it.
+/// Polls `others` to its end, and `go_on` in between: a long commit must go on only when the task that waits for it
+/// is polled.
 async fn beside<T>(mut go_on: impl AsyncFnMut(), others: impl Future<Output = T>) -> T {
     let mut others = Box::pin(others);
     for round in 0..10_000 {
@@ -144,8 +144,8 @@ async fn beside<T>(mut go_on: impl AsyncFnMut(), others: impl Future<Output = T>
     panic!("commits wait for ever");
 }
 
-/// Catches: a commit that is checked against an index in which a long one is half applied: here it would copy what the long
-/// one has removed.
+/// Catches: a commit that is checked against an index in which a long commit is half applied: here it would copy what
+/// the long commit has removed.
 #[test]
 fn what_comes_behind_a_long_commit_sees_all_of_it() {
     smol::block_on(async {
@@ -168,8 +168,8 @@ fn what_comes_behind_a_long_commit_sees_all_of_it() {
     });
 }
 
-/// Catches: a long commit that forgets which files' numbers were given out, and whose `\Recent` was claimed, while it was
-/// planned.
+/// Catches: a long commit that forgets which file numbers were given out, and which `\Recent` messages were claimed,
+/// while it was planned.
 #[test]
 fn what_is_given_out_during_a_long_commit_is_not_given_again() {
     smol::block_on(async {
@@ -188,7 +188,7 @@ fn what_is_given_out_during_a_long_commit_is_not_given_again() {
             let after = delivery(101);
             before.commit().await.unwrap();
             after.commit().await.unwrap();
-            // The content is told by the date.
+            // The date tells what the content must be.
             let found = reopened(&flash.restart(steps.into()));
             assert_eq!(dump(&found), dump(&account));
             assert_eq!(found.claim_recent(INBOX), MESSAGES + 1, "{steps}: the first that was not claimed");
@@ -224,8 +224,8 @@ fn compaction_waits_for_a_long_commit() {
     });
 }
 
-/// Catches: a long commit in one go, and one that is applied in one go: what is written, and what is visible, between two
-/// turns of others is counted.
+/// Catches: a long commit that is written or applied in one go: the test counts what is written and what becomes
+/// visible between two turns of other tasks.
 #[test]
 fn others_get_a_turn_between_the_pieces_of_a_long_commit() {
     smol::block_on(async {
@@ -248,7 +248,7 @@ fn others_get_a_turn_between_the_pieces_of_a_long_commit() {
     });
 }
 
-/// Catches: limits that are looked at only when all is written, or not at all.
+/// Catches: limits that are checked only when everything is written, or not at all.
 #[test]
 fn a_long_commit_that_is_too_large_writes_nothing() {
     smol::block_on(async {
@@ -259,7 +259,7 @@ fn a_long_commit_that_is_too_large_writes_nothing() {
         let steps = flash.steps();
         assert!(matches!(copy_all(&account, false).commit().await, Err(Error::OverQuota)));
         assert_eq!((flash.steps(), dump(&account)), (steps, before));
-        // What leaves as much as it brings has room.
+        // A commit that removes as much as it adds is within the quota.
         copy_all(&account, true).commit().await.unwrap();
         assert_eq!(dump(&reopened(&flash.restart(1))), dump(&account));
     });

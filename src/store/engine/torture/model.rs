@@ -1,19 +1,19 @@
-//! What an account has to show, worked out from what was asked for and what was answered.
+//! A model of what an account must show, worked out from what was asked for and what was answered.
 //!
-//! Nothing here is the store's: flags, UIDs, UIDVALIDITY, MODSEQ, `\Recent` and notes follow the rules of RFC 3501
-//! and RFC 7162 in plain maps. What no answer tells is left open (`None`), and taken from what is found.
+//! The model uses none of the store's code: flags, UIDs, UIDVALIDITY, MODSEQ, `\Recent` and notes follow the rules of
+//! RFC 3501 and RFC 7162 in plain maps. What no answer tells is left open (`None`), and taken from what is found.
 
 use std::collections::BTreeSet;
 
 use super::*;
 
-/// A message as a client sees it; its content is known by its date and size.
+/// A message as a client sees it. Its date and size tell what its content must be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Letter {
     pub date: u64,
     pub size: usize,
     pub flags: BTreeSet<String>,
-    /// Of the change that it saw last; of one that nobody was told of it is open.
+    /// The MODSEQ of its last change; `None` when the commit of that change was not answered.
     pub modseq: Option<u64>,
     pub note: Option<Vec<u8>>,
 }
@@ -21,11 +21,11 @@ pub struct Letter {
 /// A mailbox as a client sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
-    /// Of a new mailbox it is open.
+    /// `None` for a new mailbox, until it is found.
     pub uid_validity: Option<u32>,
     pub uid_next: Uid,
     pub highest_modseq: u64,
-    /// The first `\Recent` UID: as far as it is durable, and as far as a session has claimed it.
+    /// The first `\Recent` UID: first as far as it is durable, then as far as a session has claimed it.
     pub recent_from: (Uid, Uid),
     pub letters: BTreeMap<Uid, Letter>,
 }
@@ -54,14 +54,14 @@ impl Shown {
     }
 }
 
-/// Numbers that clients were told: what comes later is larger.
+/// The largest numbers that clients were told: later numbers must be larger.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub struct Told {
     pub modseq: u64,
     pub uid_validity: u32,
 }
 
-/// All that an account shows.
+/// Everything that an account shows.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Model {
     pub mailboxes: BTreeMap<String, Shown>,
@@ -71,7 +71,7 @@ pub struct Model {
     pub told: Told,
 }
 
-/// A change, as it is asked for.
+/// A change, as the store is asked for it.
 #[derive(Debug, Clone)]
 pub enum Op {
     Deliver {
@@ -81,10 +81,11 @@ pub enum Op {
         flags: &'static [&'static str],
         note: Option<Vec<u8>>,
         collected: bool,
-        /// The numbers that it had elsewhere.
+        /// The numbers that the message had in another account.
         kept: Option<MessageNumbers>,
     },
-    /// The letter is as it was when that was asked for, but for a long commit: that comes when all before it is done.
+    /// The letter is as it was when the copy was asked for. A long commit copies it as it is when all earlier commits
+    /// are done.
     Copy {
         from: String,
         uid: Uid,
@@ -128,7 +129,7 @@ pub enum Op {
     Forget(u64),
 }
 
-/// Where a commit's messages went.
+/// The mailboxes and UIDs of the messages that a commit has placed.
 pub type Placed = Vec<(String, Uid)>;
 
 /// The names of mailboxes above this one, the topmost first.
@@ -136,10 +137,10 @@ fn above(name: &str) -> impl Iterator<Item = String> {
     name.match_indices('/').map(|(at, _)| name[..at].to_owned())
 }
 
-/// Whether something is written for it whatever the account holds.
+/// Whether the change writes a record whatever the account holds.
 fn writes(op: &Op) -> bool {
     match op {
-        // Of keywords that nobody has nothing is left.
+        // Removing a keyword that no message has writes nothing.
         Op::Flags { change, uids, .. } => *change == FlagChange::Replace && !uids.is_empty(),
         Op::Expunge { uids, .. } => !uids.is_empty(),
         Op::Copy { .. } => false,
@@ -147,14 +148,15 @@ fn writes(op: &Op) -> bool {
     }
 }
 
-/// Whether the commit of these changes, of which some are copies, is of more than two pieces of one: see `store::engine::long`.
+/// Whether the commit of these changes, some of which are copies, has more than two pieces of one message: see
+/// `store::engine::long`.
 fn is_long(ops: &[Op]) -> bool {
     let copies = ops.iter().all(|op| matches!(op, Op::Copy { .. } | Op::Expunge { .. }));
     copies && ops.len() > 1
 }
 
 impl Model {
-    /// A new account with these mailboxes.
+    /// A new account with these mailboxes, all subscribed.
     pub fn furnished(names: &[&str]) -> Model {
         let names = || names.iter().map(|&name| name.to_owned());
         Model {
@@ -164,8 +166,9 @@ impl Model {
         }
     }
 
-    /// Makes changes that are one commit, of this MODSEQ where that is known. `None`: they have to be refused, and
-    /// nothing has changed. What is copied is as it was when it was asked for, or as it is `now`.
+    /// Makes changes that are one commit, with this MODSEQ where it is known. `None` means that the commit must be
+    /// refused, and nothing has changed. With `now`, messages are copied as they are now, otherwise as they were when
+    /// that was asked for.
     pub fn commit(&mut self, ops: &[Op], modseq: Option<u64>, now: bool) -> Option<Placed> {
         let mut next = self.clone();
         let mut placed = Placed::new();
@@ -180,7 +183,7 @@ impl Model {
                 op => next.change(op, modseq, &mut placed)?,
             }
         }
-        // What sessions have claimed goes along, where anything is written.
+        // Claims of sessions are written with any commit that writes something.
         if ops.iter().any(writes) || !placed.is_empty() {
             next.mailboxes.values_mut().for_each(|shown| shown.recent_from.0 = shown.recent_from.1);
         }
@@ -197,7 +200,7 @@ impl Model {
                     if kept.uid >= shown.uid_next {
                         (shown.uid_next, modseq) = (kept.uid, kept.modseq.or(modseq));
                     } else {
-                        // The UID is another message's: clients have to learn the mailbox anew.
+                        // Another message has this UID: clients must read the mailbox anew.
                         shown.uid_validity = None;
                     }
                 }
@@ -207,7 +210,7 @@ impl Model {
                 self.collected.extend(collected.then_some(*date));
             }
             Op::Copy { from, uid, to, letter } => {
-                // What a commit before it takes away is not copied.
+                // A message that an earlier change removes is not copied.
                 if !self.mailboxes.get(from)?.letters.contains_key(uid) {
                     return self.mailboxes.get(to).map(drop);
                 }
@@ -254,7 +257,7 @@ impl Model {
             }
             Op::Create(name) => self.create(name)?,
             Op::Rename { from, to } if from == "INBOX" => {
-                // Its messages go, the INBOX itself stays.
+                // The messages of the INBOX go, the INBOX itself stays.
                 self.create(to)?;
                 let inbox = self.mailboxes.get_mut("INBOX")?;
                 inbox.changed(modseq.filter(|_| !inbox.letters.is_empty()));
@@ -316,13 +319,14 @@ impl Model {
         }
     }
 
-    /// A session claims the `\Recent` messages.
+    /// Claims the `\Recent` messages for a session.
     pub fn claim(&mut self, mailbox: &str) {
         let shown = self.mailboxes.get_mut(mailbox).unwrap();
         shown.recent_from.1 = shown.uid_next;
     }
 
-    /// In what `found` is not as it has to be. UIDNEXT and HIGHESTMODSEQ may be larger: no client minds.
+    /// How `found` differs from what it must be. Larger UIDNEXT and HIGHESTMODSEQ are allowed: they disturb no
+    /// client.
     pub fn differs(&self, found: &Model) -> Option<String> {
         let plain = |model: &Model| {
             let names: Vec<_> = model.mailboxes.keys().cloned().collect();
@@ -357,7 +361,7 @@ impl Model {
         None
     }
 
-    /// What goes on from what was found: it shows all numbers.
+    /// The model that continues from `found`, which shows all numbers.
     pub fn followed_by(&self, mut found: Model) -> Model {
         found.told = self.told;
         for shown in found.mailboxes.values() {

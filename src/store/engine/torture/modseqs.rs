@@ -1,4 +1,4 @@
-//! Mod-sequences and what was expunged (RFC 7162), as clients rely on them.
+//! Mod-sequences and expunged UIDs (RFC 7162), as clients rely on them.
 
 use smol::future::{poll_once, yield_now, zip};
 
@@ -25,8 +25,8 @@ async fn expunge(account: &Rc<Account>, uids: &[Uid]) -> u64 {
     transaction.commit().await.unwrap().modseq
 }
 
-/// Catches: HIGHESTMODSEQ of a long commit while only some of it is there: who asks for what came behind it never hears of the
-/// rest.
+/// Catches: a HIGHESTMODSEQ that covers a long commit while only part of it is visible: a client that later asks for
+/// what came after that HIGHESTMODSEQ would never hear of the rest.
 #[test]
 fn a_highestmodseq_is_of_whole_commits() {
     smol::block_on(async {
@@ -61,8 +61,8 @@ fn a_highestmodseq_is_of_whole_commits() {
     });
 }
 
-/// Catches: a check against what is applied only, by which both of two commits that share a sync would succeed (RFC 7162
-/// section 3.1: "only one client can change the message state at any given time").
+/// Catches: a check against applied changes only, by which both of two commits that share a sync would succeed (RFC
+/// 7162 section 3.1: "only one client can change the message state at any given time").
 #[test]
 fn of_two_who_set_the_same_mark_one_succeeds() {
     smol::block_on(async {
@@ -91,13 +91,14 @@ fn of_two_who_set_the_same_mark_one_succeeds() {
         assert_eq!(found, [["one"], ["one"], ["other"], ["third"]]);
         let names = || account.view(INBOX, |inbox| inbox.keywords.clone());
         let before = names();
-        // Where none is left nothing is written, not even the keyword's name.
+        // When no message is left to change, nothing is written, not even the keyword's name.
         assert_eq!(mark(&[7], "fourth").await.unwrap().modified.ranges(), [(7, 7)]);
         assert_eq!(names(), before);
     });
 }
 
-/// Catches: a memory that says it knows all though it lives no longer than the process.
+/// Catches: a list of expunged UIDs that claims to be complete although it does not reach back before the last
+/// restart.
 #[test]
 fn what_was_expunged_is_known_as_far_as_the_checkpoint() {
     smol::block_on(async {
@@ -117,7 +118,7 @@ fn what_was_expunged_is_known_as_far_as_the_checkpoint() {
     });
 }
 
-/// Catches: numbers that were skipped since records were lost, while what those records did is taken for known.
+/// Catches: numbers that were skipped because records were lost, while the expunges in these records count as known.
 #[test]
 fn nothing_is_known_of_what_was_lost() {
     smol::block_on(async {

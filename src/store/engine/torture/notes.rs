@@ -1,4 +1,4 @@
-//! Notes, of which memory knows only where they stand: they are read through everything that moves them.
+//! Notes, of which memory holds only the places: they can be read whatever moves them.
 
 use super::*;
 use crate::store::engine::transaction::Relocated;
@@ -6,7 +6,7 @@ use crate::store::format::Place;
 use crate::store::format::checkpoint::Part;
 use crate::store::model::Note;
 
-/// What the note of message `uid` says after so many changes.
+/// What the note of message `uid` holds after so many changes.
 fn said(uid: Uid, changes: u8) -> Vec<u8> {
     vec![uid as u8, changes, 7, 7, 7, 7, 7, 7]
 }
@@ -42,8 +42,8 @@ fn place(account: &Account, uid: Uid) -> Place {
     note.expect("memory holds no note")
 }
 
-/// Catches: a segment that is removed though the last word of a note stands in it, a place that a checkpoint or a replay forgets
-/// or takes from an older record, one that outlives its message, and a note that memory holds.
+/// Catches: a segment that is removed although it holds the latest note of a message; a place that a checkpoint or a
+/// replay forgets or takes from an older record; a place that outlives its message; a note that is held in memory.
 #[test]
 fn a_note_is_found_wherever_it_was_written() {
     smol::block_on(async {
@@ -77,7 +77,8 @@ fn a_note_is_found_wherever_it_was_written() {
     });
 }
 
-/// Catches: an old note that compaction has read and writes behind a newer one, which is staged or applied by then.
+/// Catches: an old note that compaction has read and writes after a newer note, which was staged or applied
+/// meanwhile.
 #[test]
 fn a_note_that_is_replaced_while_it_is_moved_stays_replaced() {
     for applied in [false, true] {
@@ -95,7 +96,7 @@ fn a_note_that_is_replaced_while_it_is_moved_stays_replaced() {
                 replaced.commit().await.unwrap();
                 moved.commit().await.unwrap();
             } else {
-                // The first one to be asked is staged first.
+                // The commit that is polled first is staged first.
                 let (replaced, moved) = smol::future::zip(replaced.commit(), moved.commit()).await;
                 replaced.and(moved).unwrap();
             }
@@ -107,7 +108,8 @@ fn a_note_that_is_replaced_while_it_is_moved_stays_replaced() {
     }
 }
 
-/// Catches: notes that a checkpoint of an earlier version holds and this one loses, at its own checkpoint or when they change.
+/// Catches: notes that a checkpoint of an earlier version holds and that are lost at the next checkpoint or when they
+/// change.
 #[test]
 fn notes_of_earlier_checkpoints_are_held_until_they_change() {
     smol::block_on(async {
@@ -135,8 +137,8 @@ fn notes_of_earlier_checkpoints_are_held_until_they_change() {
     });
 }
 
-/// Catches: a damaged note that is taken for another one or for none, that `fsck` passes over, or that is in the way of mending
-/// all else.
+/// Catches: a damaged note that is taken for another note or for no note, that `fsck` misses, or that prevents
+/// everything else from being repaired.
 #[test]
 fn a_damaged_note_is_told_and_its_message_stays() {
     smol::block_on(async {

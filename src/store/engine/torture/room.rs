@@ -1,11 +1,11 @@
-//! Deleting always gives room back: full cards of several sizes, what is deleted there, and cuts on the way.
+//! Deleting always gives room back: full cards of several sizes, deletions on them, and cuts meanwhile.
 
 use super::*;
 use crate::flash::{Flash, Space};
 
 const MIB: u64 = 1 << 20;
 
-/// A flash of so many octets, and the least room that it ever had.
+/// A flash of limited size, and the least free room that it ever had.
 struct Card {
     flash: SimFlash,
     least: Rc<Cell<u64>>,
@@ -35,7 +35,8 @@ impl Card {
         Store::new(Rc::new(self.flash.clone()))
     }
 
-    /// Delivers messages of about `len` octets until the card refuses or only so much is free.
+    /// Delivers messages of about `len` octets until the card refuses one or has no more than `until_free` octets
+    /// free.
     async fn fill(&mut self, account: &Rc<Account>, len: usize, until_free: u64) {
         while self.space().free > until_free {
             let len = len / 2 + self.choices.below(len);
@@ -48,7 +49,7 @@ impl Card {
         }
     }
 
-    /// Deletes so many of a hundred messages, a few at a time, as clients do: marked first, then expunged.
+    /// Deletes `percent` of the messages, a few at a time, as clients do: marked first, then expunged.
     async fn delete(&mut self, account: &Rc<Account>, percent: usize) {
         let uids = account.view(INBOX, |mailbox| mailbox.messages.iter().map(|m| m.uid).collect::<Vec<_>>());
         let doomed: Vec<Uid> = uids.unwrap().into_iter().filter(|_| self.choices.chance(percent)).collect();
@@ -71,17 +72,18 @@ async fn append(account: &Rc<Account>, date: u64, len: usize) -> Result<(), Erro
     transaction.commit().await.map(drop)
 }
 
-/// Octets of the messages that are there.
+/// Octets of the messages in the account.
 fn held(account: &Account) -> u64 {
     account.usage().octets
 }
 
-/// Catches: compaction that copies the living of all victims before it removes one (a card of 60 MiB, three quarters full, had
-/// no room left after 45 % of its messages were deleted, for ever), or that asks nobody whether there is room.
+/// Catches: compaction that copies the live records of all segments before it removes one (a card of 60 MiB, three
+/// quarters full, never got room back after 45 % of its messages were deleted); compaction that does not check
+/// whether there is room.
 #[test]
 fn what_is_deleted_comes_back_and_the_last_reserve_is_never_touched() {
     let mut cards = vec![(16 * MIB, 3_000), (60 * MIB, 30_000), (60 * MIB, 200)];
-    // `make torture` takes the time for large ones.
+    // `make torture` has the time for large cards.
     if std::env::var_os("PILLARBOX_TORTURE_SECONDS").is_some() {
         cards.extend([(256 * MIB, 30_000), (1024 * MIB, 60_000)]);
     }
@@ -105,7 +107,7 @@ fn what_is_deleted_comes_back_and_the_last_reserve_is_never_touched() {
     }
 }
 
-/// Catches: dead octets counted so loosely that 16 % of a full card deleted gave nothing back.
+/// Catches: dead octets counted so roughly that deleting 16 % of a full card gave nothing back.
 #[test]
 fn a_twentieth_deleted_anywhere_begins_to_come_back() {
     for (octets, len) in [(24 * MIB, 3_000), (40 * MIB, 30_000)] {
@@ -127,9 +129,11 @@ fn a_twentieth_deleted_anywhere_begins_to_come_back() {
     }
 }
 
-/// The same where there is plenty of room, for which copying is a waste: one segment, and no other before much is written.
+/// Where there is plenty of room, copying costs more than it gives: one segment is compacted, and no other before
+/// much is written.
 ///
-/// Catches: a deletion of which nothing is seen for as long as the card is half empty, and one that copies the whole log.
+/// Catches: deletions of which no room comes back while the card is half empty, and compaction that copies the whole
+/// log.
 #[test]
 fn on_a_card_with_room_one_segment_begins_to_come_back() {
     let mut card = Card::new(160 * MIB, 7);
@@ -161,9 +165,9 @@ fn on_a_card_with_room_one_segment_begins_to_come_back() {
     });
 }
 
-/// The worst card: full to refusal, then half of each segment deleted. Again and again, with cuts on the way.
+/// The worst card: filled until it refuses, then half of each segment deleted, again and again, with cuts meanwhile.
 ///
-/// Catches: a batch that does not fit into the reserve; room that only a restart gives back.
+/// Catches: a batch that does not fit into the reserve, and room that only a restart gives back.
 #[test]
 fn a_card_that_is_full_to_refusal_recovers_by_deleting_alone() {
     let mut card = Card::new(20 * MIB, 3);
@@ -181,7 +185,7 @@ fn a_card_that_is_full_to_refusal_recovers_by_deleting_alone() {
             assert!(card.space().free > full.free + 5 * MIB, "life {life}: {:?}", card.space());
             let held = held(&account);
             card.fill(&account, 5_000, 0).await;
-            // The power goes somewhere while half of it is deleted and given back.
+            // The power is cut at some point while half of the messages are deleted and their room is given back.
             card.flash.cut_at(card.flash.steps() + 200 + card.choices.next() % 900);
             let mut transaction = account.begin();
             transaction.expunge(INBOX, &(1..4000).map(|n| n * 2).collect::<Vec<_>>());
@@ -197,7 +201,8 @@ fn a_card_that_is_full_to_refusal_recovers_by_deleting_alone() {
     }
 }
 
-/// Catches: a maintenance that comes too late: so many small deletions between two of its rounds would eat the last reserve.
+/// Catches: maintenance that comes too late: many small deletions between two of its rounds would use up the last
+/// reserve.
 #[test]
 fn deleting_one_by_one_needs_nobody_to_look_after_it() {
     let mut card = Card::new(16 * MIB, 6);
@@ -224,7 +229,7 @@ fn deleting_one_by_one_needs_nobody_to_look_after_it() {
     });
 }
 
-/// Catches: changes of flags that eat the reserve (27,807 of them on 24 MiB did).
+/// Catches: changes of flags that use up the reserve (27,807 of them on 24 MiB did).
 #[test]
 fn changes_of_flags_alone_never_fill_a_full_card() {
     let mut card = Card::new(24 * MIB, 4);
@@ -247,8 +252,8 @@ fn changes_of_flags_alone_never_fill_a_full_card() {
     });
 }
 
-/// Catches: a message in a file that is asked for twice (40 MB with 69 MiB free were taken whole and then refused), and
-/// many unfinished ones that are each promised the same room.
+/// Catches: a message in a file whose octets are counted twice (40 MB with 69 MiB free were received whole and then
+/// refused), and many unfinished messages that are each promised the same room.
 #[test]
 fn a_message_that_comes_in_counts_once_and_while_it_comes() {
     let card = Card::new(64 * MIB, 5);
@@ -265,7 +270,7 @@ fn a_message_that_comes_in_counts_once_and_while_it_comes() {
         let mut transaction = account.begin();
         transaction.deliver(INBOX, message, Flags::NONE, &[], 1);
         transaction.commit().await.unwrap();
-        // One that is refused leaves nothing, also after a cut.
+        // A message that is refused leaves nothing, also after a cut.
         let mut message = account.incoming();
         assert!((0..100).any(|_| message.write(&vec![7; 1 << 20]).is_err()));
         drop(message);
@@ -275,7 +280,7 @@ fn a_message_that_comes_in_counts_once_and_while_it_comes() {
         drop(store(&restarted).account("a").await.unwrap());
         assert_eq!(restarted.space().unwrap().free, free);
         card.flash.limit(None);
-        // The quota counts what comes in, too.
+        // The quota counts messages that are being received, too.
         account.set_quota(Some(account.usage().octets + 3 * MIB));
         let mut first = account.incoming();
         first.expect(2 * MIB).unwrap();

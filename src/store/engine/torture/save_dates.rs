@@ -1,8 +1,8 @@
-//! When messages came into their mailboxes (RFC 8514).
+//! The save date: when a message came into its mailbox (RFC 8514).
 
 use super::*;
 
-/// In 2026.
+/// A time in 2026, in seconds since 1970.
 const DAY: i64 = 1_780_000_000;
 
 fn save_dates(account: &Account, name: &str) -> Vec<Option<i64>> {
@@ -15,7 +15,8 @@ async fn deliver(account: &Rc<Account>, date: u64) {
     message.unwrap().commit().await.unwrap();
 }
 
-/// Everything that `account` shows is found again from its log, from a checkpoint with the log behind it, and from two.
+/// Checks that `expected` is found again from the log, from a checkpoint with the log after it, and from two
+/// checkpoints.
 async fn stays(flash: &SimFlash, account: Rc<Account>, expected: &[(&str, &[Option<i64>])]) {
     let compare = |account: &Account, from: &str| {
         for (name, dates) in expected {
@@ -32,8 +33,9 @@ async fn stays(flash: &SimFlash, account: Rc<Account>, expected: &[(&str, &[Opti
     }
 }
 
-/// Catches: a date that is forgotten by the log, by a checkpoint or by what is replayed over it; one that a copy takes over; one
-/// that later messages get, too; one of a clock that was never set; one of each piece of a long commit but the first.
+/// Catches: a date that is forgotten by the log, by a checkpoint or by what is replayed over it; a date that a copy
+/// takes from its original; a date that later messages get, too; a date of a clock that was never set; a long commit
+/// that dates only its first piece.
 #[test]
 fn a_save_date_is_that_of_the_commit_and_stays() {
     smol::block_on(async {
@@ -42,7 +44,7 @@ fn a_save_date_is_that_of_the_commit_and_stays() {
         clock::FIXED.set(Some(DAY));
         deliver(&account, 1).await;
         account.write_checkpoint().await.unwrap();
-        // A board that was just plugged in.
+        // A board that was just plugged in does not know the time.
         clock::FIXED.set(Some(7));
         deliver(&account, 2).await;
         clock::FIXED.set(Some(DAY + 1));
@@ -51,7 +53,7 @@ fn a_save_date_is_that_of_the_commit_and_stays() {
         let mut transaction = account.begin();
         transaction.copy_all(INBOX, &[1, 2], account.find("Drafts").unwrap());
         transaction.commit().await.unwrap();
-        // Neither flags nor what goes changes it.
+        // Neither flags nor the removal of other messages change it.
         clock::FIXED.set(Some(DAY + 3));
         let mut transaction = account.begin();
         transaction.flags(INBOX, &[1], FlagChange::Add, Flags::SEEN, &[]);

@@ -1,4 +1,4 @@
-//! Commits that are staged together, step by step: in the order of a story, where chance would seldom come by.
+//! Commits that are staged together, in a fixed order of steps that random tests would seldom meet.
 
 use smol::future::poll_once;
 
@@ -21,7 +21,7 @@ fn delivery(date: u64, size: usize, flags: &'static [&'static str]) -> Op {
     Op::Deliver { mailbox, date, size, flags, note: None, collected: false, kept }
 }
 
-/// Goes on until the first of these commits is done: which one that is. The others stay where they are.
+/// Polls these commits until one of them is done. Returns which one. The others stay where they are.
 async fn first_of(commits: &mut [&mut Committing]) -> (usize, Committed) {
     for round in 0..400 {
         for (n, commit) in commits.iter_mut().enumerate() {
@@ -29,7 +29,7 @@ async fn first_of(commits: &mut [&mut Committing]) -> (usize, Committed) {
                 return (n, committed.unwrap());
             }
         }
-        // Who leads a sync may wait a moment for others.
+        // The leader of a sync may wait a moment for other commits.
         if round > 20 {
             smol::Timer::after(Duration::from_millis(1)).await;
         }
@@ -37,12 +37,12 @@ async fn first_of(commits: &mut [&mut Committing]) -> (usize, Committed) {
     panic!("commits wait for ever");
 }
 
-/// Goes on until the commit is done.
+/// Polls the commit until it is done.
 async fn end(commit: &mut Committing) -> Committed {
     first_of(&mut [commit]).await.1
 }
 
-/// So many steps of a commit, if it has as many.
+/// Polls a commit up to `n` times. Returns its result when it is done by then.
 async fn steps(commit: &mut Committing, n: usize) -> Option<Committed> {
     for _ in 0..n {
         if let Some(committed) = poll_once(&mut *commit).await {
@@ -68,8 +68,8 @@ async fn after_a_cut(flash: &SimFlash, seed: u64) -> (Model, Vec<String>) {
     (observe(&account), body_files(&flash))
 }
 
-/// A keyword whose commit is applied while another one is staged was counted twice by the next commit: its own
-/// keyword got a place that no name stood at. Fails without `retain` in `Planner::flags`.
+/// Catches: a keyword whose commit is applied while another commit is staged, and which the next commit counts twice,
+/// so that its own keyword gets a place without a name. It fails without `retain` in `Planner::flags`.
 #[test]
 fn a_keyword_is_counted_once_while_commits_are_staged() {
     smol::block_on(async {
@@ -91,8 +91,8 @@ fn a_keyword_is_counted_once_while_commits_are_staged() {
     });
 }
 
-/// Fails where `Lead::drop` does not wake the others, does not give the files back, forgets that the segment is
-/// new, or goes on holding the lead.
+/// Catches: `Lead::drop` does not wake the other commits, does not give the files back, forgets that the segment is
+/// new, or keeps the lead.
 #[test]
 fn a_commit_that_is_given_up_while_it_leads_a_sync_leaves_the_others_theirs() {
     smol::block_on(async {
@@ -126,7 +126,7 @@ fn a_commit_that_is_given_up_while_it_leads_a_sync_leaves_the_others_theirs() {
             }
             let now = observe(&account);
             assert_eq!(Expected { asked, ..before }.allows(&now), Ok(()), "round {round}");
-            // What is seen lasts, and nothing else is left.
+            // What is visible survives a cut, and no other file is left.
             assert_eq!(after_a_cut(&flash, round as u64).await, (now.clone(), body_files(&flash)));
             let large = now.mailboxes["INBOX"].letters.values().filter(|letter| letter.size == LARGE).count();
             assert_eq!(body_files(&flash).len(), large, "round {round}");
@@ -139,8 +139,8 @@ fn done(committed: Committed) -> Answer {
     Answer::Done(committed.modseq, placed)
 }
 
-/// A message in a file of its own is copied to Drafts and expunged from the INBOX, `second` that many steps after
-/// `first`, with a cut at each step of the flash.
+/// Copies a message in a file of its own to Drafts and expunges it from the INBOX. The second commit begins `delay`
+/// steps after the first. Checks a cut at each step of the flash.
 fn copied_and_expunged(copy_first: bool, delay: usize) {
     let flash = SimFlash::default();
     smol::block_on(async {
@@ -165,7 +165,7 @@ fn copied_and_expunged(copy_first: bool, delay: usize) {
             let asked = &mut expected.borrow_mut().asked[n];
             let copied = committed.placed.iter().map(|(_, uid)| ("Drafts".to_owned(), uid)).collect();
             asked.answer = Answer::Done(committed.modseq, copied);
-            // What was gone already when that was asked for is not copied.
+            // A message that was gone before the copy was asked for is not copied.
             if committed.placed.is_empty() && matches!(asked.ops[..], [Op::Copy { .. }]) {
                 asked.ops.clear();
             }
@@ -187,7 +187,7 @@ fn copied_and_expunged(copy_first: bool, delay: usize) {
         let now = observe(&account);
         assert_eq!(expected.borrow().allows(&now), Ok(()));
         let is_copied = !now.mailboxes["Drafts"].letters.is_empty();
-        // Begun side by side, either may be staged first; what will be gone by then is not copied.
+        // When both are begun side by side, either may be staged first; a copy that is staged second copies nothing.
         assert!(!is_done || is_copied == copy_first, "only what is gone is not copied");
         assert_eq!(body_files(&flash).len(), usize::from(is_copied));
         assert_eq!(after_a_cut(&flash, 1).await, (now, body_files(&flash)));
@@ -199,8 +199,8 @@ fn copied_and_expunged(copy_first: bool, delay: usize) {
     });
 }
 
-/// Fails where a commit that is applied removes files that a staged copy still needs: where `Account::apply` takes
-/// orphans while something is staged.
+/// Catches: a commit that is applied and removes a file that a staged copy still needs, because `Account::apply`
+/// removes orphans while something is staged.
 #[test]
 fn a_large_message_is_copied_beside_its_expunge() {
     for delay in 0..8 {

@@ -1,4 +1,4 @@
-//! Damage at the end of the log: what was hit is lost and told, all else is there, and no UID is given twice.
+//! Damage at the end of the log: what was hit is lost and reported, all else is kept, and no UID is given twice.
 
 use super::super::log::Log;
 use super::super::scan::Scanned;
@@ -8,7 +8,7 @@ use crate::store::engine::transaction::Relocated;
 use crate::store::format::Place;
 use crate::store::format::record::Record;
 
-/// Where a commit of the log lies, and the date of the message that it brings.
+/// Where a commit lies in the log, and the date of the message that it delivers.
 #[derive(Debug, Clone, Copy)]
 struct Commit {
     date: Option<u64>,
@@ -39,14 +39,14 @@ fn commits(flash: &SimFlash) -> Vec<Commit> {
     commits
 }
 
-/// How a daemon ends.
+/// How a process ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum End {
     Orderly,
     Killed,
 }
 
-/// Messages 1 to 6, each told to its client, with a checkpoint after so many of them.
+/// Messages 1 to 6, each acknowledged, with a checkpoint after `checkpoint_after` of them.
 fn six(checkpoint_after: u64, end: End) -> SimFlash {
     clock::FIXED.set(Some(1_000_000));
     let flash = SimFlash::default();
@@ -69,7 +69,7 @@ fn six(checkpoint_after: u64, end: End) -> SimFlash {
     flash.copy()
 }
 
-/// Which of the six messages are served, and the UID that the next one gets.
+/// The dates of the messages that are served, and the UID that the next message gets.
 fn served(flash: &SimFlash) -> (Vec<u64>, Uid) {
     smol::block_on(async {
         let account = store(flash).account("a").await.unwrap();
@@ -88,7 +88,7 @@ fn served(flash: &SimFlash) -> (Vec<u64>, Uid) {
     })
 }
 
-/// Damages octets of the log and looks: `hit` are the messages whose commits lie there.
+/// Damages octets of the log and checks what is served then. `hit` are the messages whose commits lie there.
 fn damaged(
     whole: &SimFlash,
     segment: u32,
@@ -114,18 +114,19 @@ fn damaged(
     }
     assert!(next > 6, "{what}: UID {next} is given again\n{report}");
     let lost = (1..=6).filter(|date| !dates.contains(date)).count();
-    // Who loses what was written last, and the mark with it that calls durable what came before, looks as after a power
-    // cut, unless the end was orderly.
+    // When both the last commit and the mark after it are lost, it looks as after a power cut, unless the end was
+    // orderly.
     let may_be_torn = end == End::Killed && (from >= last.start.offset || to + 30 > last.end.offset);
     assert!(lost == 0 || may_be_torn || !report.damage.is_empty(), "{what}: {lost} lost, and nobody says so");
-    // And once more: the numbers are skipped once, not at each start.
+    // At the next start no more numbers are skipped.
     let (again, then) = served(&flash);
     assert_eq!(dates, again.into_iter().filter(|date| *date != 7).collect::<Vec<_>>(), "{what}");
     assert_eq!(then, next + 1, "{what}");
 }
 
-/// Catches: a damaged commit that is read together with the next one (the last 512 octets of the fifth of six cost the
-/// sixth, and UIDNEXT fell to 5); a tail that is cut off with the UIDs that were told; damage that fsck does not see.
+/// Catches: a damaged commit that is read together with the next one (damage in the last 512 octets of the fifth of
+/// six cost the sixth, and UIDNEXT fell to 5); a tail that is cut off together with UIDs that were told; damage that
+/// `fsck` misses.
 #[test]
 fn a_sector_or_a_page_that_is_lost_costs_what_it_held() {
     for end in [End::Killed, End::Orderly] {
@@ -141,7 +142,7 @@ fn a_sector_or_a_page_that_is_lost_costs_what_it_held() {
                     let at_edges =
                         [(first, first + size.min(behind - first)), (behind.saturating_sub(size), behind)];
                     for (from, to) in sectors.chain(at_edges) {
-                        // The mailboxes, which the first commit of all has made, are not hit.
+                        // The first commit, which created the mailboxes, is left alone.
                         let from = from.max(delivered[0].start.offset);
                         let to = to.min(behind.max(from + 1));
                         for (kind, octet) in [("zeros", 0_u8), ("ones", 255)] {
@@ -160,7 +161,7 @@ fn a_sector_or_a_page_that_is_lost_costs_what_it_held() {
     }
 }
 
-/// Catches: a log that is made anew where its folder is gone, with UIDs that were given already.
+/// Catches: a log that is begun anew when its folder is gone, and gives out UIDs that were given already.
 #[test]
 fn a_log_that_is_gone_beside_its_checkpoint_is_damage() {
     for checkpoint_after in [3, 6] {
@@ -188,8 +189,8 @@ fn a_log_that_is_gone_beside_its_checkpoint_is_damage() {
     }
 }
 
-/// Catches: records of a later version that are called damage, cut off, or lost in compaction, and parts of its checkpoint that
-/// are not written again.
+/// Catches: records of a later version that are called damage, cut off, or lost in compaction, and parts of its
+/// checkpoint that are not written again.
 #[test]
 fn what_a_later_version_wrote_is_kept() {
     let flash = six(3, End::Orderly);
@@ -225,7 +226,8 @@ fn what_a_later_version_wrote_is_kept() {
     }
 }
 
-/// Catches: numbers that are skipped for what nobody was told of: an import that is killed and goes on could not keep its UIDs.
+/// Catches: numbers that are skipped for a commit that was told to no client: an import that is killed and continued
+/// could not keep its UIDs.
 #[test]
 fn a_commit_that_a_kill_broke_off_costs_no_number() {
     let whole = six(0, End::Killed);

@@ -9,13 +9,14 @@ fn owned(names: &[&str]) -> Vec<String> {
     names
 }
 
-/// The next names, one more than `n`.
+/// The next `n` + 1 names after `last`.
 fn after(names: &[String], last: Option<&str>, n: usize) -> Vec<String> {
     let behind = |name: &&String| last.is_none_or(|last| compare(name, last).is_gt());
     names.iter().filter(behind).take(n + 1).cloned().collect()
 }
 
-/// What is told of an account with these names; in brackets that a STATUS follows. The pieces make no difference.
+/// The responses for an account with these names. A name in brackets stands for a STATUS that follows. Asserts that
+/// it does not matter into how many pieces the names are divided.
 fn told(listed: Listed, mailboxes: &[&str], subscribed: &[&str], args: impl Fn() -> ListArgs) -> Vec<String> {
     let (mailboxes, subscriptions) = (owned(mailboxes), owned(subscribed));
     let by = |n: usize| {
@@ -60,7 +61,7 @@ fn lines(listed: Listed, names: &[&str], reference: &str, pattern: &str) -> Vec<
     told(listed, names, names, args)
 }
 
-/// What an extended LIST tells.
+/// The responses to an extended LIST.
 fn extended(mailboxes: &[&str], subscribed: &[&str], patterns: &[&str], options: Options) -> Vec<String> {
     told(Listed::Mailboxes, mailboxes, subscribed, || ListArgs {
         reference: String::new(),
@@ -130,13 +131,13 @@ fn lsub_names_what_stands_above_a_subscribed_name_for_a_percent_sign() {
     );
 }
 
-/// RFC 5258 section 5, the mailboxes of its first examples.
+/// The mailboxes of the first examples in RFC 5258 section 5.
 const GARDEN: [&str; 5] = ["INBOX", "Fruit/Apple", "Fruit/Banana", "Tofu", "Vegetable"];
-/// And the subscriptions; `Fruit/Peach` is no mailbox.
+/// The subscriptions of these examples. `Fruit/Peach` is not a mailbox.
 const SUBSCRIPTIONS: [&str; 5] = ["INBOX", "Fruit/Banana", "Fruit/Peach", "Vegetable", "Vegetable/Broccoli"];
 
-/// Catches: a subscribed name that is not told where there is no mailbox, and `\HasChildren` for what is below only as
-/// a subscription.
+/// Catches: a subscribed name that is not reported because there is no such mailbox, and `\HasChildren` for names
+/// below that are only subscriptions.
 #[test]
 fn subscribed_selects_names_that_are_no_mailboxes() {
     assert_eq!(
@@ -173,7 +174,7 @@ fn subscribed_is_told_where_it_is_asked_for() {
     assert_eq!(inbox, [r#"* LIST (\HasNoChildren) "/" INBOX"#]);
 }
 
-/// Catches: a mailbox that is told once for each pattern that means it.
+/// Catches: a mailbox that is reported once for each pattern that matches it.
 #[test]
 fn several_patterns_tell_a_name_once() {
     assert_eq!(
@@ -199,7 +200,8 @@ fn special_use_selects_mailboxes_with_a_use() {
     );
 }
 
-/// Catches: CHILDINFO of names whose neighbours alone are looked at, and `\Subscribed` for what is told for others.
+/// Catches: CHILDINFO that looks only at the neighbours of a name, and `\Subscribed` for a name that is reported
+/// because of others.
 #[test]
 fn recursivematch_tells_what_stands_above() {
     assert_eq!(
@@ -210,7 +212,7 @@ fn recursivematch_tells_what_stands_above() {
             r#"* LIST (\HasNoChildren \Subscribed) "/" Vegetable ("CHILDINFO" ("SUBSCRIBED"))"#,
         ]
     );
-    // The one subscribed name is far below, behind others.
+    // The only subscribed name is far below, after others.
     let deep = ["a", "a/b", "a/b/c", "a/b/c/d", "a/c", "b"];
     assert_eq!(
         extended(&deep, &["a/b/c/x/y"], &["a", "%/b", "a/b/c/d", "*/x"], RECURSIVE),
@@ -222,7 +224,8 @@ fn recursivematch_tells_what_stands_above() {
     );
 }
 
-/// RFC 5258 section 5, example 9. Catches: `baz2`, below which all subscribed names are told themselves.
+/// RFC 5258 section 5, example 9. Catches: a response for `baz2`, although all subscribed names below it are reported
+/// themselves.
 #[test]
 fn recursivematch_tells_nothing_twice() {
     let mailboxes = [
@@ -261,7 +264,8 @@ fn recursivematch_tells_nothing_twice() {
     );
 }
 
-/// RFC 5819 section 2. Catches: a STATUS of what is no mailbox, or of one that is told only for others below it.
+/// RFC 5819 section 2. Catches: a STATUS of a name without a mailbox, or of a name that is reported only because of
+/// names below it.
 #[test]
 fn status_is_of_mailboxes_that_are_selected() {
     let mailboxes = ["INBOX", "foo", "foo/x", "bar/x"];
