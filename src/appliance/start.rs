@@ -105,7 +105,7 @@ pub async fn configuration(folder: &DataFolder, options: &RunOptions) -> Result<
             return Ok(config.clone());
         }
         (None, None) if on_a_board => {
-            // Where there is another reason than that nobody has made any, the scripts have told it.
+            // There may be another reason than that nobody has made a configuration; then the scripts have told it.
             let noticed = options.board.as_ref().map(Board::remarks).unwrap_or_default();
             if !noticed.iter().any(Remark::is_why_nothing_is_set) {
                 log::warn!("{NOT_CONFIGURED}");

@@ -89,7 +89,8 @@ fn settings(data: &Path) -> String {
     board::settings::for_sh(&config.unwrap_or_else(Config::on_a_board))
 }
 
-/// What is stored, and what of it is damaged. Nothing is changed: this is root, and the daemon sets aside what is in its way.
+/// The stored configuration, and one line for each damaged file. Changes nothing: this command runs as root, and the daemon sets
+/// damaged files aside itself.
 fn looked_up(data: &Path) -> (Option<Config>, Vec<String>) {
     if !data.is_dir() {
         return (None, Vec::new());
@@ -144,7 +145,7 @@ fn first_configuration(card: &Path, data: &Path) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    /// Catches: a device without a network, since its settings are damaged, and a look that changes what it looks at.
+    /// Catches: damaged settings that keep a device from its network, and a look at the files that changes them.
     #[test]
     fn without_a_usable_configuration_the_network_has_its_defaults() {
         let data = std::env::temp_dir().join(format!("pillarbox-board-{}", std::process::id()));
@@ -171,7 +172,7 @@ mod tests {
             "{damage:?}"
         );
 
-        // The one before it is there.
+        // The configuration before it is there.
         std::fs::remove_file(data.join("config.postcard")).unwrap();
         let mut stored = Config::on_a_board();
         stored.server.hostname = "mail.home.example".try_into().unwrap();

@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(found(&listen, ServerProtocol::Imap), both[1..]);
         listen.imap.clear();
         assert_eq!(found(&listen, ServerProtocol::Imap), []);
-        // Catches: a telephone that is sent to a port which only this device reaches.
+        // Catches: a telephone that is sent to a port which only this device itself reaches.
         listen.imaps = ["[::1]:2993", "127.0.0.1:1993", "0.0.0.0:993", "192.168.1.5:3993"]
             .map(|it| it.parse().unwrap())
             .into();

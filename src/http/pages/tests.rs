@@ -348,7 +348,7 @@ fn what_would_shut_out_is_tried_first() {
     });
 }
 
-/// Catches: a telephone whose camera is shown an address that leads the telephone to itself.
+/// Catches: a picture for a telephone's camera with an address that leads the telephone to itself.
 #[test]
 fn a_code_leads_another_device_here() {
     run(async || {
