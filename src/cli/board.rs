@@ -75,8 +75,8 @@ pub fn carry_out(request: Request) -> Result<(), Failure> {
     }
 }
 
-/// The settings for the scripts. Settings that cannot be read must not keep the device from its network: the defaults are used,
-/// and a line says so.
+/// The settings for the scripts. Settings that cannot be read must not keep the device from its network: the settings before them
+/// or the defaults are used, and a line for each damaged file says so.
 fn settings(data: &Path) -> String {
     let (config, damage) = looked_up(data);
     let used = match config {
