@@ -49,7 +49,7 @@ use crate::store::Store;
 use crate::{certificate, console, pace, sandbox, say};
 
 use listeners::{Listeners, Parts};
-pub use restore::{Restored, restore, settle_restore};
+pub use restore::{Restored, finish_restore, restore};
 pub use start::{panic_in_one_line, read_configuration};
 
 /// Time between two rounds of maintenance of the store: checkpoints, compaction, room on the flash.
@@ -87,7 +87,7 @@ impl RunOptions {
     /// Whether the appliance starts without a listener that cannot be bound, and with its own certificate where the operator's
     /// cannot be used. On a board there would otherwise be no console to mend the settings on. A version on trial has to show
     /// that it can do everything.
-    fn goes_on(&self) -> bool {
+    fn tolerates_failures(&self) -> bool {
         self.failsafe || self.board.as_ref().is_some_and(|board| !board.on_trial())
     }
 }
@@ -211,7 +211,7 @@ pub struct Appliance {
     /// A backup was read; at the end of this run it is decided that it takes the place of the data.
     restored: Cell<bool>,
     /// Folders of accounts have to be renamed when nobody has them open.
-    unsettled: Cell<bool>,
+    renames_pending: Cell<bool>,
     announcing: announcing::Announcing,
     /// The data folder is a copy, and the operator has not said yet whether it takes the place of the original.
     is_copy: bool,
@@ -233,7 +233,7 @@ impl Appliance {
         start::raise_file_limit();
         let data = options.data.display().to_string();
         let folder = DataFolder::hold(&options.data, flash.clone())?;
-        settle_restore(&*flash).await?;
+        finish_restore(&*flash).await?;
         let is_copy = folder.is_copy();
         if is_copy {
             log::warn!("{}", data_folder::COPY);
@@ -245,7 +245,8 @@ impl Appliance {
             notice.lines().for_each(|line| log::warn!("{line}"));
         }
         let config = start::configuration(&folder, options).await?;
-        let tls = start::certificate(&config, &Present::now(None), &*flash, options.goes_on()).await?;
+        let tls =
+            start::certificate(&config, &Present::now(None), &*flash, options.tolerates_failures()).await?;
         let store = Store::new(flash.clone());
         let settled = folders::settle(&store, &config).await;
         let device = start::device(options, &flash)?;
@@ -277,7 +278,7 @@ impl Appliance {
             stopping: Cell::new(false),
             identity: identity::Identity::default(),
             restored: Cell::new(false),
-            unsettled: Cell::new(!settled),
+            renames_pending: Cell::new(!settled),
             announcing: announcing::Announcing::default(),
             is_copy,
             folder,
@@ -288,7 +289,7 @@ impl Appliance {
         let parts =
             Parts { context: context.clone(), relay: relay.clone(), site: Site::new(operator.clone()) };
         appliance.parts.get_or_init(|| Rc::new(parts));
-        appliance.listen(&listen, options.goes_on()).await.map_err(Failure::System)?;
+        appliance.listen(&listen, options.tolerates_failures()).await.map_err(Failure::System)?;
         appliance.follow_certificate().await;
         let socket = console::socket::bind(&options.data)
             .map_err(Failure::system(&format!("{data}/{}", console::SOCKET)))?;
@@ -312,7 +313,7 @@ impl Appliance {
         executor.spawn(prove(context.clone())).detach();
         executor.spawn(folders::finish_deleting(context)).detach();
         executor.spawn(tidy(appliance.clone())).detach();
-        executor.spawn(look_after(appliance.clone())).detach();
+        executor.spawn(maintain_store(appliance.clone())).detach();
         if options.board.is_some() {
             appliance.announcing.begin(&appliance, executor);
         }
@@ -321,9 +322,9 @@ impl Appliance {
         Ok(appliance)
     }
 
-    /// Opens the listeners that `listen` names and that are not open, and closes those that it no longer names. With `goes_on`,
+    /// Opens the listeners that `listen` names and that are not open, and closes those that it no longer names. With `tolerates_failures`,
     /// listeners that cannot be bound are left out; without it, they are an error.
-    async fn listen(&self, listen: &config::Listen, goes_on: bool) -> Result<(), String> {
+    async fn listen(&self, listen: &config::Listen, tolerates_failures: bool) -> Result<(), String> {
         let listen = match self.options.failsafe {
             true => &listen.on_loopback(),
             false => listen,
@@ -337,7 +338,7 @@ impl Appliance {
         }
         let mut listeners = self.listeners.borrow_mut();
         let (bound, refused) = listeners.bind_missing(listen);
-        if let Some(why) = refused.first().filter(|_| !goes_on) {
+        if let Some(why) = refused.first().filter(|_| !tolerates_failures) {
             return Err(why.clone());
         }
         if *self.refused.borrow() != refused {
@@ -378,9 +379,9 @@ impl Appliance {
         self.folder.note_owners(&before, &config).await?;
         // Settings that cannot be bound must not be stored: the next start would fail. But some ports can only be opened by
         // that start.
-        let goes_on = self.options.failsafe || ports::wait(&config);
-        if let Err(error) = self.listen(&config.listen, goes_on).await {
-            self.listen(&before.listen, self.options.goes_on()).await?;
+        let tolerates_failures = self.options.failsafe || ports::wait(&config);
+        if let Err(error) = self.listen(&config.listen, tolerates_failures).await {
+            self.listen(&before.listen, self.options.tolerates_failures()).await?;
             return Err(error);
         }
         let stored = match kept {
@@ -389,7 +390,7 @@ impl Appliance {
             Kept::Already | Kept::Not => Ok(()),
         };
         if let Err(error) = stored {
-            self.listen(&before.listen, self.options.goes_on()).await?;
+            self.listen(&before.listen, self.options.tolerates_failures()).await?;
             return Err(error.to_string());
         }
         let apart = self.stored.take();
@@ -419,7 +420,7 @@ enum Kept {
 
 /// Runs checkpoints and compaction. Tells the operator when the flash takes no changes, and when it is nearly full, before mail
 /// is refused.
-async fn look_after(appliance: Rc<Appliance>) {
+async fn maintain_store(appliance: Rc<Appliance>) {
     let (mut was_low, mut refused) = (false, None);
     loop {
         let refuses = appliance.no_changes();
@@ -476,7 +477,7 @@ async fn tidy(appliance: Rc<Appliance>) {
         async_io::Timer::after(TIDY).await;
         appliance.context.store.close_unused();
         folders::finish_deleting(appliance.context.clone()).await;
-        appliance.settle_again().await;
+        appliance.retry_renames().await;
     }
 }
 

@@ -76,7 +76,7 @@ impl DataFolder {
     ///
     /// # Errors
     /// What the system says.
-    pub fn is_the_one(&self) -> Result<(), Failure> {
+    pub fn accept_copy(&self) -> Result<(), Failure> {
         origin::settle(&self.lock).map_err(Failure::system(disk::LOCK))
     }
 

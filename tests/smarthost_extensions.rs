@@ -10,7 +10,7 @@ use std::rc::Rc;
 use pillarbox::clock::Time;
 use pillarbox::config::{Secret, Security, SourceAuth};
 use pillarbox::outgoing::{Credentials, Habit, Proof, Route};
-use pillarbox::smtp::client::{Client, Manners, Message, Outcome};
+use pillarbox::smtp::client::{Client, Message, Outcome, ServerQuirks};
 use pillarbox::smtp::dsn::{Notify, Request, Ret};
 use pillarbox::smtp::{Mailbox, Recipient};
 use support::{Dovecot, Port, Postfix, Relayed, wait_for};
@@ -26,9 +26,9 @@ async fn connect(postfix: &Postfix, port: &Port) -> Client {
         Route { host: "localhost", port: port.number, security: Security::Tls, ca: &ca, protocol: "smtp" };
     let proof = Proof::Password(Secret::new("pass").unwrap(), SourceAuth::Auto);
     let credentials = Credentials { username: "box".to_owned(), proof, habit: Habit::default() };
-    let manners = Rc::<Manners>::default();
+    let quirks = Rc::<ServerQuirks>::default();
     let hello = "pillarbox.local";
-    Client::connect(&route, hello, Some(credentials), &manners, &Time::default()).await.unwrap()
+    Client::connect(&route, hello, Some(credentials), &quirks, &Time::default()).await.unwrap()
 }
 
 /// A message to these, and what else is said of it.

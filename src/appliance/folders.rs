@@ -30,17 +30,17 @@ impl Appliance {
     /// Renames folders to follow `config`, which is in force from this moment on. Settings that are not stored rename no
     /// folder.
     pub(super) async fn settle_folders(&self, config: &Config, stored: bool) {
-        self.unsettled.set(false);
+        self.renames_pending.set(false);
         if stored {
-            self.unsettled.set(!settle(&self.context.store, config).await);
+            self.renames_pending.set(!settle(&self.context.store, config).await);
         } else if let Err(error) = self.context.store.assign(&config.owners()) {
             log::warn!("the folders of the accounts: {error}");
         }
     }
 
     /// Tries again to rename folders that were in use, unless settings are on trial.
-    pub(super) async fn settle_again(&self) {
-        if !self.unsettled.get() {
+    pub(super) async fn retry_renames(&self) {
+        if !self.renames_pending.get() {
             return;
         }
         let _one_at_a_time = self.storing.lock().await;

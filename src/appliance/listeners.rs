@@ -18,7 +18,7 @@ use crate::relay::Relay;
 use crate::{http, imap, pop3, sandbox, smtp};
 
 /// Pause after an accept that failed for lack of descriptors or memory.
-const BREATHER: Duration = Duration::from_millis(200);
+const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
 /// What a client is told when there is no room for its connection. Empty where TLS would come first.
 fn busy(listener: Listener) -> &'static [u8] {
@@ -162,7 +162,7 @@ pub async fn accept(
             }
             Err(error) => {
                 log::warn!("{}: a connection could not be accepted: {error}", listener.name());
-                Timer::after(BREATHER).await;
+                Timer::after(ACCEPT_RETRY).await;
             }
         }
     }

@@ -46,7 +46,7 @@ pub async fn restore(
     source: &mut dyn Read,
     heard: &dyn Fn(u64),
 ) -> Result<Restored, Failure> {
-    settle_restore(&*flash).await?;
+    finish_restore(&*flash).await?;
     let made = prepare(flash.clone(), source, heard).await?;
     let system =
         |error: io::Error| Failure::System(format!("{error}; start again, and what was begun is ended"));
@@ -120,7 +120,7 @@ impl super::Appliance {
             Err(error) => return log::error!("nothing is restored: {error}"),
         }
         // A folder that was a copy becomes this backup.
-        if let Err(failure) = self.folder.is_the_one() {
+        if let Err(failure) = self.folder.accept_copy() {
             log::error!("{}", failure.words());
         }
     }
@@ -156,7 +156,7 @@ impl Restored {
 ///
 /// # Errors
 /// What the flash says. Then mail is in two folders, and the caller must not go on.
-pub async fn settle_restore(flash: &dyn Flash) -> Result<Option<Option<String>>, Failure> {
+pub async fn finish_restore(flash: &dyn Flash) -> Result<Option<Option<String>>, Failure> {
     let settled = place::settle(flash).await;
     let settled = settled.map_err(Failure::system("a restore that was cut short cannot be ended"))?;
     if let Some(aside) = &settled {

@@ -182,8 +182,8 @@ fn read_over(
     let limit = 2 * text::MAX_TEXT as u64 + 4;
     File::open(file).and_then(|file| file.take(limit).read_to_end(&mut octets)).map_err(Failure::at(file))?;
     let lines = |problems: &[Problem]| -> Vec<String> { problems.iter().map(|p| p.in_file(&name)).collect() };
-    let ways = text::Ways { defaults, ..text::Ways::default() };
-    let parsed = text::parse_with(&Encoding::of(&octets).decoded(&octets), stored, ways)
+    let ways = text::ReadOptions { defaults, ..text::ReadOptions::default() };
+    let parsed = text::parse_with_options(&Encoding::of(&octets).decoded(&octets), stored, ways)
         .map_err(|problems| Failure::Problems(lines(&problems)))?;
     Ok((parsed.config, lines(&parsed.warnings)))
 }
@@ -220,16 +220,16 @@ pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     Ok(key)
 }
 
-/// The certificate and key to start with. Where the appliance `goes_on`, its own replace those that cannot be read.
+/// The certificate and key to start with. Where the appliance `tolerates_failures`, its own replace those that cannot be read.
 pub async fn certificate(
     config: &Config,
     present: &Present,
     flash: &dyn Flash,
-    goes_on: bool,
+    tolerates_failures: bool,
 ) -> Result<Arc<ServerConfig>, Failure> {
     let refused = |error: TlsError| Failure::Input(error.to_string());
     match certificate::for_network(config, present, flash).await {
-        Err(error) if goes_on => {
+        Err(error) if tolerates_failures => {
             log::error!("{error}");
             let own = Config { tls: config::Tls::default(), ..config.clone() };
             certificate::for_network(&own, present, flash).await.map_err(refused)

@@ -376,7 +376,7 @@ pub fn opens(account: &Account, service: Service, verifier: &Verifier) -> bool {
 ///
 /// # Errors
 /// The true reason for which the login would be refused.
-pub fn foretell(
+pub fn would_admit(
     config: &Config,
     account: &Account,
     key: &hmac::Key,

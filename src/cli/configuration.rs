@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use pillarbox::appliance::{read_configuration, settle_restore};
+use pillarbox::appliance::{finish_restore, read_configuration};
 use pillarbox::archive::backup::place;
 use pillarbox::config::Config;
 use pillarbox::config::export::to_toml;
@@ -103,7 +103,7 @@ pub(super) fn held(data: &Path) -> Result<DataFolder, Failure> {
 
 fn held_as(data: &Path, flash: Rc<Disk>) -> Result<DataFolder, Failure> {
     let folder = DataFolder::hold(data, flash)?;
-    async_io::block_on(settle_restore(&**folder.flash()))?;
+    async_io::block_on(finish_restore(&**folder.flash()))?;
     Ok(folder)
 }
 

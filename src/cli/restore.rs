@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use pillarbox::appliance::{Restored, restore, settle_restore};
+use pillarbox::appliance::{Restored, finish_restore, restore};
 use pillarbox::data_folder::DataFolder;
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
@@ -54,9 +54,9 @@ pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
     shown.end();
     let Some(outcome) = outcome else {
         // Once the whole backup is there, it is too late to give up.
-        return match async_io::block_on(settle_restore(&*flash))? {
+        return match async_io::block_on(finish_restore(&*flash))? {
             Some(aside) => {
-                folder.is_the_one()?;
+                folder.accept_copy()?;
                 let aside = aside.map(|aside| set_aside(data, &aside)).unwrap_or_default();
                 print(&format!("{name}: restored\n{aside}"))
             }
@@ -65,7 +65,7 @@ pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
     };
     let done = outcome.map_err(|failure| named(failure, &name))?;
     // A folder that was a copy is now this backup.
-    folder.is_the_one()?;
+    folder.accept_copy()?;
     tell(data, &name, done)
 }
 

@@ -45,14 +45,14 @@ pub fn run(data: &Path, word: Word) -> Result<(), Failure> {
         )));
     }
     if nothing_newer {
-        folder.is_the_one()?;
+        folder.accept_copy()?;
         return print("noted: nothing is newer than this copy, and nothing was changed\n");
     }
     let config = stored(&*flash, data)?.config;
     let store = Store::new(flash);
     async_io::block_on(renew(data, &config, &store, word))?;
     // Until here the daemon reports that the folder is a copy.
-    folder.is_the_one()?;
+    folder.accept_copy()?;
     print(DONE)
 }
 

@@ -110,7 +110,7 @@ pub fn peek(flash: &dyn Flash) -> Option<Config> {
 }
 
 /// The octets of a file with the configuration that [`peek`] finds.
-pub fn peek_whole(flash: &dyn Flash) -> Option<Vec<u8>> {
+pub fn peek_encoded(flash: &dyn Flash) -> Option<Vec<u8>> {
     // The data folder that will hold this file has had no saves.
     encode(&peek(flash)?, 1).ok()
 }
@@ -132,7 +132,7 @@ fn load_as(flash: &dyn Flash, known: u32, aside: Aside) -> Result<Option<Loaded>
     };
     let notice = (used != FILE).then(|| {
         let newer = files.iter().any(|(_, found)| matches!(found.config, Err(Damage::Newer(_))));
-        take_instead((aside == Aside::Put).then_some(flash), used, current, newer)
+        use_other_file((aside == Aside::Put).then_some(flash), used, current, newer)
     });
     Ok(Some(Loaded { config, generation, notice }))
 }
@@ -150,7 +150,12 @@ fn unusable(files: Vec<(&'static str, Found)>) -> Error {
 /// Puts `config.postcard` aside in favour of `used`, and returns what the operator has to know.
 ///
 /// Without a `flash`, or where the flash takes no changes, no file is renamed: the next start finds and decides the same.
-fn take_instead(flash: Option<&dyn Flash>, used: &str, current: Option<&'static str>, newer: bool) -> String {
+fn use_other_file(
+    flash: Option<&dyn Flash>,
+    used: &str,
+    current: Option<&'static str>,
+    newer: bool,
+) -> String {
     let rename = |from, to| flash.is_some_and(|flash| flash.rename(from, to).is_ok());
     let again = used == NEWER;
     if again && current == Some(NEWER) {

@@ -88,7 +88,7 @@ impl Config {
 
     /// All holders that the permission of `holder` is good for: `holder` itself, and each one of the same login, client and
     /// scope.
-    pub fn holders_like(&self, holder: Holder) -> Vec<Holder> {
+    pub fn sharing_permission(&self, holder: Holder) -> Vec<Holder> {
         let Some(held) = self.held(holder) else { return Vec::new() };
         self.all_held().filter(|(_, other)| other.is_like(&held)).map(|(holder, _)| holder).collect()
     }
@@ -120,7 +120,7 @@ impl Config {
 
     /// Takes over refresh tokens that have arrived since `self` was made from `before`. A client gets its token of `now`,
     /// unless its token in `self` is no longer that of `before`: somebody has set it by hand.
-    pub fn take_tokens(&mut self, before: &Config, now: &Config) {
+    pub fn merge_refresh_tokens(&mut self, before: &Config, now: &Config) {
         for (holder, client) in self.clients_mut() {
             let (Some(before), Some(now)) = (before.held(holder), now.held(holder)) else { continue };
             if client.is_same_client(now.client) && client.refresh_token == before.client.refresh_token {

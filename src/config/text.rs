@@ -38,12 +38,12 @@ pub struct Parsed {
 /// # Errors
 /// Every error and warning, in the order of the lines.
 pub fn parse(text: &[u8], stored: Option<&Config>) -> Result<Parsed, Vec<Problem>> {
-    parse_with(text, stored, Ways::default())
+    parse_with_options(text, stored, ReadOptions::default())
 }
 
 /// Options for reading a text.
 #[derive(Debug, Clone, Default)]
-pub struct Ways {
+pub struct ReadOptions {
     /// The values of settings that the text does not have.
     pub defaults: Config,
     /// Whether a secret that consists of stars only stands for the stored one.
@@ -54,7 +54,11 @@ pub struct Ways {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_with(text: &[u8], stored: Option<&Config>, ways: Ways) -> Result<Parsed, Vec<Problem>> {
+pub fn parse_with_options(
+    text: &[u8],
+    stored: Option<&Config>,
+    ways: ReadOptions,
+) -> Result<Parsed, Vec<Problem>> {
     if text.len() > MAX_TEXT {
         let text = format!("{} octets are too many for a configuration: 1 MiB is the limit", text.len());
         return Err(vec![Problem { at: At::Line(1), severity: Severity::Error, text }]);
@@ -95,7 +99,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(text: &str, ways: Ways) -> Reading {
+    fn new(text: &str, ways: ReadOptions) -> Reading {
         let line_ends = text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n');
         Reading {
             config: ways.defaults,

@@ -62,7 +62,7 @@ pub(super) fn tried(world: &dyn World, name: &str, service: Option<Service>, pas
         .map(|service| {
             let mut cell = |address: Option<IpAddr>, nobody: &str| {
                 let Some(address) = address else { return nobody.to_owned() };
-                match auth::foretell(&config, account, &key, service, address) {
+                match auth::would_admit(&config, account, &key, service, address) {
                     Ok(app) => {
                         device = device.take().or(app);
                         "admitted".to_owned()

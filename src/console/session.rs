@@ -320,8 +320,8 @@ impl Session {
     }
 
     pub(super) fn take_over(&mut self, world: &dyn World, toml: &str) -> Step {
-        let ways = text::Ways { defaults: defaults(world), ..text::Ways::default() };
-        match text::parse_with(toml.as_bytes(), Some(&self.candidate), ways) {
+        let ways = text::ReadOptions { defaults: defaults(world), ..text::ReadOptions::default() };
+        match text::parse_with_options(toml.as_bytes(), Some(&self.candidate), ways) {
             Ok(parsed) => {
                 *self.candidate = parsed.config;
                 let warnings: String = parsed.warnings.iter().map(|problem| format!("{problem}\n")).collect();

@@ -161,8 +161,8 @@ impl Session {
 
     /// Looks through a configuration.
     fn checked(&self, world: &dyn World, toml: &str) -> Step {
-        let ways = text::Ways { defaults: defaults(world), ..text::Ways::default() };
-        match text::parse_with(toml.as_bytes(), Some(self.candidate()), ways) {
+        let ways = text::ReadOptions { defaults: defaults(world), ..text::ReadOptions::default() };
+        match text::parse_with_options(toml.as_bytes(), Some(self.candidate()), ways) {
             Ok(parsed) if parsed.warnings.is_empty() => Step::Say("no mistakes\n".to_owned()),
             Ok(parsed) => Step::Say(listed(&parsed.warnings) + "\nno mistakes\n"),
             Err(problems) => Step::Refuse(listed(&problems)),

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::net::mdns::{Service, Stage, Zone, goes_first, is_conflict, parsed, reply};
+use crate::net::mdns::{Service, Stage, Zone, has_precedence, is_conflict, parsed, reply};
 
 const NAME: &str = "pillarbox.local";
 const SERVICES: [Service; 2] = [
@@ -28,7 +28,7 @@ pub fn run(octets: &[u8]) {
         for stage in [Stage::Probing, Stage::Announced] {
             let _ = is_conflict(&packet, &names, &zone, stage);
         }
-        let _ = goes_first(&packet, &names, &zone);
+        let _ = has_precedence(&packet, &names, &zone);
         let more = [packet.clone()];
         for (port, more, since) in [(5353, &more[..], 0), (5353, &[], 3600), (1024, &[], 0)] {
             let since = |_| Some(Duration::from_secs(since));

@@ -4,7 +4,7 @@
 use crate::message::envelope::Envelope;
 use crate::message::fold::Needle;
 use crate::message::mime::Structure;
-use crate::message::recode::{Aim, Recoder, Survey};
+use crate::message::recode::{MissingExtension, Recoder, Survey};
 use crate::message::search::{Scope, Search};
 use crate::message::signature::{Probe, Signer};
 use crate::message::summary::{self, Summary};
@@ -55,15 +55,15 @@ pub fn run(octets: &[u8]) {
         assert!(!(found && denied), "the signature denies {key:?}");
     }
 
-    let header_only = recode(octets, Aim::Header);
+    let header_only = recode(octets, MissingExtension::Header);
     assert!(!octets.is_ascii() || header_only.as_deref() == Some(octets), "what is fit is changed");
-    if let Some(seven_bit) = recode(octets, Aim::SevenBit) {
+    if let Some(seven_bit) = recode(octets, MissingExtension::SevenBit) {
         assert!(seven_bit.is_ascii(), "{}", String::from_utf8_lossy(&seven_bit));
     }
 }
 
 /// Makes the message fit, where that can be done.
-fn recode(octets: &[u8], aim: Aim) -> Option<Vec<u8>> {
+fn recode(octets: &[u8], aim: MissingExtension) -> Option<Vec<u8>> {
     let mut survey = Survey::new(&octets, aim, None);
     while survey.step().expect("a slice can be read").ok()?.is_some() {}
     let plan = survey.finish().expect("a slice can be read");

@@ -6,7 +6,7 @@ use super::{Speaker, wait};
 use crate::clock::Time;
 use crate::config::{Secret, Security, SourceAuth};
 use crate::outgoing::{Credentials, Habit, Proof, Route};
-use crate::smtp::client::{Client, Manners, Message};
+use crate::smtp::client::{Client, Message, ServerQuirks};
 use crate::smtp::{Mailbox, Recipient, dsn};
 
 /// One input.
@@ -14,7 +14,7 @@ pub fn run(octets: &[u8]) {
     let speaker = Speaker::new();
     let recipient = |it| Recipient::from(Mailbox::parse(it).expect("an address"));
     let (recipients, dsn) = (["a@b.example", "c@d.example"].map(recipient), dsn::Request::default());
-    let manners = Rc::<Manners>::default();
+    let quirks = Rc::<ServerQuirks>::default();
     let dialog = async {
         for login in [false, true] {
             let route = Route {
@@ -30,7 +30,7 @@ pub fn run(octets: &[u8]) {
                 habit: Habit::default(),
             });
             let Ok(mut client) =
-                Client::connect(&route, "pillarbox.local", login, &manners, &Time::default()).await
+                Client::connect(&route, "pillarbox.local", login, &quirks, &Time::default()).await
             else {
                 continue;
             };

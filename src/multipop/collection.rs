@@ -342,7 +342,7 @@ impl Collection {
         let known = hash.filter(|hash| hash.is_told_apart && self.ledger.has_content(hash.content));
         match (wanted.identity, known) {
             (Some(identity), Some(known)) => {
-                self.came_again(identity, known.content);
+                self.note_duplicate(identity, known.content);
                 true
             }
             _ => false,
@@ -390,7 +390,7 @@ impl Collection {
     }
 
     /// Whether a message is to be delivered, where another source of the account may have brought it.
-    fn is_single(
+    fn should_deliver(
         &mut self,
         handle: Handle,
         identity: Identity,
@@ -441,7 +441,7 @@ impl Collection {
     }
 
     /// Notes a message whose content came before, under another identity.
-    fn came_again(&mut self, identity: Identity, content: u64) {
+    fn note_duplicate(&mut self, identity: Identity, content: u64) {
         self.outcome.again += 1;
         // The new identity is worthless in the next session. If not all new messages were looked at, it is noted all
         // the same: otherwise the next poll would begin at the same place.

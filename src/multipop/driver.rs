@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::collection::{BATCH_TIME, Collection, Handle, Outcome};
 use super::content::Content;
-use super::errand::{Errand, Manners};
+use super::errand::{Errand, ServerQuirks};
 use super::places::Place;
 use super::reading::Reading;
 use super::remote::{Event, Listed, RemoteMailbox};
@@ -42,14 +42,14 @@ const WORTH_IT: Duration = Duration::from_secs(60);
 /// # Errors
 /// What ended the poll early. What had come whole by then is kept all the same, and is counted in `outcome`.
 pub async fn collect(wire: &mut Wire, errand: &Errand<'_, '_>, outcome: &mut Outcome) -> Result<(), Error> {
-    let (source, manners) = (errand.source, &errand.experience.manners);
+    let (source, quirks) = (errand.source, &errand.experience.quirks);
     loop {
-        let mut mailbox = open(wire, source, manners).await?;
+        let mut mailbox = open(wire, source, quirks).await?;
         let session = Session { wire, mailbox: &mut *mailbox, place: errand.places.place() };
         let worked = session.work(errand, outcome).await;
-        if !manners.tries_without(&worked, mailbox.asks()) {
+        if !quirks.tries_without(&worked, mailbox.asks()) {
             if !worked.as_ref().is_err_and(Error::is_a_hang_up) {
-                manners.prove();
+                quirks.prove();
             }
             return worked;
         }
@@ -84,37 +84,37 @@ pub async fn collect_once(
     (result, outcome)
 }
 
-/// Logs in at the server of `source`. `manners` is what is known of the server, and is added to.
+/// Logs in at the server of `source`. `quirks` is what is known of the server, and is added to.
 ///
 /// # Errors
 /// What kept the login from succeeding.
 pub async fn open(
     wire: &mut Wire,
     source: &Source,
-    manners: &Manners,
+    quirks: &ServerQuirks,
 ) -> Result<Box<dyn RemoteMailbox>, Error> {
     loop {
         let (result, asked) = match source.protocol {
             Protocol::Pop3 => {
                 let opening = pop3::Opening::new(source, wire.token(), wire.is_tls());
-                let mut opening = opening?.with_manners(manners);
+                let mut opening = opening?.with_manners(quirks);
                 let opened = wire.open(source, &mut opening).await.map(|opened| {
-                    manners.wants_pause(opened.login_delay);
-                    let pipelining = opened.pipelining && !manners.is_slow();
-                    Box::new(pop3::Maildrop::new(pipelining, manners)) as Box<dyn RemoteMailbox>
+                    quirks.wants_pause(opened.login_delay);
+                    let pipelining = opened.pipelining && !quirks.is_slow();
+                    Box::new(pop3::Maildrop::new(pipelining, quirks)) as Box<dyn RemoteMailbox>
                 });
                 (opened, opening.asks())
             }
             Protocol::Imap => {
                 let opening = imap::Opening::new(source, wire.token(), wire.is_tls());
-                let mut opening = opening?.with_manners(manners);
+                let mut opening = opening?.with_manners(quirks);
                 let opened = wire.open(source, &mut opening).await.map(|tag| {
-                    Box::new(imap::Mailbox::new(source, tag, wire.own(), manners)) as Box<dyn RemoteMailbox>
+                    Box::new(imap::Mailbox::new(source, tag, wire.own(), quirks)) as Box<dyn RemoteMailbox>
                 });
                 (opened, opening.asks())
             }
         };
-        if !manners.tries_without(&result, asked) {
+        if !quirks.tries_without(&result, asked) {
             return result;
         }
         wire.reconnect(source).await?;
@@ -274,7 +274,7 @@ impl Session<'_> {
         let marked = reading.marked;
         let Err(error) = read else { return Ok((marked, others_deleted)) };
         if reading.broke_off(&error) {
-            errand.experience.manners.slow_down();
+            errand.experience.quirks.slow_down();
         }
         let kept = collection.abandon().await;
         let error = if error.is_of_the_store() { kept.err().unwrap_or(error) } else { error };

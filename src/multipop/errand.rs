@@ -66,7 +66,7 @@ impl Errand<'_, '_> {
 pub struct Experience {
     folders: Rc<RefCell<BTreeMap<SourceKey, Needs>>>,
     /// What is known of the server.
-    pub manners: Manners,
+    pub quirks: ServerQuirks,
 }
 
 impl Experience {
@@ -78,7 +78,7 @@ impl Experience {
 
 /// What is known of a server's behaviour. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Manners(Rc<Known>);
+pub struct ServerQuirks(Rc<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -103,7 +103,7 @@ pub enum Feature {
     Id,
 }
 
-impl Manners {
+impl ServerQuirks {
     /// Sends one request at a time from now on: the server's PIPELINING may not work.
     pub fn slow_down(&self) {
         self.0.slow.set(true);

@@ -79,7 +79,7 @@ impl<'c> Reading<'c> {
                     self.looking.push_back(wanted);
                     return true;
                 }
-                self.collection.dooms(&wanted, None);
+                self.collection.tell_then_delete(&wanted, None);
                 continue;
             }
             let looks = self.looks_first && !wanted.last && !wanted.is_looked_at && wanted.identity.is_some();
@@ -173,7 +173,7 @@ impl<'c> Reading<'c> {
         let Some(wanted) = at.and_then(|at| self.looking.remove(at)) else { return };
         let (content, came) = std::mem::replace(&mut self.beginning, (Content::new(), 0));
         if wanted.large > 0 {
-            self.collection.dooms(&wanted, Some(&content));
+            self.collection.tell_then_delete(&wanted, Some(&content));
         } else if !self.collection.looked_at(&wanted, &content, came) {
             self.wanted.put_first(Wanted { is_looked_at: true, ..wanted });
         }

@@ -364,7 +364,7 @@ impl Watch {
             return None;
         }
         // A server turns earlier logins away, also when the operator asks for a poll.
-        let least = self.experience.manners.pause();
+        let least = self.experience.quirks.pause();
         let pause = match self.urgent.get() {
             true => least,
             false => pause(self.interval.get(), history.broken, history.refused, history.jitter).max(least),

@@ -22,7 +22,7 @@ use smol::future::or;
 use super::addresses::Addresses;
 use crate::clock::Time;
 #[cfg(any(test, fuzzing))]
-pub(crate) use message::{Stage, goes_first, is_conflict, parsed, reply};
+pub(crate) use message::{Stage, has_precedence, is_conflict, parsed, reply};
 use responder::{Claim, End, Responder};
 use sockets::Sockets;
 #[cfg(any(test, fuzzing))]

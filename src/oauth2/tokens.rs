@@ -392,7 +392,7 @@ impl Tokens {
         let config = self.context.config();
         {
             // Clients that still hold the old refresh token, such as an edit under way, get the new one.
-            let like = config.holders_like(holder);
+            let like = config.sharing_permission(holder);
             let old = like.iter().filter_map(|holder| config.held(*holder));
             let old = old.map(|held| &held.client.refresh_token).filter(|old| !old.is_empty());
             let mut grants = self.grants.borrow_mut();
@@ -401,7 +401,7 @@ impl Tokens {
             }
         }
         self.keep(&|config| {
-            let like = config.holders_like(holder);
+            let like = config.sharing_permission(holder);
             let same = config.clients_mut().filter(|(_, other)| other.is_same_client(client));
             same.filter(|(other, _)| like.contains(other))
                 .for_each(|(_, other)| other.refresh_token = new.clone());

@@ -264,7 +264,7 @@ impl Operator {
             return Err(CHANGED.to_owned());
         }
         // A refresh token that was replaced meanwhile is nobody's change, and must not be lost.
-        candidate.take_tokens(base, &now);
+        candidate.merge_refresh_tokens(base, &now);
         Ok(candidate)
     }
 

@@ -212,7 +212,7 @@ impl Login {
     }
 
     /// Whether a SASL mechanism is under way that has proved nothing yet, and others may follow.
-    pub fn is_feeling_its_way(&self) -> bool {
+    pub fn is_probing(&self) -> bool {
         let is_auto = matches!(self.credentials.proof, Proof::Password(_, SourceAuth::Auto));
         is_auto && matches!(&self.state, State::Sasl(client) if !client.has_proved())
     }
@@ -325,7 +325,7 @@ impl Login {
     fn refused(&mut self, about: About, words: String, proved: bool) -> Result<Next, Error> {
         let next = match about {
             About::Now => return Err(Error::Busy(words)),
-            About::Login if proved => self.shows_it_once(),
+            About::Login if proved => self.sends_password(),
             About::Login | About::Method | About::MethodOrLogin => self.next_method(),
         };
         let is_way = about == About::Method || about == About::MethodOrLogin && !proved;
@@ -334,7 +334,7 @@ impl Login {
 
     /// Begins a mechanism that shows the password, if the server may not have been able to check the proof that it
     /// refused.
-    fn shows_it_once(&mut self) -> Option<Result<Next, Error>> {
+    fn sends_password(&mut self) -> Option<Result<Next, Error>> {
         let may_not = self.method.is_some_and(Method::needs_the_password_itself);
         if !self.tls || !may_not {
             return None;

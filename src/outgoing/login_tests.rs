@@ -210,11 +210,11 @@ fn who_does_not_prove_itself_is_told_no_more() {
 #[test]
 fn a_way_is_felt_until_something_was_proved() {
     let (mut login, _) = begin(SourceAuth::Auto, true, "PLAIN");
-    assert!(login.is_feeling_its_way());
+    assert!(login.is_probing());
     assert!(matches!(block_on(login.answer(Answer::Challenge(""))), Ok(Next::Response(_))));
-    assert!(!login.is_feeling_its_way());
+    assert!(!login.is_probing());
     for (auth, offered) in [(SourceAuth::Plain, "PLAIN"), (SourceAuth::Auto, "COMMAND")] {
-        assert!(!begin(auth, true, offered).0.is_feeling_its_way());
+        assert!(!begin(auth, true, offered).0.is_probing());
     }
 }
 

@@ -150,7 +150,7 @@ impl Relay {
     }
 
     fn goes_on(&self, config: &Rc<Config>) -> bool {
-        self.is_current(config) && !self.goes_nothing(config)
+        self.is_current(config) && !self.is_paused(config)
     }
 
     /// Sends a message up to its last octets, notes on flash that these leave, and sends them.

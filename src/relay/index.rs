@@ -197,7 +197,7 @@ impl Index {
         // These times were set while the clock was wrong.
         while let Some(&(time, uid)) = self.timers.last().filter(|(time, _)| *time > far) {
             self.timers.remove(&(time, uid));
-            self.comes_now(time, uid, now);
+            self.is_due_now(time, uid, now);
         }
     }
 
@@ -317,14 +317,14 @@ impl Index {
             let Some(slot) = self.slot(uid) else { continue };
             let has_its_time = slot.marks & NOTICE != 0 && slot.here == time && slot.outside != time;
             match wanted.contains(&slot.lane) && !has_its_time {
-                true => self.comes_now(time, uid, now),
+                true => self.is_due_now(time, uid, now),
                 false => drop(self.timers.insert((time, uid))),
             }
         }
     }
 
     /// Sets what is set for `time` to `now`.
-    fn comes_now(&mut self, time: u32, uid: Uid, now: u32) {
+    fn is_due_now(&mut self, time: u32, uid: Uid, now: u32) {
         let Some(slot) = self.slot_mut(uid) else { return };
         for set in [&mut slot.here, &mut slot.outside] {
             if *set == time {

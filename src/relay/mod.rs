@@ -36,7 +36,7 @@ use crate::context::Context;
 use crate::credential::random;
 use crate::oauth2::Tokens;
 use crate::outgoing::Habit;
-use crate::smtp::client::Manners;
+use crate::smtp::client::ServerQuirks;
 use crate::smtp::{self, Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
 use entry::{Entry, Submitter};
@@ -76,7 +76,7 @@ pub struct Relay {
     standing: end::Standing,
     habits: RefCell<BTreeMap<Login, Habit>>,
     /// What is known of mistakes of the smarthost.
-    manners: Rc<Manners>,
+    quirks: Rc<ServerQuirks>,
     rows: letters::Rows,
 }
 
@@ -99,7 +99,7 @@ impl Relay {
             hurried: Event::new(),
             standing: end::Standing::default(),
             habits: RefCell::default(),
-            manners: Rc::default(),
+            quirks: Rc::default(),
             rows: letters::Rows::default(),
         })
     }

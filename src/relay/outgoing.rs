@@ -112,7 +112,7 @@ impl Relay {
 
     /// Whether no message may go out now. Without the time no certificate can be judged: the messages wait, and that
     /// does not count as an attempt.
-    pub(super) fn goes_nothing(&self, config: &Config) -> bool {
+    pub(super) fn is_paused(&self, config: &Config) -> bool {
         let judges = config.smarthost.security != Security::None || permission::client(config).is_some();
         self.standing.is_ending() || self.stands_still() || !self.context.clock.is_known() && judges
     }
@@ -120,7 +120,7 @@ impl Relay {
     /// A connection that is needed, with its first message.
     fn next_line(&self) -> Option<(Line<'_>, Claim<'_>)> {
         let config = self.context.config();
-        if self.goes_nothing(&config) {
+        if self.is_paused(&config) {
             return None;
         }
         let mut ready = BTreeMap::new();

@@ -25,7 +25,7 @@ impl Relay {
             return Err(Failure::Unavailable("no smarthost is set".to_owned()));
         }
         let (route, hello, time) = (Route::from(smarthost), &config.server.hostname, &self.context.time);
-        let manners = &self.manners;
+        let quirks = &self.quirks;
         if let (Login::Global, Some(client)) = (login, client(config)) {
             let mut again = true;
             loop {
@@ -35,7 +35,7 @@ impl Relay {
                 let (username, habit) = (smarthost.username.to_string(), Habit::default());
                 let credentials = Credentials { username, proof, habit };
                 let connected =
-                    Client::connect_and_tell(&route, hello, Some(credentials), manners, time, tell).await;
+                    Client::connect_and_tell(&route, hello, Some(credentials), quirks, time, tell).await;
                 if !matches!(connected, Err(Failure::Token(_))) {
                     return connected;
                 }
@@ -51,7 +51,7 @@ impl Relay {
         if credentials.is_none() && *login != Login::Global {
             return Err(Failure::Unavailable("the account is gone".to_owned()));
         }
-        Client::connect_and_tell(&route, hello, credentials, manners, time, tell).await
+        Client::connect_and_tell(&route, hello, credentials, quirks, time, tell).await
     }
 }
 

@@ -75,12 +75,12 @@ impl Smarthost {
 
 fn talk(mut wire: Wire, letters: &Mutex<Vec<Letter>>, thinks: Duration, offers: &[&str]) -> io::Result<()> {
     let mut dice = Dice(random());
-    let (mut mail, mut rcpt, mut unsettled) = (String::new(), Vec::new(), None::<usize>);
+    let (mut mail, mut rcpt, mut renames_pending) = (String::new(), Vec::new(), None::<usize>);
     let offers: String = offers.iter().map(|offer| format!("250-{offer}\r\n")).collect();
     wire.say("220 smarthost.example\r\n")?;
     while let Some(command) = wire.command()? {
         let mut settle = || {
-            if let Some(taken) = unsettled.take() {
+            if let Some(taken) = renames_pending.take() {
                 letters.lock().unwrap()[taken].settled = true;
             }
         };
@@ -98,7 +98,7 @@ fn talk(mut wire: Wire, letters: &Mutex<Vec<Letter>>, thinks: Duration, offers: 
                 };
                 std::thread::sleep(thinks.mul_f64(dice.below(100) as f64 / 100.0));
                 wire.say("250 Taken\r\n")?;
-                unsettled = Some(taken);
+                renames_pending = Some(taken);
             }
             "QUIT" => {
                 settle();

@@ -123,7 +123,7 @@ fn a_cut_at_any_step_leaves_the_old_or_the_new_whole() {
                     cuts.set(cuts.get() + 1);
                     let after = flash.restart(cuts.get());
                     smol::block_on(async {
-                        let settled = settle_restore(&after).await.unwrap();
+                        let settled = finish_restore(&after).await.unwrap();
                         halfway.set(halfway.get() + u32::from(settled.is_some()));
                         let found = word(&after).await;
                         let tops: Vec<String> = after.list("").unwrap();
@@ -142,7 +142,7 @@ fn a_cut_at_any_step_leaves_the_old_or_the_new_whole() {
                             assert!(aside.contains_key("accounts/old/log/00000001"), "{aside:?}");
                         }
                         // The durable state stays the same.
-                        assert_eq!(settle_restore(&after.restart(1)).await.unwrap(), None);
+                        assert_eq!(finish_restore(&after.restart(1)).await.unwrap(), None);
                         assert_eq!(word(&after.restart(2)).await, found);
                     });
                 }

@@ -78,7 +78,7 @@ pub async fn write<S: Sink>(store: &Store, sink: &mut S) -> Result<Made, Failure
 }
 
 async fn settings<S: Sink>(flash: &dyn Flash, stream: &mut Stream<'_, S>) -> Result<(), Failure> {
-    match file::peek_whole(flash) {
+    match file::peek_encoded(flash) {
         Some(octets) => stream.small(CONFIG, &octets).await?,
         None if flash.open(CONFIG, Mode::Read).is_ok() => {
             stream.problem(format!("{CONFIG}: cannot be read; the settings are not in the backup")).await?;

@@ -25,7 +25,7 @@ use ring::digest;
 use crate::certificate;
 use crate::config::encoding::Encoding;
 use crate::config::problem::{At, Problem};
-use crate::config::text::{self, Ways};
+use crate::config::text::{self, ReadOptions};
 use crate::config::{Config, file, secrets};
 use crate::data_folder::DataFolder;
 use crate::flash::disk::Disk;
@@ -239,8 +239,8 @@ fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
     };
     let encoding = Encoding::of(octets);
     let text = encoding.decoded(octets);
-    let ways = Ways { defaults: Config::on_a_board(), stars_are_stored: true };
-    let mut parsed = match text::parse_with(&text, stored.as_ref(), ways) {
+    let ways = ReadOptions { defaults: Config::on_a_board(), stars_are_stored: true };
+    let mut parsed = match text::parse_with_options(&text, stored.as_ref(), ways) {
         Ok(parsed) => parsed,
         Err(problems) => return Ok(Outcome::Refused(problems)),
     };

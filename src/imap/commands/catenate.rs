@@ -34,7 +34,7 @@ impl Part<'_> {
         let summaries = summaries(&account);
         let mut opened = LazyMessage::new(&account, message, &summaries);
         let octets = section::octets(&mut opened, &url.section.part, &url.section.text, last, pace).await;
-        pace.did(STEP.max(opened.take_passed())).await;
+        pace.did(STEP.max(opened.take_octets_read())).await;
         let octets = octets.map_err(unreadable)?.ok_or_else(bad)?;
         let (held, mut places) = match octets {
             Octets::Held(text) => {

@@ -102,7 +102,7 @@ impl<'a> LazyMessage<'a> {
             let mut summaries = self.summaries.borrow_mut();
             let summary = summaries.of(&self.message);
             let octets = summary.as_ref().map_or(0, |summary| summary.len());
-            self.passed += octets as u64 + summaries.take_passed();
+            self.passed += octets as u64 + summaries.take_octets_read();
             summary
         });
         summary.as_ref().map(|summary| Summary::decode(summary)).unwrap_or_default()
@@ -140,7 +140,7 @@ impl<'a> LazyMessage<'a> {
     }
 
     /// Octets that were read since the last call, to be counted by the caller's [`Pace`].
-    pub fn take_passed(&mut self) -> u64 {
+    pub fn take_octets_read(&mut self) -> u64 {
         std::mem::take(&mut self.passed)
     }
 

@@ -59,11 +59,11 @@ impl Session {
         }
         self.state = State::Authenticated(account);
         let text = format!("OK [CAPABILITY {}] Logged in", self.capabilities(config));
-        self.furnish(Reply::new(tag, text))
+        self.create_standard_mailboxes(Reply::new(tag, text))
     }
 
     /// Creates the folders that a Connector client looks for, from its first login on.
-    fn furnish(&self, reply: Reply) -> Outcome {
+    fn create_standard_mailboxes(&self, reply: Reply) -> Outcome {
         let account = self.account().filter(|_| self.connector);
         match account.and_then(connector::missing_folders) {
             Some(transaction) => {
@@ -114,7 +114,7 @@ impl Session {
         out.push_str(&format!(
             "* ID (\"name\" \"Pillarbox\" \"version\" \"{version}\" \"token\" \"{token}\")\r\n"
         ));
-        self.furnish(Reply::new(tag, "OK ID completed"))
+        self.create_standard_mailboxes(Reply::new(tag, "OK ID completed"))
     }
 }
 

@@ -131,7 +131,7 @@ impl Session {
         if own {
             return Ok(true);
         }
-        let teller = Teller { account: &account, connector, enabled };
+        let teller = StatusSender { account: &account, connector, enabled };
         match event {
             Event::Created(name) | Event::Deleted(name) => {
                 // Section 5.4: the mailbox above is affected, too.
@@ -162,13 +162,13 @@ impl Session {
 }
 
 /// Writes the responses for events.
-struct Teller<'a> {
+struct StatusSender<'a> {
     account: &'a Account,
     connector: bool,
     enabled: Enabled,
 }
 
-impl Teller<'_> {
+impl StatusSender<'_> {
     /// The events that the client wants to be told of for this name.
     fn events(&self, others: &Others, name: &str) -> Events {
         others.filters.events(name, self.account.is_subscribed(name))

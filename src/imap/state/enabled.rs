@@ -24,7 +24,7 @@ impl Session {
 
     /// Enables CONDSTORE when the command is one of the "CONDSTORE enabling commands", before it is carried out (RFC
     /// 7162 section 3.1).
-    pub fn hears_of_modseqs(&mut self, command: &Command, out: &mut String) {
+    pub fn enable_condstore_implicitly(&mut self, command: &Command, out: &mut String) {
         if self.account().is_none() || !command.enables_condstore() {
             return;
         }

@@ -129,7 +129,7 @@ impl Session {
     /// Carries out a command. Untagged responses are appended to `out`.
     pub fn handle(&mut self, config: &Config, command: Tagged, out: &mut String) -> Outcome {
         let Tagged { tag, command } = command;
-        self.hears_of_modseqs(&command, out);
+        self.enable_condstore_implicitly(&command, out);
         match command {
             Command::Capability => {
                 out.push_str(&format!("* CAPABILITY {}\r\n", self.capabilities(config)));

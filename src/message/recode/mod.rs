@@ -34,7 +34,7 @@ const LONG_LINE: usize = 990;
 
 /// What the receiving server does not accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aim {
+pub enum MissingExtension {
     /// Header fields that are not ASCII.
     Header,
     /// Header fields that are not ASCII, and any other octets above 127.

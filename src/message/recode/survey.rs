@@ -7,7 +7,7 @@ use super::super::header;
 use super::super::mime::{Media, Part, Scanner, Structure};
 use super::super::parameters::Parameterized;
 use super::header::HeaderChange;
-use super::{Aim, PIECE, Plan, Refusal, Segment, Source, Target};
+use super::{MissingExtension, PIECE, Plan, Refusal, Segment, Source, Target};
 use crate::flash::ReadAt;
 
 /// Octets of a line that need not be broken (RFC 5322 section 2.1.1).
@@ -16,7 +16,7 @@ const MAX_LINE: u64 = 998;
 /// Examines a message, step by step.
 pub struct Survey<'a> {
     message: &'a dyn ReadAt,
-    aim: Aim,
+    aim: MissingExtension,
     plan: Plan<'a>,
     /// The offset up to which the message is planned.
     planned: u64,
@@ -66,7 +66,11 @@ enum Kind {
 impl<'a> Survey<'a> {
     /// A survey at the beginning of `message`. `replaced` is an address of the author, and the one that replaces it
     /// in the header when the first has no ASCII form.
-    pub fn new(message: &'a dyn ReadAt, aim: Aim, replaced: Option<(&'a str, &'a str)>) -> Survey<'a> {
+    pub fn new(
+        message: &'a dyn ReadAt,
+        aim: MissingExtension,
+        replaced: Option<(&'a str, &'a str)>,
+    ) -> Survey<'a> {
         let plan = Plan { segments: Vec::new(), replaced };
         let stage = Stage::Structure(Box::new(Scanner::new(message)));
         Survey { message, aim, plan, planned: 0, stage }
@@ -136,7 +140,8 @@ impl<'a> Survey<'a> {
         let Some(part) = structure.parts().get(at) else { return Ok(Err(Refusal::Malformed)) };
         let described = self.described(part, at == 0)?;
         if described.kind == Kind::Container {
-            let encoding = (self.aim == Aim::SevenBit && described.says_eight_bit).then_some("7bit");
+            let encoding =
+                (self.aim == MissingExtension::SevenBit && described.says_eight_bit).then_some("7bit");
             let change = HeaderChange { encoding, ..HeaderChange::default() };
             if let Err(refusal) = self.header(part, change, described)? {
                 return Ok(Err(refusal));
@@ -179,7 +184,7 @@ impl<'a> Survey<'a> {
         described: Described,
         found: &Examination,
     ) -> io::Result<Result<(), Refusal>> {
-        let seven_bit = self.aim == Aim::SevenBit;
+        let seven_bit = self.aim == MissingExtension::SevenBit;
         let is_open = !matches!(described.kind, Kind::Sealed | Kind::Fixed);
         // A part without a header cannot declare an encoding.
         let has_header = is_message || !part.header().is_empty();
@@ -243,8 +248,8 @@ impl<'a> Survey<'a> {
         self.planned = range.end;
         if !range.is_empty() {
             self.plan.segments.push(match self.aim {
-                Aim::SevenBit => Segment::Between(range),
-                Aim::Header => Segment::AsIs(range),
+                MissingExtension::SevenBit => Segment::Between(range),
+                MissingExtension::Header => Segment::AsIs(range),
             });
         }
     }

@@ -6,7 +6,7 @@ use super::super::binary::Binary;
 use super::super::mime::Structure;
 use super::*;
 
-fn recoded(message: &[u8], aim: Aim) -> Result<Vec<u8>, Refusal> {
+fn recoded(message: &[u8], aim: MissingExtension) -> Result<Vec<u8>, Refusal> {
     let mut survey = Survey::new(&message, aim, Some(("j\u{f6}rg@home.example", "joerg@home.example")));
     while survey.step().unwrap()?.is_some() {}
     let plan = survey.finish().unwrap();
@@ -16,7 +16,7 @@ fn recoded(message: &[u8], aim: Aim) -> Result<Vec<u8>, Refusal> {
 }
 
 fn seven_bit(message: &str) -> Result<String, Refusal> {
-    recoded(message.replace('\n', "\r\n").as_bytes(), Aim::SevenBit)
+    recoded(message.replace('\n', "\r\n").as_bytes(), MissingExtension::SevenBit)
         .map(|out| String::from_utf8(out).unwrap().replace("\r\n", "\n"))
 }
 
@@ -61,7 +61,7 @@ fn a_message_of_before_mime_becomes_mime() {
     let said = "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n";
     let expected = format!("Subject: x\n{said}\ncaf=C3=A9\n");
     assert_eq!(seven_bit("Subject: x\n\ncaf\u{e9}\n"), Ok(expected));
-    let out = recoded(b"Subject: x\r\n\r\ncaf\xe9", Aim::SevenBit).unwrap();
+    let out = recoded(b"Subject: x\r\n\r\ncaf\xe9", MissingExtension::SevenBit).unwrap();
     assert!(String::from_utf8(out).unwrap().contains("charset=unknown-8bit\r\n"));
     let typed = "MIME-Version: 1.0\nContent-Transfer-Encoding: quoted-printable\n";
     let expected = format!("Content-Type: text/html\n{typed}\n=C3=A9\n");
@@ -117,8 +117,9 @@ fn what_is_signed_is_never_touched() {
 /// Catches: a body that is encoded when only the header must be rewritten, and an ASCII header that is changed.
 #[test]
 fn the_header_alone() {
-    let header =
-        |message: &str| recoded(message.as_bytes(), Aim::Header).map(|out| String::from_utf8(out).unwrap());
+    let header = |message: &str| {
+        recoded(message.as_bytes(), MissingExtension::Header).map(|out| String::from_utf8(out).unwrap())
+    };
     let message = "Subject: \u{fc}\r\nFrom: J <j\u{f6}rg@home.example>\r\nContent-Transfer-Encoding: 8bit\r\n\r\ncaf\u{e9}\r\n";
     let expected = "Subject: =?utf-8?Q?=C3=BC?=\r\nFrom: J <joerg@home.example>\r\nContent-Transfer-Encoding: 8bit\r\n\r\ncaf\u{e9}\r\n";
     assert_eq!(header(message).as_deref(), Ok(expected));
@@ -183,7 +184,7 @@ fn real_messages_are_recoded() {
             let (path, mut message) = (entry.as_ref().unwrap().path(), Vec::new());
             // With line ends as the server stores them.
             clean(&std::fs::read(&path).unwrap(), &mut message);
-            let out = match recoded(&message, Aim::SevenBit) {
+            let out = match recoded(&message, MissingExtension::SevenBit) {
                 Ok(out) => out,
                 Err(refusal) => {
                     refused.push((path.file_name().unwrap().to_owned(), refusal));
@@ -199,7 +200,7 @@ fn real_messages_are_recoded() {
                 assert_eq!(contents(&out), contents(&message), "{path:?}");
             }
             assert_eq!(
-                recoded(&out, Aim::SevenBit).as_ref(),
+                recoded(&out, MissingExtension::SevenBit).as_ref(),
                 Ok(&out),
                 "{path:?}: once more changes nothing"
             );
@@ -278,11 +279,11 @@ proptest! {
     #[test]
     fn parts_decode_to_what_they_did(tree in tree()) {
         let message = format!("Subject: \u{fc}\r\nMIME-Version: 1.0\r\n{tree}");
-        let out = recoded(message.as_bytes(), Aim::SevenBit).unwrap();
+        let out = recoded(message.as_bytes(), MissingExtension::SevenBit).unwrap();
         prop_assert!(out.is_ascii(), "{}", String::from_utf8_lossy(&out));
         prop_assert!(out.split(|&o| o == b'\n').all(|line| line.len() <= 999));
         prop_assert_eq!(contents(&out), contents(message.as_bytes()), "{}", String::from_utf8_lossy(&out));
-        let again = recoded(&out, Aim::SevenBit).unwrap();
+        let again = recoded(&out, MissingExtension::SevenBit).unwrap();
         prop_assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&out));
         // The other reader panics on some of the generated messages.
         let theirs = |message: &[u8]| std::panic::catch_unwind(|| {

@@ -185,8 +185,8 @@ impl Collection {
             (Verdict::Collect(identity), Some(incoming)) => {
                 let hash = content.hash(self.sizes.remove(&handle).unwrap_or(came));
                 match hash.filter(|hash| hash.is_told_apart && self.ledger.has_content(hash.content)) {
-                    Some(hash) => self.came_again(identity, hash.content),
-                    None if self.is_single(handle, identity, hash, content.twin()) => {
+                    Some(hash) => self.note_duplicate(identity, hash.content),
+                    None if self.should_deliver(handle, identity, hash, content.twin()) => {
                         self.deliver(handle, identity, hash, incoming, told);
                     }
                     None => {}

@@ -19,7 +19,7 @@ pub(super) struct Told {
 impl Collection {
     /// Tells the user of a message that is too large and is then deleted at the server. `content` is what was read of
     /// it.
-    pub fn dooms(&mut self, wanted: &Wanted, content: Option<&Content>) {
+    pub fn tell_then_delete(&mut self, wanted: &Wanted, content: Option<&Content>) {
         let Some(identity) = wanted.identity else { return };
         let large =
             notice::Large { said: content.map(notice::Said::new), ..notice::Large::new(wanted.large) };

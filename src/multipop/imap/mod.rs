@@ -29,7 +29,7 @@ pub use self::played::played;
 use self::response::{Fetch, Response, Responses, TAG};
 use super::Error;
 use super::collection::Handle;
-use super::errand::{Feature, Manners};
+use super::errand::{Feature, ServerQuirks};
 use super::refusal::Refusal;
 use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 use super::wire::is_said_by;
@@ -115,7 +115,7 @@ fn set(uids: &[Uid]) -> String {
 pub struct Mailbox {
     /// The token of this appliance, by which it recognizes itself.
     own: String,
-    manners: Manners,
+    quirks: ServerQuirks,
     /// Whether messages may be deleted there.
     changes: bool,
     responses: Responses,
@@ -154,10 +154,10 @@ pub struct Mailbox {
 impl Mailbox {
     /// A session in which nothing was asked yet about `source`. Tag numbers up to `tag` were used, and `own` is the
     /// token of this appliance.
-    pub fn new(source: &Source, tag: u32, own: &str, manners: &Manners) -> Mailbox {
+    pub fn new(source: &Source, tag: u32, own: &str, quirks: &ServerQuirks) -> Mailbox {
         Mailbox {
             own: own.to_owned(),
-            manners: manners.clone(),
+            quirks: quirks.clone(),
             changes: source.deletes(),
             responses: Responses::default(),
             tag,
@@ -208,7 +208,7 @@ impl Mailbox {
             Response::Capability(capabilities) if self.is_asked(&Request::Capability) => {
                 let offers = |name: &str| capabilities.iter().any(|capability| capability == name);
                 (self.has_uid_plus, self.wants_id) = (offers("UIDPLUS"), offers("ID"));
-                self.wants_id &= !self.manners.avoids(Feature::Id);
+                self.wants_id &= !self.quirks.avoids(Feature::Id);
                 self.has_idle = offers("IDLE");
             }
             Response::Id(id) if is_said_by(&self.own, id.as_bytes()) => return Err(Error::Itself),
@@ -372,7 +372,7 @@ impl Mailbox {
 impl RemoteMailbox for Mailbox {
     /// The server may name more capabilities after the login.
     fn begin(&mut self) {
-        if !self.manners.avoids(Feature::Capabilities) {
+        if !self.quirks.avoids(Feature::Capabilities) {
             self.ask(Request::Capability);
         }
     }

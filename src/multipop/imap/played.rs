@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 
 use super::Mailbox;
 use crate::config::Source;
-use crate::multipop::errand::Manners;
+use crate::multipop::errand::ServerQuirks;
 use crate::multipop::remote::{Event, RemoteMailbox};
 
 /// Plays `script` and gives the server's octets in pieces of `piece`. Returns what the client sent and what the
 /// octets meant.
 pub fn played(script: &[u8], piece: usize) -> Vec<String> {
     let source = Source { leave_on_server: false, ..Source::default() };
-    let mut mailbox = Mailbox::new(&source, 0, "own-token", &Manners::default());
+    let mut mailbox = Mailbox::new(&source, 0, "own-token", &ServerQuirks::default());
     let mut told = Told::default();
     for line in script.split_inclusive(|octet| *octet == b'\n') {
         match line.strip_prefix(b">") {

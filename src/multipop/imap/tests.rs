@@ -4,7 +4,7 @@ use super::*;
 
 /// A folder that has been listed, and what was sent to the server for it.
 fn listed(capabilities: &str) -> (Mailbox, String) {
-    let mut mailbox = Mailbox::new(&Source::default(), 4, "0123", &Manners::default());
+    let mut mailbox = Mailbox::new(&Source::default(), 4, "0123", &ServerQuirks::default());
     mailbox.begin();
     let says = format!("* CAPABILITY {capabilities}\r\nP5 OK\r\n");
     let mut input = says.as_bytes();
@@ -110,7 +110,7 @@ fn a_message_that_nobody_asked_for_is_passed_over() {
 
 #[test]
 fn an_early_goodbye_ends_the_poll() {
-    let mut mailbox = Mailbox::new(&Source::default(), 0, "0123", &Manners::default());
+    let mut mailbox = Mailbox::new(&Source::default(), 0, "0123", &ServerQuirks::default());
     mailbox.begin();
     let mut input = &b"* BYE shutting down\r\n"[..];
     assert!(matches!(mailbox.receive(&mut input), Err(Error::TurnedAway(why)) if why == "shutting down"));
@@ -162,7 +162,7 @@ fn news_are_what_has_come_since_the_folder_was_listed() {
 /// Catches: an appliance that collects from itself behind another server's greeting.
 #[test]
 fn an_id_with_the_own_token_ends_the_poll() {
-    let mut mailbox = Mailbox::new(&Source::default(), 0, "0123", &Manners::default());
+    let mut mailbox = Mailbox::new(&Source::default(), 0, "0123", &ServerQuirks::default());
     mailbox.begin();
     let mut input =
         &b"* ID (\"token\" \"123\")\r\n* ID NIL\r\n* ID (\"name\" \"x\" \"token\" \"0123\")\r\n"[..];

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::reply::{Capabilities, Status};
 use crate::config::{Security, Source, SourceAuth};
 use crate::multipop::Error;
-use crate::multipop::errand::{Feature, Manners};
+use crate::multipop::errand::{Feature, ServerQuirks};
 use crate::multipop::refusal::printable;
 use crate::multipop::wire;
 use crate::outgoing::{self, Answer, Credentials, Login, Next, Offer};
@@ -88,10 +88,10 @@ impl Opening {
     }
 
     /// Leaves out the features on which this server is known to hang up.
-    pub fn with_manners(self, manners: &Manners) -> Opening {
+    pub fn with_manners(self, quirks: &ServerQuirks) -> Opening {
         Opening {
-            has_capa: !manners.avoids(Feature::Capabilities),
-            login: self.login.without_sasl(manners.avoids(Feature::Sasl)).with_habit(manners.habit()),
+            has_capa: !quirks.avoids(Feature::Capabilities),
+            login: self.login.without_sasl(quirks.avoids(Feature::Sasl)).with_habit(quirks.habit()),
             ..self
         }
     }
@@ -159,7 +159,7 @@ impl wire::Opening for Opening {
     fn asks(&self) -> Option<Feature> {
         match self.state {
             State::Capa | State::CapaList { .. } => Some(Feature::Capabilities),
-            State::Sasl if self.login.is_feeling_its_way() => Some(Feature::Sasl),
+            State::Sasl if self.login.is_probing() => Some(Feature::Sasl),
             _ => None,
         }
     }

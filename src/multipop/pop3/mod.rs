@@ -19,7 +19,7 @@ use self::login::not_pop3;
 use self::reply::{LINE_LIMIT, Status};
 use super::Error;
 use super::collection::Handle;
-use super::errand::{Feature, Manners};
+use super::errand::{Feature, ServerQuirks};
 use super::refusal::Refusal;
 use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 
@@ -69,7 +69,7 @@ enum Reading {
 
 /// An opened maildrop.
 pub struct Maildrop {
-    manners: Manners,
+    quirks: ServerQuirks,
     window: usize,
     under_way: VecDeque<Request>,
     output: String,
@@ -99,9 +99,9 @@ pub struct Maildrop {
 
 impl Maildrop {
     /// A maildrop in which nothing was asked yet.
-    pub fn new(pipelining: bool, manners: &Manners) -> Maildrop {
+    pub fn new(pipelining: bool, quirks: &ServerQuirks) -> Maildrop {
         Maildrop {
-            manners: manners.clone(),
+            quirks: quirks.clone(),
             window: if pipelining { WINDOW } else { 1 },
             under_way: VecDeque::new(),
             output: String::new(),
@@ -306,7 +306,7 @@ impl RemoteMailbox for Maildrop {
     fn list(&mut self, _: &str) {
         (self.listing, self.stat, self.unlisted) = (Listing::default(), None, None);
         (self.unnamed, self.identified, self.nonsense) = (None, 0, 0);
-        self.ask(if self.manners.avoids(Feature::Stat) { Request::List } else { Request::Stat });
+        self.ask(if self.quirks.avoids(Feature::Stat) { Request::List } else { Request::Stat });
     }
 
     fn fetch(&mut self, message: Handle) {
@@ -314,7 +314,7 @@ impl RemoteMailbox for Maildrop {
     }
 
     fn head(&mut self, message: Handle, with_body: bool) -> bool {
-        let can = !self.manners.avoids(Feature::Top);
+        let can = !self.quirks.avoids(Feature::Top);
         if can {
             self.ask(Request::Top(message, if with_body { BEGINNING } else { 0 }));
         }

@@ -35,7 +35,7 @@ fn hear(maildrop: &mut Maildrop, octets: &[u8], size: usize) -> Result<Vec<Strin
 
 /// A maildrop that is being listed.
 fn listing() -> Maildrop {
-    let mut maildrop = Maildrop::new(true, &Manners::default());
+    let mut maildrop = Maildrop::new(true, &ServerQuirks::default());
     maildrop.list("INBOX");
     assert!(matches!(maildrop.receive(&mut &b"+OK\r\n"[..]), Ok(Event::Done)), "STAT");
     maildrop
@@ -102,7 +102,7 @@ fn without_uidl_the_list_tells_of_the_messages() {
 #[test]
 fn there_is_room_for_what_the_server_allows() {
     for (pipelining, requests) in [(false, 1), (true, WINDOW)] {
-        let mut maildrop = Maildrop::new(pipelining, &Manners::default());
+        let mut maildrop = Maildrop::new(pipelining, &ServerQuirks::default());
         let asked = (1..).take_while(|&number| {
             let has_room = maildrop.has_room();
             maildrop.fetch(number);
@@ -133,7 +133,7 @@ fn a_huge_line_costs_no_more_than_its_beginning() {
 #[test]
 fn nonsense_ends_the_session() {
     let deleting = || {
-        let mut maildrop = Maildrop::new(true, &Manners::default());
+        let mut maildrop = Maildrop::new(true, &ServerQuirks::default());
         maildrop.delete(&mut [1].into());
         maildrop
     };

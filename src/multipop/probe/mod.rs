@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::Error;
 use super::budget::{Budget, CHATTER};
 use super::driver::{self, Session};
-use super::errand::Manners;
+use super::errand::ServerQuirks;
 use super::ledger::{Ledger, Verdict, source_key};
 use super::notice::{mebibytes, messages};
 use super::places::Places;
@@ -82,7 +82,7 @@ impl Probe<'_> {
             self.tell("permission", "given");
         }
         let mut wire = wire.with_token(token);
-        let mut mailbox = driver::open(&mut wire, source, &Manners::default()).await?;
+        let mut mailbox = driver::open(&mut wire, source, &ServerQuirks::default()).await?;
         self.tell_login(&wire);
         let places = Places::new(time, 1);
         let mut session = Session { wire: &mut wire, mailbox: &mut *mailbox, place: places.place() };

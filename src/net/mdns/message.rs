@@ -156,7 +156,7 @@ pub fn probe(names: &[Name<'static>], zone: &Zone) -> Option<Vec<u8>> {
 
 /// Whether another device that probes for one of `names` at the same moment has precedence (section 8.2): the one
 /// whose records are later by class, type and data.
-pub fn goes_first(packet: &Packet<'_>, names: &[Name<'static>], zone: &Zone) -> bool {
+pub fn has_precedence(packet: &Packet<'_>, names: &[Name<'static>], zone: &Zone) -> bool {
     let asks_for = |name: &Name<'_>| packet.questions.iter().any(|question| question.qname == *name);
     is_query(packet)
         && names.iter().filter(|name| asks_for(name)).any(|name| {

@@ -8,7 +8,7 @@ use event_listener::EventListener;
 use simple_dns::{Name, Packet, PacketFlag};
 use smol::future::or;
 
-use super::message::{self, Stage, goes_first, is_conflict, is_near, is_query, parsed, probe};
+use super::message::{self, Stage, has_precedence, is_conflict, is_near, is_query, parsed, probe};
 use super::sockets::Sockets;
 use super::zone::Zone;
 use super::{Device, LOOK, Wanted};
@@ -146,7 +146,7 @@ impl Responder {
                     if is_conflict(&packet, names, &self.zone, Stage::Probing) {
                         return Some(Claim::Taken);
                     }
-                    if goes_first(&packet, names, &self.zone) {
+                    if has_precedence(&packet, names, &self.zone) {
                         return None;
                     }
                 }

@@ -17,7 +17,7 @@ const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 /// Octets of a message that are read, at most (section 17: an Ethernet packet).
 pub const MESSAGE_MAX: usize = 1500;
 /// The pause after an error.
-const BREATHER: Duration = Duration::from_secs(1);
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
 /// A socket for each address family that the machine has.
 pub struct Sockets {
@@ -117,7 +117,7 @@ async fn receive(socket: Option<&Async<UdpSocket>>, buffer: &mut [u8]) -> (usize
             Ok(received) => return received,
             // An ICMP error about an earlier reply, or an interface that went away, which the next look at the
             // addresses finds.
-            Err(_) => drop(Timer::after(BREATHER).await),
+            Err(_) => drop(Timer::after(ACCEPT_RETRY).await),
         }
     }
 }

@@ -173,7 +173,7 @@ fn settings_from_before_get_the_successor() {
         edit.server.max_connections += 1;
         edit.accounts[0].sources[1].oauth2.as_mut().unwrap().refresh_token = secret("by hand");
         assert!(before.differs_in_tokens_only(&now) && !edit.differs_in_tokens_only(&now));
-        edit.take_tokens(&before, &now);
+        edit.merge_refresh_tokens(&before, &now);
         assert_eq!(tokens(&edit), ["r2", "by hand", "other"]);
     });
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::flash::ReadAt;
-use crate::message::recode::{Aim, Plan, Recoder, Refusal, Survey};
+use crate::message::recode::{MissingExtension, Plan, Recoder, Refusal, Survey};
 use crate::pace::Pace;
 use crate::smtp::Reply;
 
@@ -38,7 +38,7 @@ impl<'a> Content<'a> {
     pub async fn new(
         octets: &'a dyn ReadAt,
         size: u64,
-        aim: Option<Aim>,
+        aim: Option<MissingExtension>,
         replaced: Option<(&'a str, &'a str)>,
     ) -> io::Result<Result<Content<'a>, Refusal>> {
         let mut content = Content { octets, plan: None, size };
@@ -167,7 +167,7 @@ mod tests {
     fn the_size_is_that_of_what_is_sent() {
         let text = format!("Subject: \u{fc}\r\n\r\n{}", "caf\u{e9}\r\n".repeat(10_000));
         let octets = text.as_bytes();
-        for aim in [None, Some(Aim::Header), Some(Aim::SevenBit)] {
+        for aim in [None, Some(MissingExtension::Header), Some(MissingExtension::SevenBit)] {
             let all = async_io::block_on(async {
                 let content = Content::new(&octets, text.len() as u64, aim, None).await.unwrap().unwrap();
                 let all = content.whole().await.unwrap();
@@ -175,7 +175,7 @@ mod tests {
                 all
             });
             assert_eq!(all == octets, aim.is_none());
-            assert_eq!(all.is_ascii(), aim == Some(Aim::SevenBit));
+            assert_eq!(all.is_ascii(), aim == Some(MissingExtension::SevenBit));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! offers, and with addresses that it takes.
 
 use super::Capabilities;
-use crate::message::recode::Aim;
+use crate::message::recode::MissingExtension;
 use crate::net::idna::to_ascii;
 use crate::smtp::dsn::{self, Notify, Ret};
 use crate::smtp::{Mailbox, Recipient, Reply, ReversePath};
@@ -49,11 +49,11 @@ impl<'a> Message<'a> {
     }
 
     /// How the content is to be recoded for this server; `None`: it is sent unchanged.
-    pub fn aim(&self, capabilities: &Capabilities) -> Option<Aim> {
+    pub fn aim(&self, capabilities: &Capabilities) -> Option<MissingExtension> {
         if (self.eight_bit || self.utf8) && !capabilities.eight_bit {
-            return Some(Aim::SevenBit);
+            return Some(MissingExtension::SevenBit);
         }
-        (self.utf8 && !self.goes_as_utf8(capabilities)).then_some(Aim::Header)
+        (self.utf8 && !self.goes_as_utf8(capabilities)).then_some(MissingExtension::Header)
     }
 
     /// The sender's address, and the one that replaces it in an ASCII header.

@@ -91,7 +91,7 @@ impl Client {
                 return Err(match (relies_on, lost(error)) {
                     // The message may have been taken: another try at once would bring it twice.
                     (Some(extension), failure) if sent => {
-                        self.manners.do_without(extension, &self.time);
+                        self.quirks.do_without(extension, &self.time);
                         failure
                     }
                     (Some(extension), failure) => self.lie(extension, failure.to_string()),
@@ -133,7 +133,7 @@ impl Client {
 
     /// The failure for a server that does not do what it offers.
     fn lie(&self, extension: Extension, words: String) -> Failure {
-        match self.manners.do_without(extension, &self.time) {
+        match self.quirks.do_without(extension, &self.time) {
             true => Failure::Again(words),
             false => Failure::Unavailable(words),
         }

@@ -3,15 +3,15 @@
 //!
 //! A message is begun and has its outcome later. Where the server allows PIPELINING, several may be under way on one
 //! connection, and each takes less than a round trip. An extension that a server offers and does not handle is
-//! remembered in [`Manners`], and costs a feature, not a message.
+//! remembered in [`ServerQuirks`], and costs a feature, not a message.
 
 mod capabilities;
 mod content;
 mod envelope;
 mod failure;
 mod hearing;
-mod manners;
 mod opening;
+mod quirks;
 mod transaction;
 mod wire;
 
@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 pub use capabilities::Capabilities;
 pub use envelope::Message;
 pub use failure::Failure;
-pub use manners::{Extension, Manners};
 pub use opening::{Opening, Passed};
+pub use quirks::{Extension, ServerQuirks};
 pub use transaction::Outcome;
 
 use self::content::Content;
@@ -67,7 +67,7 @@ pub struct Client {
     stream: Stream,
     capabilities: Capabilities,
     remote: String,
-    manners: Rc<Manners>,
+    quirks: Rc<ServerQuirks>,
     time: Time,
     /// The messages that were begun and whose outcome was not returned yet, the oldest first.
     under_way: VecDeque<UnderWay>,
@@ -123,10 +123,10 @@ impl Client {
         route: &Route<'_>,
         hello: &str,
         credentials: Option<Credentials>,
-        manners: &Rc<Manners>,
+        quirks: &Rc<ServerQuirks>,
         time: &Time,
     ) -> Result<Client, Failure> {
-        Client::connect_and_tell(route, hello, credentials, manners, time, &|_| ()).await
+        Client::connect_and_tell(route, hello, credentials, quirks, time, &|_| ()).await
     }
 
     /// Connects like [`Client::connect`], and gives each finished step to `tell`.
@@ -137,7 +137,7 @@ impl Client {
         route: &Route<'_>,
         hello: &str,
         credentials: Option<Credentials>,
-        manners: &Rc<Manners>,
+        quirks: &Rc<ServerQuirks>,
         time: &Time,
         tell: &dyn Fn(Passed<'_>),
     ) -> Result<Client, Failure> {
@@ -161,9 +161,9 @@ impl Client {
                     send(&mut stream, b"\r\n", time).await.map_err(lost)?;
                 }
                 outgoing::Step::Done(mut capabilities) => {
-                    manners.at(route.host);
-                    manners.apply(&mut capabilities, time);
-                    return Ok(Client::new(stream, capabilities, route.host, manners, time));
+                    quirks.at(route.host);
+                    quirks.apply(&mut capabilities, time);
+                    return Ok(Client::new(stream, capabilities, route.host, quirks, time));
                 }
                 outgoing::Step::Read | outgoing::Step::StartTls => {}
             }
@@ -174,7 +174,7 @@ impl Client {
         stream: Stream,
         capabilities: Capabilities,
         host: &str,
-        manners: &Rc<Manners>,
+        quirks: &Rc<ServerQuirks>,
         time: &Time,
     ) -> Client {
         let name = capabilities.name.as_str();
@@ -182,7 +182,7 @@ impl Client {
             stream,
             remote: if name.is_empty() { host } else { name }.to_owned(),
             capabilities,
-            manners: manners.clone(),
+            quirks: quirks.clone(),
             time: time.clone(),
             under_way: VecDeque::new(),
             unclean: false,

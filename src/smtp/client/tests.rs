@@ -40,12 +40,12 @@ fn message(recipients: &[Recipient], size: usize) -> Message<'_> {
     }
 }
 
-/// A client of a server with these capabilities, the server's end, the client's manners, and its clock.
-async fn connected(capabilities: Capabilities) -> (Client, Stream, Rc<Manners>, Time) {
+/// A client of a server with these capabilities, the server's end, the client's quirks, and its clock.
+async fn connected(capabilities: Capabilities) -> (Client, Stream, Rc<ServerQuirks>, Time) {
     let (stream, server) = pair().await;
-    let (manners, time) = (Rc::<Manners>::default(), Time::default());
-    let client = Client::new(stream, capabilities, "smarthost.example", &manners, &time);
-    (client, server, manners, time)
+    let (quirks, time) = (Rc::<ServerQuirks>::default(), Time::default());
+    let client = Client::new(stream, capabilities, "smarthost.example", &quirks, &time);
+    (client, server, quirks, time)
 }
 
 /// Waits until the client has sent octets that end with `end`, and returns all of them.
@@ -258,7 +258,7 @@ fn the_next_message_leaves_behind_the_dot() {
 /// The failure of a message to a server that sends `said` when it has got `heard`, and then falls silent or closes.
 fn failure(offers: Capabilities, heard: &str, said: &str, closes: bool) -> (Failure, Capabilities) {
     async_io::block_on(async {
-        let (mut client, mut server, manners, time) = connected(offers.clone()).await;
+        let (mut client, mut server, quirks, time) = connected(offers.clone()).await;
         let serves = async {
             hears(&mut server, heard).await;
             says(&mut server, said).await;
@@ -276,7 +276,7 @@ fn failure(offers: Capabilities, heard: &str, said: &str, closes: bool) -> (Fail
         };
         let failure = or(send_one(&mut client), serves).await.unwrap_err();
         let mut next = offers;
-        manners.apply(&mut next, &time);
+        quirks.apply(&mut next, &time);
         (failure, next)
     })
 }
@@ -321,8 +321,8 @@ fn a_lie_costs_a_feature_and_not_the_message() {
 #[test]
 fn what_is_known_is_no_reason_to_try_again() {
     async_io::block_on(async {
-        let (mut client, mut server, manners, time) = connected(offering(true, false)).await;
-        manners.do_without(Extension::Pipelining, &time);
+        let (mut client, mut server, quirks, time) = connected(offering(true, false)).await;
+        quirks.do_without(Extension::Pipelining, &time);
         let closes = async {
             hears(&mut server, "DATA\r\n").await;
             server.close().await;

@@ -354,7 +354,7 @@ impl Account {
 
     /// Creates and subscribes the mailboxes that every account has. Called when the account is opened for the first
     /// time.
-    pub(super) async fn furnish(self: &Rc<Self>, names: &[&str]) -> Result<(), Error> {
+    pub(super) async fn create_standard_mailboxes(self: &Rc<Self>, names: &[&str]) -> Result<(), Error> {
         let mut transaction = self.begin();
         for name in names {
             transaction.create_mailbox(name);

@@ -227,7 +227,7 @@ impl Account {
         }
         let (from, octets) = written.map_err(|error| Error::io(&path, error))?;
         // When this account has failed, another instance may have opened the same files: it must not touch them.
-        self.still_in_charge()?;
+        self.ensure_not_failed()?;
         // Until both files are renamed it is not known which checkpoint is the newest.
         let known = std::mem::take(&mut self.state.borrow_mut().checkpoints);
         let renamed = async {

@@ -199,7 +199,7 @@ impl Account {
     /// Checks the changes of a transaction and writes their records. Returns the number of the commit and what it
     /// will have done.
     pub(super) fn stage(&self, transaction: &mut Transaction) -> Result<(u64, Committed), Error> {
-        self.still_in_charge()?;
+        self.ensure_not_failed()?;
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         if state.read_only.is_some() {
@@ -252,7 +252,7 @@ impl Account {
             if self.state.borrow().last_applied >= ticket {
                 return Ok(());
             }
-            self.still_in_charge()?;
+            self.ensure_not_failed()?;
             match Lead::take(self) {
                 Some(lead) => lead.sync().await,
                 None => progress.await,

@@ -54,7 +54,7 @@ pub struct Survey {
     /// Octets of the head of a Body record on average, for each segment that was looked at.
     heads: BTreeMap<u32, u64>,
     /// Dead octets that the last compaction left: only when more are dead are they looked at again.
-    resigned: u64,
+    left_dead: u64,
     /// The segment in which the log ended when `Account::tidy` ran last.
     tidied: Option<u32>,
     /// When a refused commit looked for room last, and where the log ended then.
@@ -166,7 +166,7 @@ impl Account {
             self.write_checkpoint().await?;
         }
         let low = self.room.space().is_low();
-        if self.take_stirred() || low {
+        if self.take_garbage_candidates() || low {
             self.compact(low).await?;
         }
         // With this mark, what was written last can be told from a torn write.
@@ -204,11 +204,11 @@ impl Account {
         let least = self.state.borrow().sizes.dead;
         let cost = if low { 1 } else { least.max(2 * self.checkpoint_octets()) };
         let log: u64 = waste.iter().map(|waste| waste.len).sum();
-        let resigned = self.state.borrow().survey.resigned;
+        let left_dead = self.state.borrow().survey.left_dead;
         let part = log / (2 * LEAST_SHARE);
         // Where room is short, a gain of an eighth of a unit of room is enough.
         let part = if low { part.min(self.room.space().unit() / 8) } else { part };
-        if dead(&waste) < resigned + part.max(cost) {
+        if dead(&waste) < left_dead + part.max(cost) {
             return Ok(());
         }
         if dead(&waste) < self.allowed() {
@@ -238,7 +238,7 @@ impl Account {
             }
             smol::future::yield_now().await;
         };
-        self.state.borrow_mut().survey.resigned = left;
+        self.state.borrow_mut().survey.left_dead = left;
         Ok(())
     }
 
@@ -342,7 +342,7 @@ impl Account {
         let mut removed = false;
         for group in segments.chunk_by(|a, b| a / SEGMENTS == b / SEGMENTS) {
             let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
-            self.still_in_charge()?;
+            self.ensure_not_failed()?;
             let live = self.live_in(*first..last + 1);
             for &segment in group {
                 let here = live.partition_point(|live| live.place.segment < segment)
@@ -469,7 +469,7 @@ impl Account {
     }
 
     /// Whether something may have become dead since the last call.
-    fn take_stirred(&self) -> bool {
+    fn take_garbage_candidates(&self) -> bool {
         std::mem::take(&mut self.state.borrow_mut().index.stirred)
     }
 

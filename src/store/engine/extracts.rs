@@ -246,7 +246,7 @@ impl Account {
         versions: Extracts<u8>,
         made: &[(Message, Extracts<Vec<u8>>)],
     ) -> Result<(), Error> {
-        self.still_in_charge()?;
+        self.ensure_not_failed()?;
         for group in made.chunk_by(|(a, _), (b, _)| a.segment == b.segment) {
             for kind in Kind::ALL {
                 self.keep(kind, *kind.of(&versions), group)?;

@@ -194,7 +194,7 @@ impl Store {
         let places = folders.places(accounts);
         let owned: BTreeSet<&String> = places.values().collect();
         self.left.set(folders.0.keys().filter(|folder| !owned.contains(folder)).count());
-        self.take_places(places);
+        self.set_folders(places);
         Ok(())
     }
 
@@ -261,7 +261,7 @@ impl Store {
     /// Renames a folder when it is not in use and nothing has the other name. Returns whether it was renamed.
     async fn give_name(&self, folders: &mut Folders, from: &str, to: &str) -> Result<bool, Error> {
         let (from_dir, to_dir) = (format!("{ACCOUNTS}/{from}"), format!("{ACCOUNTS}/{to}"));
-        if folders.0.contains_key(to) || !self.let_go(&from_dir) {
+        if folders.0.contains_key(to) || !self.close_if_unused(&from_dir) {
             return Ok(false);
         }
         self.flash().rename(&from_dir, &to_dir).map_err(|error| Error::io(&from_dir, error))?;

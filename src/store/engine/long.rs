@@ -41,7 +41,7 @@ impl Account {
 
     /// Stages a long commit.
     async fn stage_long(&self, changes: &[Change], by: WatcherId) -> Result<(u64, Committed), Error> {
-        self.still_in_charge()?;
+        self.ensure_not_failed()?;
         let (mut draft, mut writing) = {
             let mut state = self.state.borrow_mut();
             let state = &mut *state;
@@ -99,7 +99,7 @@ impl<'a> Writing<'a> {
     /// Plans and writes the next piece. Returns whether that was the last.
     fn piece(&mut self, draft: Draft, changes: &[Change]) -> Result<(Draft, bool), Error> {
         // When the account has failed, another instance may have opened the log: it must not be written.
-        self.account.still_in_charge()?;
+        self.account.ensure_not_failed()?;
         let mut state = self.account.state.borrow_mut();
         let state = &mut *state;
         let (mut draft, all) = draft.go_on(&state.index, changes, &[], state.sizes.piece)?;

@@ -18,7 +18,7 @@ use crate::store::format::{INBOX, Place};
 use crate::store::model::Index;
 
 /// Mailboxes that a new account gets, with the names by which clients know them (RFC 6154).
-const FURNITURE: [&str; 6] = ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"];
+const STANDARD_MAILBOXES: [&str; 6] = ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"];
 
 /// Which account is to be opened, and how.
 pub struct Wanted<'a> {
@@ -87,11 +87,19 @@ pub async fn open(
     let state = State::new(index, log, sizes, Checked { checkpoints, tail, unmarked, damaged, ready });
     let account = Rc::new(Account::new(flash.clone(), room.clone(), name, dir.clone(), state));
     let recovered = match writable {
-        Ok(()) if without_inbox => match account.furnish(&FURNITURE[..1]).await {
+        Ok(()) if without_inbox => match account.create_standard_mailboxes(&STANDARD_MAILBOXES[..1]).await {
             Ok(()) => account.renumber_after(loss).await,
             refused => refused,
         },
-        Ok(()) if new => account.furnish(if dir == "queue" { &FURNITURE[..1] } else { &FURNITURE }).await,
+        Ok(()) if new => {
+            account
+                .create_standard_mailboxes(if dir == "queue" {
+                    &STANDARD_MAILBOXES[..1]
+                } else {
+                    &STANDARD_MAILBOXES
+                })
+                .await
+        }
         Ok(()) => account.renumber_after(loss).await,
         Err(error) => Err(account.refused(&dir, error)),
     };
@@ -102,7 +110,7 @@ pub async fn open(
         Ok(()) => {}
         // A flash that takes no changes: serve what it holds.
         Err(error) if new || matches!(error, Error::Full) => return Err(error),
-        Err(error) => account.stay_unready(&error.to_string()),
+        Err(error) => account.mark_not_ready(&error.to_string()),
     }
     Ok(account)
 }

@@ -110,9 +110,9 @@ impl Snapshot {
         let bodies = match account.is_damaged() {
             true => in_folder(&*flash, &dir).map_err(io)?,
             // A commit that is being applied may have released bodies that are still needed.
-            false => {
-                account.index(|index| index.bodies_in_files().into_iter().chain(index.loosened()).collect())
-            }
+            false => account.index(|index| {
+                index.bodies_in_files().into_iter().chain(index.orphan_candidates()).collect()
+            }),
         };
         files.extend(bodies.into_iter().map(Kept::Body));
         Ok(Snapshot { flash, dir, held: Some(held), files, next: 0 })
@@ -166,7 +166,7 @@ impl Snapshot {
     }
 
     fn still_holds(&self) -> Result<(), Error> {
-        self.held.as_ref().map_or(Ok(()), |held| held.0.still_in_charge())
+        self.held.as_ref().map_or(Ok(()), |held| held.0.ensure_not_failed())
     }
 }
 

@@ -103,7 +103,7 @@ impl Store {
         }
         let _opening = self.opening.lock().await;
         let dir = self.place(name)?;
-        self.open_alone(name, dir, OnDamage::Refuse).await
+        self.open_locked(name, dir, OnDamage::Refuse).await
     }
 
     /// The folder with the mail of the account `name`: the folder of its name while [`Store::assign`] was not called.
@@ -131,17 +131,17 @@ impl Store {
             return Ok(account);
         }
         let _opening = self.opening.lock().await;
-        self.open_alone(&self.name_of(dir), dir.to_owned(), OnDamage::Refuse).await
+        self.open_locked(&self.name_of(dir), dir.to_owned(), OnDamage::Refuse).await
     }
 
     /// The account in `dir`, opened even when the beginning of its log is lost.
     pub(super) async fn open_for_repair(&self, dir: &str) -> Result<Rc<Account>, Error> {
         let _opening = self.opening.lock().await;
-        self.open_alone(&self.name_of(dir), dir.to_owned(), OnDamage::Salvage).await
+        self.open_locked(&self.name_of(dir), dir.to_owned(), OnDamage::Salvage).await
     }
 
     /// Opens an account. The caller must hold `opening`.
-    async fn open_alone(&self, name: &str, dir: String, on_damage: OnDamage) -> Result<Rc<Account>, Error> {
+    async fn open_locked(&self, name: &str, dir: String, on_damage: OnDamage) -> Result<Rc<Account>, Error> {
         let before = self.in_memory(&dir);
         if let Some(account) = before.clone().filter(|account| !self.may_be_written_again(account)) {
             return Ok(account);
@@ -155,7 +155,7 @@ impl Store {
                 before.note_opening();
                 return Ok(before);
             }
-            Some(before) => before.give_way(),
+            Some(before) => before.replaced_by_newer(),
             None => {}
         }
         if account.takes_no_changes().is_none() {
@@ -172,7 +172,7 @@ impl Store {
     }
 
     /// Sets the folders of the accounts, and gives accounts that are open their new names.
-    pub(super) fn take_places(&self, places: BTreeMap<String, String>) {
+    pub(super) fn set_folders(&self, places: BTreeMap<String, String>) {
         for (name, folder) in &places {
             if let Some(account) = self.open.borrow().get(&format!("accounts/{folder}")) {
                 account.set_name(name);
@@ -182,13 +182,13 @@ impl Store {
     }
 
     /// Whether the mail of some account is in the folder of this name.
-    pub(super) fn is_somebodys(&self, folder: &str) -> bool {
+    pub(super) fn is_owned(&self, folder: &str) -> bool {
         self.places.borrow().values().any(|place| place == folder)
     }
 
     /// Removes the account in `dir` from memory, unless a session has it open. Returns whether it is not in memory
     /// now.
-    pub(super) fn let_go(&self, dir: &str) -> bool {
+    pub(super) fn close_if_unused(&self, dir: &str) -> bool {
         let mut open = self.open.borrow_mut();
         match open.get(dir) {
             Some(account) if Rc::strong_count(account) > 1 => return false,

@@ -101,7 +101,7 @@ impl Summaries {
     }
 
     /// The octets that were read since the last call, to be counted by the caller's [`crate::pace::Pace`].
-    pub fn take_passed(&mut self) -> u64 {
+    pub fn take_octets_read(&mut self) -> u64 {
         std::mem::take(&mut self.passed)
     }
 }

@@ -68,7 +68,7 @@ impl Account {
 
     /// Notes that the account could not be made ready for writing when it was opened: it is read-only, and may be
     /// opened anew.
-    pub(super) fn stay_unready(&self, why: &str) {
+    pub(super) fn mark_not_ready(&self, why: &str) {
         self.take_no_changes(why);
         let mut state = self.state.borrow_mut();
         (state.ready, state.failed) = (false, None);
@@ -80,7 +80,7 @@ impl Account {
     }
 
     /// Gives way to another instance of this account, which can be written: the sessions of this one end.
-    pub(super) fn give_way(&self) {
+    pub(super) fn replaced_by_newer(&self) {
         self.state.borrow_mut().failed = Some("it was opened anew".to_owned());
         self.changed.notify(usize::MAX);
     }
@@ -100,7 +100,7 @@ impl Account {
     ///
     /// # Errors
     /// [`Error::Failed`], once a sync has failed.
-    pub(super) fn still_in_charge(&self) -> Result<(), Error> {
+    pub(super) fn ensure_not_failed(&self) -> Result<(), Error> {
         self.state.borrow().failed.clone().map_or(Ok(()), |failure| Err(Error::Failed(failure)))
     }
 

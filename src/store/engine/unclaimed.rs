@@ -108,7 +108,7 @@ impl Store {
         let to = {
             let _opening = self.opening.lock().await;
             // An account of this identity may exist again.
-            if self.is_somebodys(&unclaimed.folder) || !self.let_go(&unclaimed.dir()) {
+            if self.is_owned(&unclaimed.folder) || !self.close_if_unused(&unclaimed.dir()) {
                 return Ok(false);
             }
             let to = self.put_away(&unclaimed.dir()).map_err(|error| Error::io(GONE, error))?;

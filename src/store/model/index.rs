@@ -41,7 +41,7 @@ pub struct Index {
     /// The save date of the messages of the commit that is being applied; 0 when it is not known.
     save_date: u32,
     /// Bodies in files whose last message may be gone: see [`Index::take_orphans`].
-    loosened: BTreeSet<u32>,
+    orphan_candidates: BTreeSet<u32>,
     /// Whether a message has gone since this was cleared: there may be something to compact.
     pub stirred: bool,
     /// Number of messages whose Body record was not found, which is damage.
@@ -296,7 +296,7 @@ impl Index {
                 self.usage.remove(Usage::of_message(message.size));
                 self.notes.remove((*id, message.uid));
                 if in_file(message.size) {
-                    self.loosened.insert(message.body);
+                    self.orphan_candidates.insert(message.body);
                 }
             }
             stays
@@ -357,7 +357,7 @@ impl Index {
 
     fn loosen(&mut self, body: u32, size: u32) {
         if in_file(size) {
-            self.loosened.insert(body);
+            self.orphan_candidates.insert(body);
         }
     }
 
@@ -432,16 +432,16 @@ impl Index {
     /// Takes the bodies in files that no message refers to any more. Must be called only while no staged commit is
     /// still to be applied, since that may hold a copy.
     pub fn take_orphans(&mut self) -> Vec<u32> {
-        if self.loosened.is_empty() {
+        if self.orphan_candidates.is_empty() {
             return Vec::new();
         }
         let used = self.bodies_in_files();
-        std::mem::take(&mut self.loosened).into_iter().filter(|body| !used.contains(body)).collect()
+        std::mem::take(&mut self.orphan_candidates).into_iter().filter(|body| !used.contains(body)).collect()
     }
 
     /// The bodies that [`Index::take_orphans`] would check, whose files still exist.
-    pub fn loosened(&self) -> impl Iterator<Item = u32> + '_ {
-        self.loosened.iter().copied()
+    pub fn orphan_candidates(&self) -> impl Iterator<Item = u32> + '_ {
+        self.orphan_candidates.iter().copied()
     }
 
     /// The bodies in files that messages refer to.
@@ -690,7 +690,7 @@ mod tests {
                 index.fresh.clear();
                 index.save_date = 0;
                 replay(&mut index, a, records.len());
-                (index.loosened, index.stirred) = (last.loosened.clone(), last.stirred);
+                (index.orphan_candidates, index.stirred) = (last.orphan_candidates.clone(), last.stirred);
                 index.bodiless = last.bodiless;
                 assert_eq!(index, last, "seed {seed}: replayed from {a} over {}", a.max(b));
             }

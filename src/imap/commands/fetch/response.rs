@@ -96,7 +96,7 @@ impl Response<'_> {
     /// current item there were `before` octets, unless some of it was sent already.
     async fn send_much(&mut self, stream: &mut Stream, before: usize) -> io::Result<()> {
         let written = self.out.len().checked_sub(before).unwrap_or(self.out.len()) as u64;
-        self.pace.did(written + self.opened.take_passed()).await;
+        self.pace.did(written + self.opened.take_octets_read()).await;
         if self.out.len() >= KEPT {
             stream.write(&self.out).await?;
             self.out.clear();

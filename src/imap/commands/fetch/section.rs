@@ -91,7 +91,7 @@ pub async fn octets(
         Some(0..size)
     } else {
         let header = opened.ask_body(header::length)?;
-        pace.did(opened.take_passed()).await;
+        pace.did(opened.take_octets_read()).await;
         match text {
             SectionText::Text => Some(header..size),
             SectionText::Mime => None,

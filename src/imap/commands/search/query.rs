@@ -168,7 +168,7 @@ impl Query {
             self.pace.did_items(self.size).await;
             if let (Some(test), Some(answer)) = (self.tests.get(open), self.answers.get_mut(open)) {
                 *answer = Some(test.ask(&mut opened, &self.pace).await?);
-                self.pace.did(opened.take_passed()).await;
+                self.pace.did(opened.take_octets_read()).await;
             }
         }
     }

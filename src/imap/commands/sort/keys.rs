@@ -61,7 +61,7 @@ impl<'a> Headers<'a> {
             log::error!("imap: a message is sorted as if it had no header: {error}");
             T::default()
         });
-        self.pace.did(header.opened.take_passed()).await;
+        self.pace.did(header.opened.take_octets_read()).await;
         answer
     }
 

@@ -255,7 +255,8 @@ fn somebody_else_of_the_same_name_is_noticed() {
 fn of_two_that_ask_at_once_the_later_data_goes_first() {
     let probing = |last: u8| Zone::new(NAME, &[[192, 168, 1, last].into()], &[IMAPS]).unwrap();
     let sends = |zone: &Zone| probe(&zone.names(), zone).unwrap();
-    let first = |theirs: &Zone, ours: &Zone| goes_first(&read(&sends(theirs)).unwrap(), &ours.names(), ours);
+    let first =
+        |theirs: &Zone, ours: &Zone| has_precedence(&read(&sends(theirs)).unwrap(), &ours.names(), ours);
     let (low, high) = (probing(5), probing(200));
     assert!(first(&high, &low) && !first(&low, &high));
     assert!(!first(&low, &low), "our own words come back to us");
@@ -267,11 +268,11 @@ fn of_two_that_ask_at_once_the_later_data_goes_first() {
     assert!(first(&at(1993), &at(993)) && !first(&at(993), &at(1993)));
     // A query without records proposes nothing, and a response is not a probe.
     let query = query(NAME, ANY, true).build_bytes_vec().unwrap();
-    assert!(!goes_first(&read(&query).unwrap(), &low.names(), &low));
+    assert!(!has_precedence(&read(&query).unwrap(), &low.names(), &low));
     let mut answer = response(0);
     answer.questions.push(Question::new(Name::new(NAME).unwrap(), QTYPE::ANY, CLASS::IN.into(), false));
     answer.name_servers.push(record(NAME, 120, a(200)));
-    assert!(!goes_first(&answer, &low.names(), &low));
+    assert!(!has_precedence(&answer, &low.names(), &low));
 }
 
 /// The first probe of section 8.2's example, made by hand. Catches: a comparison by length instead of class, type and

@@ -47,7 +47,7 @@ impl Default for Said<'_> {
 }
 
 /// The lines that are sent, and how the content is recoded.
-fn commands(said: &Said<'_>, capabilities: &Capabilities) -> (Vec<String>, Option<Aim>) {
+fn commands(said: &Said<'_>, capabilities: &Capabilities) -> (Vec<String>, Option<MissingExtension>) {
     let sender = Some(mailbox(said.sender)).filter(|_| !said.sender.is_empty());
     let alias = said.alias.map(mailbox);
     let message = Message {
@@ -76,11 +76,11 @@ fn what_the_content_needs() {
         (&ALL, true, false, " BODY=8BITMIME SIZE=7", None),
         (&ALL, true, true, " BODY=8BITMIME SMTPUTF8 SIZE=7", None),
         (&ALL, false, true, " BODY=8BITMIME SMTPUTF8 SIZE=7", None),
-        (&mime, true, true, " BODY=8BITMIME", Some(Aim::Header)),
+        (&mime, true, true, " BODY=8BITMIME", Some(MissingExtension::Header)),
         (&mime, false, false, "", None),
         (&plain, false, false, "", None),
-        (&plain, true, false, "", Some(Aim::SevenBit)),
-        (&plain, false, true, "", Some(Aim::SevenBit)),
+        (&plain, true, false, "", Some(MissingExtension::SevenBit)),
+        (&plain, false, true, "", Some(MissingExtension::SevenBit)),
     ] {
         let said = Said { eight_bit, utf8, ..Said::default() };
         let (lines, found) = commands(&said, capabilities);
@@ -88,7 +88,10 @@ fn what_the_content_needs() {
     }
     let odd = Capabilities { eight_bit: false, ..ALL };
     let (lines, aim) = commands(&Said { utf8: true, ..Said::default() }, &odd);
-    assert_eq!((lines[0].as_str(), aim), ("MAIL FROM:<me@home.example> SIZE=7", Some(Aim::SevenBit)));
+    assert_eq!(
+        (lines[0].as_str(), aim),
+        ("MAIL FROM:<me@home.example> SIZE=7", Some(MissingExtension::SevenBit))
+    );
 }
 
 /// Catches: an address that is changed for a server that takes it, one that is sent to a server that does not, and
@@ -134,7 +137,7 @@ fn addresses_beyond_ascii() {
     }
     // Another address in the header of the message is no reason to change the sender.
     let header = Said { utf8: true, ..said("me@home.example", None) };
-    assert_eq!(commands(&header, &ascii).1, Some(Aim::Header));
+    assert_eq!(commands(&header, &ascii).1, Some(MissingExtension::Header));
 }
 
 /// Catches: a DSN parameter that is not passed on, or that is sent to a server which does not know it.

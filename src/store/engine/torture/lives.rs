@@ -9,7 +9,7 @@ use super::model::{Letter, Model, Op};
 use super::*;
 use crate::store::identity_hash;
 
-const FURNITURE: [&str; 6] = ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"];
+const STANDARD_MAILBOXES: [&str; 6] = ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"];
 
 /// What was promised of the account, and what was promised of the queue.
 pub type Promises = [Expected; 2];
@@ -328,7 +328,8 @@ fn many(narrow: bool, turns: &[u64], enough: u64) {
         clock::FIXED.set(Some(1_000_000));
         let (mut lives, mut seed) = (0, worker + 1);
         while end.map_or(lives * workers < enough, |end| Instant::now() < end) {
-            let before = [Model::furnished(&FURNITURE), Model::furnished(&["INBOX"])].map(Expected::new);
+            let before =
+                [Model::furnished(&STANDARD_MAILBOXES), Model::furnished(&["INBOX"])].map(Expected::new);
             let story = format!("seed {seed}");
             let fate = Fate { seed, turns: turns.to_vec(), every, narrow, story };
             lives += live(&SimFlash::default(), &fate, before);

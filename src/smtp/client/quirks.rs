@@ -21,13 +21,13 @@ pub enum Extension {
 
 /// The extensions that one host does not handle.
 #[derive(Debug, Default)]
-pub struct Manners {
+pub struct ServerQuirks {
     host: RefCell<String>,
     pipelining: Cell<Option<Instant>>,
     chunking: Cell<Option<Instant>>,
 }
 
-impl Manners {
+impl ServerQuirks {
     /// Sets the host that this is about; what is known of another one is forgotten.
     pub(super) fn at(&self, host: &str) {
         if *self.host.borrow() != host {
@@ -70,37 +70,37 @@ mod tests {
     /// Catches: what is known of one host used for another, and a passing fault that counts for ever.
     #[test]
     fn a_lie_is_remembered_for_a_while_and_of_one_host() {
-        let (manners, time) = (Manners::default(), Time::default());
+        let (quirks, time) = (ServerQuirks::default(), Time::default());
         let offers = || {
             let mut all = Capabilities { pipelining: true, chunking: true, ..Capabilities::default() };
-            manners.apply(&mut all, &time);
+            quirks.apply(&mut all, &time);
             (all.pipelining, all.chunking)
         };
-        manners.at("one.example");
+        quirks.at("one.example");
         assert_eq!(offers(), (true, true));
-        assert!(manners.do_without(Extension::Chunking, &time));
-        assert!(!manners.do_without(Extension::Chunking, &time), "it was known");
-        manners.at("one.example");
+        assert!(quirks.do_without(Extension::Chunking, &time));
+        assert!(!quirks.do_without(Extension::Chunking, &time), "it was known");
+        quirks.at("one.example");
         assert_eq!(offers(), (true, false));
-        assert!(manners.do_without(Extension::Pipelining, &time));
+        assert!(quirks.do_without(Extension::Pipelining, &time));
         assert_eq!(offers(), (false, false));
         time.advance(REMEMBERED);
         assert_eq!(offers(), (true, true));
-        assert!(manners.do_without(Extension::Pipelining, &time));
-        manners.at("two.example");
+        assert!(quirks.do_without(Extension::Pipelining, &time));
+        quirks.at("two.example");
         assert_eq!(offers(), (true, true));
     }
 
     /// Catches: an extension that one host does not handle and that is avoided at the next host, for each extension.
     #[test]
     fn another_host_begins_anew_with_everything() {
-        let (manners, time) = (Manners::default(), Time::default());
+        let (quirks, time) = (ServerQuirks::default(), Time::default());
         for extension in [Extension::Pipelining, Extension::Chunking] {
-            manners.at("one.example");
-            assert!(manners.do_without(extension, &time));
-            manners.at("two.example");
+            quirks.at("one.example");
+            assert!(quirks.do_without(extension, &time));
+            quirks.at("two.example");
             let mut all = Capabilities { pipelining: true, chunking: true, ..Capabilities::default() };
-            manners.apply(&mut all, &time);
+            quirks.apply(&mut all, &time);
             assert!(all.pipelining && all.chunking, "{extension:?}");
         }
     }
