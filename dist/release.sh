@@ -60,8 +60,7 @@ for arch in armv7 aarch64; do
   fi
 done
 if wants images; then
-  for folder in board/*/; do
-    board=$(basename "$folder")
+  for board in $(python3 image/board.py --names); do
     make --no-print-directory image BOARD="$board"
     xz -9 -T1 -c "target/image/$board.img" >"$out/pillarbox-$name-$board.img.xz"
     cp "target/image/$board.manifest" "$out/pillarbox-$name-$board.manifest"
