@@ -56,3 +56,31 @@ fn mistakes_in_a_description_are_told() {
     let file = scratch.write("board.toml", right);
     board(&["--check", file.to_str().unwrap()]).success();
 }
+
+/// Catches: a security update of the kernel that an owner is not told of, and one that looks like another package.
+#[test]
+fn what_changed_between_two_images_is_told_in_words() {
+    let scratch = Scratch::new("changes");
+    let manifest = |name: &str, lines: &[&str]| {
+        let lines: String = lines.iter().map(|line| format!("{line}\tGPL-2\tDebian\n")).collect();
+        scratch.write(name, format!("# What it is made of.\n{lines}"))
+    };
+    let old = manifest(
+        "old",
+        &["linux-image-6.1.0-50-armmp\t6.1.174-1", "libc6\t2.36-9", "busybox\t1.35", "smol\t2.0.1"],
+    );
+    let new = manifest(
+        "new",
+        &["linux-image-6.1.0-51-armmp\t6.1.176-1", "libc6\t2.36-9", "exfat\t1.0", "smol\t2.0.2"],
+    );
+    let told = |old: &std::path::Path, new: &std::path::Path| {
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/image/changes.py");
+        run(Command::new("python3").arg("-B").arg(program).args([old, new]), PATIENCE)
+    };
+    let words = "linux-image-armmp is 6.1.176-1, it was 6.1.174-1\nbusybox 1.35 is gone\nexfat 1.0 is new\n\
+                 smol is 2.0.2, it was 2.0.1\n";
+    assert_eq!(told(&old, &new).success(), words);
+    assert_eq!(told(&old, &old).success(), "nothing has changed\n");
+    let outcome = told(&old, &scratch.join("missing"));
+    assert!(outcome.code == Some(1) && !outcome.stderr.contains("Traceback"), "{}", outcome.stderr);
+}

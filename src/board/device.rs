@@ -11,7 +11,7 @@ use event_listener::Event;
 
 use super::slots::Slot;
 use super::update::Update;
-use super::{Board, Identity, etc};
+use super::{Board, Identity, etc, time};
 use crate::flash::Flash;
 
 /// How long the last words to operators and clients have to leave.
@@ -52,6 +52,8 @@ pub struct Standing {
     pub board: String,
     /// The image's version.
     pub version: String,
+    /// When it was made, in seconds since 1970 UTC: no part of it is newer.
+    pub made: Option<u64>,
     /// The slot that runs.
     pub slot: Option<Slot>,
     /// Whether it is on trial still.
@@ -146,6 +148,7 @@ impl Device {
         Standing {
             board: self.identity.board.clone(),
             version: self.identity.version.clone(),
+            made: time::made(&etc()),
             slot: self.board.slot(),
             trial: self.board.on_trial(),
             fallback: self.board.text("fallback"),

@@ -14,8 +14,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// # Errors
 /// `data` is there and cannot be read.
 pub fn newest(etc: &Path, data: &Path) -> io::Result<u64> {
-    let image = modified(&etc.join("version"));
+    let image = made(etc).unwrap_or(0);
     Ok(image.max(newest_in(data, 1)?))
+}
+
+/// When the image was made, in seconds since 1970 UTC: with it, the packages in it are of that day or older. `None` where `etc` does
+/// not tell.
+pub fn made(etc: &Path) -> Option<u64> {
+    Some(modified(&etc.join("version"))).filter(|made| *made > 0)
 }
 
 fn newest_in(folder: &Path, levels: u32) -> io::Result<u64> {

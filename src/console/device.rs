@@ -3,7 +3,9 @@
 use super::session::{Expecting, Session, Step};
 use super::work::Work;
 use crate::board::device::{Ending, Memory};
-use crate::operator::status::size;
+use crate::clock::unix_now;
+use crate::message::date::rfc5322;
+use crate::operator::status::{ago, size};
 use crate::operator::{self, World};
 
 const CHANGES: &str = "there are changes: `commit` or `rollback` them first";
@@ -12,7 +14,16 @@ impl Session {
     pub(super) fn show_board(&mut self, world: &dyn World, _: &[&str]) -> Step {
         let Some(board) = world.board() else { return Step::Refuse(operator::NO_DEVICE.to_owned()) };
         let slot = board.slot.map_or("unknown".to_owned(), |slot| slot.to_string());
-        let mut text = format!("board    {}\nversion  {}\nslot     {slot}\n", board.board, board.version);
+        let mut text = format!("board    {}\nversion  {}\n", board.board, board.version);
+        if let Some(made) = board.made.and_then(|made| i64::try_from(made).ok()) {
+            let moment = rfc5322(made);
+            let day = moment.get(..16).unwrap_or(&moment);
+            text += &format!(
+                "made     {day}, {}: kernel and packages are of that day or older\n",
+                ago(unix_now(), made)
+            );
+        }
+        text += &format!("slot     {slot}\n");
         text += match board.trial {
             true => "trial    yes: it is kept when it has worked for a moment\n",
             false => "trial    no\n",

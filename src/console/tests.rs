@@ -542,6 +542,18 @@ fn an_app_password_is_shown_once_and_with_its_last_use() {
     assert!(app.verifier.verify(password.as_bytes()));
 }
 
+/// Catches: a version whose age nobody is told, though its kernel has had three years of security updates since.
+#[test]
+fn the_age_of_a_version_is_told() {
+    let world = Pretended::new();
+    let made = u64::try_from(crate::clock::unix_now() - 1100 * 86_400).unwrap();
+    *world.board.borrow_mut() = Some(Standing { made: Some(made), ..Standing::default() });
+    let mut session = Session::at_a_terminal(&world, false);
+    let Step::Say(text) = session.line(&world, "show board") else { panic!() };
+    let line = text.lines().find(|line| line.starts_with("made     ")).unwrap();
+    assert!(line.contains(", 1100d ") && line.contains(" ago: kernel and packages"), "{line}");
+}
+
 #[test]
 fn a_device_is_updated_restarted_and_switched_off() {
     let world = Pretended::new();

@@ -294,6 +294,7 @@ mod tests {
         let board = Standing {
             board: "orangepi-pc".to_owned(),
             version: "1.2.0".to_owned(),
+            made: None,
             slot: Some(Slot::A),
             trial: false,
             fallback: Some("it did not get \"ready\"".to_owned()),
