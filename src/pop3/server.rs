@@ -105,28 +105,32 @@ impl Connection {
         self.write(&reply.to_octets()).await
     }
 
-    async fn perform(&mut self, effect: Effect) -> io::Result<Dialog> {
-        let effect = match effect {
-            Effect::Login { claim, exchange } => self.log_in(claim, exchange).await?,
-            Effect::Update(uids) => self.update(&uids).await,
-            other => other,
-        };
-        match effect {
-            Effect::Reply(reply) => self.send(&reply).await?,
-            Effect::Close(reply) => {
-                self.send(&reply).await?;
-                return Ok(Dialog::Ends);
+    /// Does what the session asks for. A login and the end of the session lead to another effect, which is done as well.
+    async fn perform(&mut self, mut effect: Effect) -> io::Result<Dialog> {
+        loop {
+            match effect {
+                Effect::Login { claim, exchange } => {
+                    effect = self.log_in(claim, exchange).await?;
+                    continue;
+                }
+                Effect::Update(uids) => {
+                    effect = self.update(&uids).await;
+                    continue;
+                }
+                Effect::Reply(reply) => self.send(&reply).await?,
+                Effect::Close(reply) => {
+                    self.send(&reply).await?;
+                    return Ok(Dialog::Ends);
+                }
+                Effect::StartTls(reply) => {
+                    self.send(&reply).await?;
+                    self.handshake().await?;
+                }
+                Effect::List(reply, listing) => self.list(&reply, listing).await?,
+                Effect::Message { uid, lines } => self.message(uid, lines).await?,
             }
-            Effect::StartTls(reply) => {
-                self.send(&reply).await?;
-                self.handshake().await?;
-            }
-            Effect::List(reply, listing) => self.list(&reply, listing).await?,
-            Effect::Message { uid, lines } => self.message(uid, lines).await?,
-            // These were handled above, and lead to another effect.
-            Effect::Login { .. } | Effect::Update(_) => {}
+            return Ok(Dialog::Continues);
         }
-        Ok(Dialog::Continues)
     }
 
     async fn log_in(&mut self, claim: Claim, exchange: Option<Exchange>) -> io::Result<Effect> {
