@@ -379,3 +379,18 @@ fn the_status_says_where_the_mistakes_are_and_not_what_they_are() {
         assert!(told.len() < 300, "a remark has no more room");
     }
 }
+
+/// Catches: a result file that is written anew at each start though it is right, which wears the card and loses what the import said.
+#[test]
+fn a_result_that_is_right_is_left_alone() {
+    let device = Device::new("left-alone");
+    device.put(FILE);
+    device.imports();
+    let result = device.card().join(words::RESULT);
+    let state = || (std::fs::read(&result).unwrap(), std::fs::metadata(&result).unwrap().modified().unwrap());
+    let before = state();
+    for _ in 0..2 {
+        assert!(matches!(device.boot(), Outcome::Known));
+        assert_eq!(state(), before);
+    }
+}

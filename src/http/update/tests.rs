@@ -8,7 +8,7 @@ use crate::board::device::{Device, Ending};
 use crate::board::pbu::{Pbu, identity};
 use crate::board::update::HEAD;
 use crate::certificate;
-use crate::config::Config;
+use crate::config::{Account, Config};
 use crate::credential::Verifier;
 use crate::flash::Flash;
 use crate::flash::sim::SimFlash;
@@ -16,11 +16,18 @@ use crate::http::tests::site;
 use crate::net::stream;
 use crate::store::Store;
 
-/// A device whose operator has the password `right`.
+/// A device whose operator has the password `right`, and whose user `demo` has the password `mine`.
 async fn context(flash: &SimFlash) -> Context {
     let flash: Rc<dyn Flash> = Rc::new(flash.clone());
     let mut config = Config::default();
     config.server.operator_verifier = Verifier::with("right", 1, [0; 16]);
+    config.accounts.push(Account {
+        id: 7,
+        name: "demo".try_into().unwrap(),
+        address: "demo@home.example".try_into().unwrap(),
+        verifier: Verifier::with("mine", 1, [1; 16]),
+        ..Account::default()
+    });
     let server = certificate::server_config(&config, &*flash).await.unwrap();
     let store = Store::new(flash.clone());
     let device = Device::of(identity(), Board::new("/nowhere"), flash);
@@ -104,11 +111,14 @@ fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
 
 /// Logs the operator in: the cookie, and the token of the page `path`.
 async fn log_in(site: &Site, path: &str) -> (String, String) {
+    log_in_as(site, "login=operator&password=right", path).await
+}
+
+async fn log_in_as(site: &Site, login: &str, path: &str) -> (String, String) {
     const PLAIN: &str = "application/x-www-form-urlencoded";
     let page = ask_over_tls(site, b"GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let page = String::from_utf8(page).unwrap();
-    let typed =
-        format!("token={}&login=operator&password=right", between(&page, "name=\"token\" value=\"", "\""));
+    let typed = format!("token={}&{login}", between(&page, "name=\"token\" value=\"", "\""));
     let reply = ask_over_tls(site, &form("/login", "", PLAIN, typed.as_bytes())).await;
     let cookie = between(&String::from_utf8(reply).unwrap(), "__Host-pillarbox=", ";").to_owned();
     let get = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-pillarbox={cookie}\r\n\r\n");
@@ -157,6 +167,22 @@ fn an_update_comes_as_the_file_of_a_form() {
         assert!(reply.contains("version 1.3.0 for orangepi-pc"), "{reply}");
         assert_eq!(updates(&flash), ["update.pbu"]);
         assert_eq!(context.device.as_ref().unwrap().ended().await, Ending::Update);
+    });
+}
+
+/// Catches: an update that comes through the session of a user, which has no right to the operator's pages, whatever password it
+/// brings.
+#[test]
+fn a_users_session_takes_no_update() {
+    async_io::block_on(async {
+        let flash = SimFlash::default();
+        let site = site(Rc::new(context(&flash).await)).await;
+        let (cookie, token) = log_in_as(&site, "login=demo&password=mine", "/mine").await;
+        let file = Pbu { image: vec![3; 3000], ..Pbu::default() }.octets();
+        let reply = ask_over_tls(&site, &uploaded(&cookie, &token, "right", &file)).await;
+        let reply = String::from_utf8(reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{reply}");
+        assert!(updates(&flash).is_empty(), "{:?}", updates(&flash));
     });
 }
 
