@@ -6,7 +6,7 @@ ARCH ?= armv7
 # Board of `make image`: a folder of board/.
 BOARD ?= orangepi-pc
 
-.PHONY: help build run install deb release test torture bench fuzz fmt lint deny cross test-cross image test-image clean clean-image
+.PHONY: help build run install deb release test torture bench costs fuzz fmt lint doc deny cross test-cross image test-image clean clean-image
 
 # Where cargo builds: its own variables are followed.
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
@@ -32,6 +32,7 @@ help:
 	@echo "make test       formatting, lints, and every test, with the summary last"
 	@echo "make torture    cuts the power of the simulated flash, and kills, for TORTURE=600 seconds"
 	@echo "make bench      the side-by-side table with a private Dovecot; MESSAGES=2000 makes it shorter"
+	@echo "make costs      octets of the binary, instructions, memory and octets written, beside those of docs/costs.md"
 	@echo "make fuzz       every fuzz target for TIME=60 seconds"
 	@echo "make cross      a static binary for ARCH=armv7 or aarch64, in target/cross/ARCH"
 	@echo "make test-cross its unit tests under QEMU's user emulation"
@@ -39,6 +40,7 @@ help:
 	@echo "make test-image boots the orangepi-pc image in QEMU and plays its scenarios"
 	@echo "make clean      all that was built; clean-image: what the two before fetched and made, too"
 	@echo "make fmt lint   formatting and lints alone"
+	@echo "make doc        the documentation of the code in target/doc, without warnings"
 	@echo "make deny       licences, duplicates and sources of the dependencies, by cargo-deny"
 build:
 	cargo build --release
@@ -61,6 +63,11 @@ torture:
 bench: build
 	tests/install-peers.sh
 	PILLARBOX=$(abspath $(BINARY)) cargo bench --profile dev --bench side_by_side
+# Needs valgrind. `make costs COSTS=--update` writes docs/costs.md, COSTS=--check ends with 1 where something grew by a tenth.
+costs:
+	CARGO_PROFILE_RELEASE_STRIP=none cargo build --release --target-dir $(TARGET)/costs
+	strip -s -o $(TARGET)/costs/pillarbox $(TARGET)/costs/release/pillarbox
+	benches/costs.py $(TARGET)/costs/pillarbox $(TARGET)/costs/release/pillarbox $(COSTS)
 fuzz:
 	fuzz/run.sh $(TIME)
 fmt:
@@ -68,9 +75,11 @@ fmt:
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --quiet
 	# The fuzz targets build, too; in their own folder, so that neither this nor the other is built anew.
 	cd fuzz && RUSTC_BOOTSTRAP=1 RUSTFLAGS="--cfg fuzzing -D warnings" cargo check --locked --quiet
+# The documentation of the code; a link that leads nowhere ends it.
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --quiet
 # Licences, duplicates and sources of what is in the binary; needs cargo-deny, and no network but the crates themselves.
 deny:
 	cargo deny --offline check bans licenses sources
