@@ -4,7 +4,6 @@ use std::path::Path;
 use std::rc::Rc;
 
 use pillarbox::config::file;
-use pillarbox::data_folder::DataFolder;
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
 use pillarbox::store::Store;
@@ -15,13 +14,11 @@ use pillarbox::say::counted;
 
 /// Checks the configuration and all mail in `data`. An appliance may run meanwhile, but not with `repair`.
 pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
-    let (folder, flash): (Option<DataFolder>, Rc<dyn Flash>) = match repair {
-        true => {
-            let folder = held(data)?;
-            let flash = folder.flash().clone();
-            (Some(folder), flash)
-        }
-        false => (None, Rc::new(existing(data)?)),
+    // Held until the end.
+    let folder = repair.then(|| held(data)).transpose()?;
+    let flash: Rc<dyn Flash> = match &folder {
+        Some(folder) => folder.flash().clone(),
+        None => Rc::new(existing(data)?),
     };
     let failed = |error: &dyn std::fmt::Display| Failure::System(format!("{}/{error}", data.display()));
     if repair && flash.is_read_only() {
@@ -43,7 +40,9 @@ pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
     let mut report = async_io::block_on(checking).map_err(|error| failed(&error))?;
     let damaged = report.damage.len() + configuration.len();
     let mut mended = Ok(());
-    if let Some(folder) = folder.filter(|_| !configuration.is_empty()) {
+    if let Some(folder) = &folder
+        && !configuration.is_empty()
+    {
         mended = async_io::block_on(folder.repair());
         report.repaired.extend(mended.is_ok().then(|| "config.postcard: written anew".to_owned()));
     }
