@@ -105,6 +105,100 @@ pub fn until<T>(
     })
 }
 
+/// A deadline that moves away again and again, as that of a connection does with each line.
+///
+/// To set a timer costs several system calls and a turn of the thread that waits for the sockets, as much as a short
+/// reply. So the timer stays where it is when the deadline moves away, and is set again only when it goes off too
+/// early.
+#[derive(Debug)]
+pub struct Alarm {
+    time: Time,
+    timer: Timer,
+    /// When the timer goes off, if it is set.
+    set_for: Option<Instant>,
+}
+
+impl Alarm {
+    /// An alarm that is not set.
+    pub fn new(time: Time) -> Alarm {
+        Alarm { timer: Timer::new(&time), time, set_for: None }
+    }
+
+    /// Ends after `limit`; never if that is too far away to be told.
+    pub async fn after(&mut self, limit: Duration) {
+        let Some(deadline) = self.time.now().checked_add(limit) else { return pending().await };
+        loop {
+            if self.set_for.is_none_or(|set| set > deadline) {
+                self.timer.set(deadline);
+                self.set_for = Some(deadline);
+            }
+            self.timer.goes_off().await;
+            self.set_for = None;
+            if self.time.now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    /// Runs `future` for `limit` at most.
+    ///
+    /// # Errors
+    /// `TimedOut`, or the error of `future`.
+    pub fn deadline<T>(
+        &mut self,
+        limit: Duration,
+        future: impl Future<Output = io::Result<T>>,
+    ) -> impl Future<Output = io::Result<T>> {
+        until(self.after(limit), future)
+    }
+}
+
+/// A timer of the clock of deadlines.
+#[cfg(not(test))]
+#[derive(Debug)]
+struct Timer(async_io::Timer);
+
+#[cfg(not(test))]
+impl Timer {
+    fn new(_time: &Time) -> Timer {
+        Timer(async_io::Timer::never())
+    }
+
+    fn set(&mut self, at: Instant) {
+        self.0.set_at(at);
+    }
+
+    async fn goes_off(&mut self) {
+        (&mut self.0).await;
+    }
+}
+
+/// A timer of the clock of deadlines.
+#[cfg(test)]
+#[derive(Debug)]
+struct Timer {
+    time: Time,
+    at: Instant,
+    /// How often it was set.
+    settings: u32,
+}
+
+#[cfg(test)]
+impl Timer {
+    fn new(time: &Time) -> Timer {
+        Timer { time: time.clone(), at: time.now(), settings: 0 }
+    }
+
+    fn set(&mut self, at: Instant) {
+        self.at = at;
+        self.settings += 1;
+    }
+
+    async fn goes_off(&mut self) {
+        self.time.sleep(self.at.saturating_duration_since(self.time.now())).await;
+    }
+}
+
 #[cfg(not(test))]
 impl Time {
     /// The time now.
@@ -154,4 +248,54 @@ impl Default for Time {
 thread_local! {
     /// The time to which a test sets this thread's wall clock to be repeatable.
     pub static FIXED: std::cell::Cell<Option<i64>> = const { std::cell::Cell::new(None) };
+}
+
+#[cfg(test)]
+mod tests {
+    use smol::future::poll_once;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A line a minute, for which there are ten minutes; then silence. Catches: a timer that is set for each line,
+    /// and one that ends a connection ten minutes after its first line.
+    #[test]
+    fn a_deadline_that_moves_away_sets_no_timer() {
+        let time = Time::default();
+        let mut alarm = Alarm::new(time.clone());
+        smol::block_on(async {
+            for _ in 0..100 {
+                assert!(poll_once(alarm.after(10 * MINUTE)).await.is_none());
+                time.advance(MINUTE);
+            }
+            assert_eq!(alarm.timer.settings, 10);
+            assert!(poll_once(alarm.after(10 * MINUTE)).await.is_none());
+            time.advance(10 * MINUTE);
+            // The time begins with the wait.
+            let mut silent = std::pin::pin!(alarm.after(10 * MINUTE));
+            assert!(poll_once(&mut silent).await.is_none());
+            time.advance(9 * MINUTE);
+            assert!(poll_once(&mut silent).await.is_none());
+            time.advance(MINUTE);
+            assert!(poll_once(&mut silent).await.is_some());
+        });
+    }
+
+    /// Catches: a timer that is left where it was although the deadline comes before it.
+    #[test]
+    fn a_deadline_that_comes_nearer_is_met() {
+        let time = Time::default();
+        let mut alarm = Alarm::new(time.clone());
+        smol::block_on(async {
+            assert!(poll_once(alarm.after(10 * MINUTE)).await.is_none());
+            let mut near = std::pin::pin!(alarm.after(MINUTE));
+            assert!(poll_once(&mut near).await.is_none());
+            time.advance(MINUTE);
+            assert!(poll_once(&mut near).await.is_some());
+        });
+        smol::block_on(async {
+            assert!(poll_once(alarm.after(Duration::MAX)).await.is_none());
+        });
+    }
 }

@@ -14,7 +14,7 @@ use smol::future::{or, poll_once, yield_now};
 use zeroize::Zeroizing;
 
 use crate::auth::{Client, Verdict};
-use crate::clock::Time;
+use crate::clock::{Alarm, Time};
 use crate::config::Service;
 use crate::context::{Context, Deadlines, End, Place};
 use crate::net::line::{LineEnd, read_line, read_line_and_its_end};
@@ -97,6 +97,8 @@ pub struct Connection<P: Protocol> {
     pub context: Rc<Context>,
     /// The place of the connection.
     pub place: Place,
+    /// The deadline of what is waited for.
+    pub alarm: Alarm,
     /// Whether the latest command ended with LF alone.
     pub bare_lf: bool,
     line: Zeroizing<Vec<u8>>,
@@ -115,9 +117,10 @@ impl<P: Protocol> Connection<P> {
         own: P,
     ) -> Box<Connection<P>> {
         let login_by = context.time.now() + context.deadlines.login;
+        let alarm = Alarm::new(context.time.clone());
         let line = Zeroizing::default();
         let (bare_lf, broken) = (false, false);
-        Box::new(Connection { stream, session, own, context, place, bare_lf, line, login_by, broken })
+        Box::new(Connection { stream, session, own, context, place, alarm, bare_lf, line, login_by, broken })
     }
 
     /// Serves the connection to its end.
@@ -145,7 +148,7 @@ impl<P: Protocol> Connection<P> {
             }
             if why == Some(Goodbye::End(End::Stopping)) {
                 // A client that does not read is not waited for.
-                let _ = in_time(&self.context.time, LEAVING, self.stream.flush()).await;
+                let _ = self.alarm.deadline(LEAVING, self.stream.flush()).await;
             }
         }
         self.place.part();
@@ -182,10 +185,9 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// The connection's; it is over then.
     pub async fn handshake(&mut self) -> io::Result<()> {
-        let shaken = within(&self.place, &self.context.time, self.patience(), async {
-            self.stream.accept_tls(self.context.tls()).await
-        });
-        let shaken = shaken.await;
+        let patience = self.patience();
+        let shaken = self.stream.accept_tls(self.context.tls());
+        let shaken = within(&self.place, &mut self.alarm, patience, shaken).await;
         self.broken = shaken.is_err();
         shaken?;
         P::secured(&mut self.session, self.stream.bindings().is_some());
@@ -203,7 +205,7 @@ impl<P: Protocol> Connection<P> {
     /// Waits for the next line. Replies are sent together when no line is left to be answered.
     async fn hear(&mut self) -> io::Result<LineEnd> {
         let patience = some(self.patience())?;
-        let Connection { stream, line, session, bare_lf, .. } = self;
+        let Connection { stream, line, session, bare_lf, place, alarm, .. } = self;
         let heard = async {
             if !stream.buffered().contains(&b'\n') {
                 stream.flush().await?;
@@ -212,7 +214,7 @@ impl<P: Protocol> Connection<P> {
             *bare_lf = bare;
             Ok(end)
         };
-        within(&self.place, &self.context.time, patience, heard).await
+        within(place, alarm, patience, heard).await
     }
 
     /// Reads a further line of the current command.
@@ -223,8 +225,8 @@ impl<P: Protocol> Connection<P> {
         // A line that grows would leave its octets in memory.
         *line = Zeroizing::default();
         let patience = some(self.patience())?;
-        let Connection { stream, place, context, .. } = self;
-        let read = in_time(&context.time, patience, read_line(stream, line, limit));
+        let Connection { stream, place, alarm, context, .. } = self;
+        let read = alarm.deadline(patience, read_line(stream, line, limit));
         or(given_up(place, &context.time), read).await
     }
 
@@ -233,9 +235,9 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// The connection's, or the end of the dialog.
     pub async fn fill(&mut self, limit: Duration) -> io::Result<&[u8]> {
-        let Connection { stream, place, context, .. } = self;
+        let Connection { stream, place, alarm, context, .. } = self;
         let filled = async { stream.fill().await.map(drop) };
-        let filled = in_time(&context.time, some(limit)?, filled);
+        let filled = alarm.deadline(some(limit)?, filled);
         or(given_up(place, &context.time), filled).await?;
         Ok(self.stream.buffered())
     }
@@ -246,7 +248,7 @@ impl<P: Protocol> Connection<P> {
     /// The connection's, or the end of the dialog.
     pub async fn write(&mut self, octets: impl AsRef<[u8]>) -> io::Result<()> {
         let stuck = self.context.deadlines.stuck;
-        let written = uncut(&self.place, &self.context.time, stuck, self.stream.write(octets.as_ref())).await;
+        let written = uncut(&self.place, &mut self.alarm, stuck, self.stream.write(octets.as_ref())).await;
         self.broken |= written.is_err();
         written
     }
@@ -256,7 +258,8 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// The connection's, or the end of the dialog.
     pub async fn flush(&mut self) -> io::Result<()> {
-        uncut(&self.place, &self.context.time, self.context.deadlines.stuck, self.stream.flush()).await
+        let stuck = self.context.deadlines.stuck;
+        uncut(&self.place, &mut self.alarm, stuck, self.stream.flush()).await
     }
 
     /// Does `work` on the session, which must not write, and sends the text of `say` after each time `every`. The
@@ -270,11 +273,11 @@ impl<P: Protocol> Connection<P> {
         work: impl AsyncFnOnce(&P::Session) -> T,
         say: impl Fn() -> String,
     ) -> io::Result<T> {
-        let Connection { stream, session, context, place, broken, .. } = self;
+        let Connection { stream, session, context, place, alarm, broken, .. } = self;
         let mut work = pin!(work(session));
         loop {
             let late = async {
-                context.time.sleep(every).await;
+                alarm.after(every).await;
                 None
             };
             // A text is never dropped before all of it is sent.
@@ -285,7 +288,7 @@ impl<P: Protocol> Connection<P> {
                 stream.write(say().as_bytes()).await?;
                 stream.flush().await
             };
-            let sent = uncut(place, &context.time, context.deadlines.stuck, sent).await;
+            let sent = uncut(place, alarm, context.deadlines.stuck, sent).await;
             *broken |= sent.is_err();
             sent?;
         }
@@ -329,11 +332,11 @@ fn some(time: Duration) -> io::Result<Duration> {
 /// `TimedOut`, `ConnectionAborted` if the place is taken away, or the error of `future`.
 pub fn within<T>(
     place: &Place,
-    time: &Time,
+    alarm: &mut Alarm,
     limit: Duration,
     future: impl Future<Output = io::Result<T>>,
 ) -> impl Future<Output = io::Result<T>> {
-    or(ended(place), in_time(time, limit, future))
+    or(ended(place), alarm.deadline(limit, future))
 }
 
 /// Runs `future` like [`within`], for one that writes a part of a reply: it is broken off only where it would have to
@@ -343,22 +346,11 @@ pub fn within<T>(
 /// As [`within`].
 pub fn uncut<T>(
     place: &Place,
-    time: &Time,
+    alarm: &mut Alarm,
     limit: Duration,
     future: impl Future<Output = io::Result<T>>,
 ) -> impl Future<Output = io::Result<T>> {
-    or(in_time(time, limit, future), ended(place))
-}
-
-fn in_time<T>(
-    time: &Time,
-    limit: Duration,
-    future: impl Future<Output = io::Result<T>>,
-) -> impl Future<Output = io::Result<T>> {
-    or(future, async move {
-        time.sleep(limit).await;
-        Err(io::ErrorKind::TimedOut.into())
-    })
+    or(alarm.deadline(limit, future), ended(place))
 }
 
 async fn ended<T>(place: &Place) -> io::Result<T> {

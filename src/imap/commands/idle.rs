@@ -74,7 +74,7 @@ impl Connection {
             news.await;
             Ok(Woken::News)
         };
-        match within(&self.place, &self.context.time, limit, smol::future::or(octets, news)).await {
+        match within(&self.place, &mut self.alarm, limit, smol::future::or(octets, news)).await {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(Woken::Late),
             woken => woken,
         }

@@ -164,7 +164,7 @@ impl Connection {
         let account = selected.account();
         let last = &mut self.own.last_structure;
         let write = response::write(&mut self.stream, account, fetched, items, summaries, last, pace);
-        let written = uncut(&self.place, &self.context.time, limit, write).await;
+        let written = uncut(&self.place, &mut self.alarm, limit, write).await;
         if written.is_err() {
             self.broke_off();
         }
