@@ -1,5 +1,6 @@
 //! The base subject, by which SORT and THREAD match replies and forwards with the original (RFC 5256 section 2.1).
 
+use super::collation::{collate_ascii, collate_decoded};
 use super::encoded_word::Decoded;
 
 /// A subject without what replies and forwards add to it.
@@ -36,6 +37,15 @@ impl BaseSubject {
             base.to_owned()
         });
         BaseSubject { text, is_reply }
+    }
+}
+
+/// Appends the octets that determine the place of the base subject of a Subject field in the order, as
+/// [`collate_decoded`] makes them.
+pub fn collate(field: &[u8], out: &mut Vec<u8>) {
+    match plain(field) {
+        Some(text) => collate_ascii(base(text).0.as_bytes(), out),
+        None => collate_decoded(&BaseSubject::of_words(field).text, out),
     }
 }
 
@@ -106,6 +116,9 @@ fn behind_blobs(mut text: &str) -> &str {
 
 /// The text after a `subj-refwd`: `re:`, `fw:` or `fwd:`, with or without a blob before the colon.
 fn behind_refwd(text: &str) -> Option<&str> {
+    if !text.starts_with(['r', 'R', 'f', 'F']) {
+        return None;
+    }
     let rest = ["re", "fwd", "fw"].iter().find_map(|word| {
         let rest = without_beginning(text, word)?.trim_start_matches(' ');
         rest.starts_with([':', '[']).then_some(rest)
@@ -164,7 +177,12 @@ mod tests {
             ),
         ) {
             let subject = pieces.concat();
-            prop_assert_eq!(BaseSubject::of(subject.as_bytes()), BaseSubject::of_words(subject.as_bytes()));
+            let words = BaseSubject::of_words(subject.as_bytes());
+            prop_assert_eq!(&BaseSubject::of(subject.as_bytes()), &words);
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            collate(subject.as_bytes(), &mut short);
+            collate_decoded(&words.text, &mut long);
+            prop_assert_eq!(short, long);
         }
     }
 

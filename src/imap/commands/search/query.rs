@@ -159,16 +159,29 @@ impl Query {
     /// Errors of reading the message.
     pub async fn matches(&mut self, account: &Account, candidate: Candidate) -> Result<bool, Error> {
         self.answer_unopened(&candidate);
-        let mut opened = LazyMessage::new(account, candidate.message, &self.summaries);
+        match self.formula.verdict(self) {
+            Ok(verdict) => Ok(verdict),
+            Err(open) => self.opened_matches(account, candidate.message, open).await,
+        }
+    }
+
+    /// [`Query::matches`] for a message for which the test `open` is the next to be made.
+    async fn opened_matches(
+        &mut self,
+        account: &Account,
+        message: Message,
+        mut open: usize,
+    ) -> Result<bool, Error> {
+        let mut opened = LazyMessage::new(account, message, &self.summaries);
         loop {
-            let open = match self.formula.verdict(self) {
-                Ok(verdict) => return Ok(verdict),
-                Err(open) => open,
-            };
             self.pace.did_items(self.size).await;
             if let (Some(test), Some(answer)) = (self.tests.get(open), self.answers.get_mut(open)) {
                 *answer = Some(test.ask(&mut opened, &self.pace).await?);
                 self.pace.did(opened.take_octets_read()).await;
+            }
+            match self.formula.verdict(self) {
+                Ok(verdict) => return Ok(verdict),
+                Err(next) => open = next,
             }
         }
     }

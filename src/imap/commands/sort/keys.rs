@@ -6,7 +6,7 @@ use crate::imap::commands::lazy_message::{LazyMessage, SharedSummaries, summarie
 use crate::imap::commands::progress::Progress;
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::sort::SortKey;
-use crate::message::base_subject::BaseSubject;
+use crate::message::base_subject::{self, BaseSubject};
 use crate::message::collation::collate_decoded;
 use crate::message::date;
 use crate::message::encoded_word::Decoded;
@@ -65,17 +65,18 @@ impl<'a> Headers<'a> {
         answer
     }
 
-    /// The octets by whose order messages are sorted.
-    pub async fn key(&self, seq: u32, key: SortKey) -> Vec<u8> {
-        self.ask(seq, |header| header.key(key)).await
+    /// The octets by whose order messages are sorted, in place of what `out` holds; none for a message that cannot be
+    /// read.
+    pub async fn key(&self, seq: u32, key: SortKey, out: &mut Vec<u8>) {
+        out.clear();
+        self.ask(seq, |header| header.key(key, out)).await;
     }
 }
 
 impl Header<'_> {
-    fn key(&mut self, key: SortKey) -> Result<Vec<u8>, Error> {
-        let mut out = Vec::new();
+    fn key(&mut self, key: SortKey, out: &mut Vec<u8>) -> Result<(), Error> {
         let mut address = |name, of: fn(FirstAddress) -> Decoded| {
-            self.values([name], |[list]| collate_decoded(&of(FirstAddress::of(&list)), &mut out))
+            self.values([name], |[list]| collate_decoded(&of(FirstAddress::of(&list)), out))
         };
         match key {
             SortKey::Cc => address("Cc", |first| first.mailbox)?,
@@ -86,9 +87,9 @@ impl Header<'_> {
             SortKey::Arrival => out.extend(moment(self.arrival())),
             SortKey::Date => out.extend(moment(self.sent()?)),
             SortKey::Size => out.extend(self.message.size.to_be_bytes()),
-            SortKey::Subject => collate_decoded(&self.subject()?.text, &mut out),
+            SortKey::Subject => self.values(["Subject"], |[subject]| base_subject::collate(&subject, out))?,
         }
-        Ok(out)
+        Ok(())
     }
 
     /// What `make` returns for the contents of the first field of each of these names; empty for a field that is

@@ -4,10 +4,14 @@ use std::cmp::Ordering;
 
 use crate::pace::Pace;
 
-/// Items that are sorted in one step.
-const RUN: usize = 32;
+/// Items that are sorted in one step, and compared in one step, at least.
+const LEAST: usize = 32;
+/// Items that are sorted in one step at most.
+const MOST: usize = 1024;
+/// Octets that are compared in one step at most, when that is enough for the least number of items.
+const COMPARED: u64 = 2 * 1024 * 1024;
 
-/// Sorts `items`. Items that compare as equal keep their order. A comparison counts as work of `octets` octets. Takes
+/// Sorts `items`. Items that compare as equal keep their order. A comparison is work of `octets` octets at most. Takes
 /// as much memory again as the items.
 pub async fn sort<T: Copy>(
     items: &mut Vec<T>,
@@ -15,11 +19,13 @@ pub async fn sort<T: Copy>(
     compare: impl Fn(&T, &T) -> Ordering,
     pace: &Pace,
 ) {
-    for run in items.chunks_mut(RUN) {
+    // Each item is compared with ten others.
+    let fitting = usize::try_from(COMPARED / (10 * octets.max(1))).unwrap_or(MOST);
+    let mut width = if cfg!(test) { LEAST } else { fitting.clamp(LEAST, MOST) };
+    for run in items.chunks_mut(width) {
         run.sort_by(&compare);
-        pace.did(octets * RUN as u64).await;
+        pace.did(octets * run.len() as u64).await;
     }
-    let mut width = RUN;
     let mut merged = Vec::with_capacity(items.len());
     while width < items.len() {
         merged.clear();
@@ -33,7 +39,9 @@ pub async fn sort<T: Copy>(
                     merged.push(*a);
                     left = behind_a;
                 }
-                pace.did(octets).await;
+                if merged.len() % LEAST == 0 {
+                    pace.did(octets * LEAST as u64).await;
+                }
             }
             merged.extend(left.iter().chain(right));
         }
