@@ -132,11 +132,18 @@ fn message(n: usize, words: &[String]) -> Vec<u8> {
     if n % 50 == 25 {
         mail.extend(format!("{}\r\n", COMMON.join(" ")).into_bytes());
     }
+    let mut line = 0;
     while mail.len() + attached < size {
         // The logarithm of the rank is even: Zipf's law, about.
         let rank = (WORDS as f64).powf(dice.below(1 << 20) as f64 / f64::from(1 << 20)) as usize - 1;
-        mail.extend(words[rank.min(WORDS - 1)].bytes());
-        mail.extend(if dice.below(12) == 0 { &b"\r\n"[..] } else { b" " });
+        let word = &words[rank.min(WORDS - 1)];
+        mail.extend(word.bytes());
+        line += word.len() + 1;
+        // No line may have more than 998 octets (RFC 5322 section 2.1.1).
+        if dice.below(12) == 0 || line > 900 {
+            line = 0;
+        }
+        mail.extend(if line == 0 { &b"\r\n"[..] } else { b" " });
     }
     mail.extend(
         b"\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n",

@@ -1,5 +1,6 @@
 //! A flash that is a folder of the Linux file system. Its folders have mode 0700, its files 0600.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -10,7 +11,7 @@ use rustix::fs::{Advice, OFlags, StatVfsMountFlags, fadvise};
 use rustix::io::Errno;
 
 use super::syncer::Syncer;
-use super::{File, Flash, Mode, ReadAt, Space, Sync};
+use super::{File, Flash, Mode, ReadAt, Reading, Space, Sync};
 
 /// The file whose lock makes sure that only one appliance uses a data folder. It records which file it is, so that a
 /// copy of the folder is recognised: see `data_folder::origin`.
@@ -35,7 +36,7 @@ impl Disk {
 
     /// A file or folder that was opened elsewhere, to be written and synced like those opened here.
     pub fn adopt(&self, file: fs::File) -> Rc<dyn File> {
-        Rc::new(DiskFile { file: Rc::new(file), syncer: self.syncer.clone() })
+        Rc::new(DiskFile { file: Rc::new(file), syncer: self.syncer.clone(), reading: Cell::default() })
     }
 }
 
@@ -123,6 +124,8 @@ fn is_missing(path: &Path) -> bool {
 struct DiskFile {
     file: Rc<fs::File>,
     syncer: Rc<Syncer>,
+    /// What the system was told last.
+    reading: Cell<Reading>,
 }
 
 impl ReadAt for DiskFile {
@@ -152,6 +155,16 @@ impl File for DiskFile {
     fn drop_cache(&self) {
         // A file system that keeps no pages has none to drop.
         let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
+    }
+    fn expect(&self, reading: Reading) {
+        if self.reading.replace(reading) != reading {
+            let advice = match reading {
+                Reading::InOrder => Advice::Normal,
+                Reading::Scattered => Advice::Random,
+            };
+            // A file system that reads nothing ahead needs no advice.
+            let _ = fadvise(&self.file, 0, None, advice);
+        }
     }
 }
 

@@ -179,6 +179,16 @@ pub trait Flash {
     }
 }
 
+/// In which order a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// From one place on: the system reads ahead.
+    #[default]
+    InOrder,
+    /// Here and there: what is read ahead would be read in vain.
+    Scattered,
+}
+
 /// An open file.
 pub trait File: ReadAt {
     /// Writes all of `data` at `offset`.
@@ -197,6 +207,8 @@ pub trait File: ReadAt {
     /// Without this, what a failed sync was to make durable could be read as long as the system runs, although it is
     /// not on the medium.
     fn drop_cache(&self) {}
+    /// Tells the system in which order the file will be read from now on.
+    fn expect(&self, _reading: Reading) {}
 }
 
 /// Octets that can be read at any offset: a file, a stored message, a slice.

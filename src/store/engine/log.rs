@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use super::window::{Frame, Window};
-use crate::flash::{File, Flash, Mode};
+use crate::flash::{File, Flash, Mode, Reading};
 use crate::store::format::Place;
 use crate::store::format::frame::{self, BadFrame, FRAME, FrameHeader, Head};
 use crate::store::format::record::{CommitRecord, ContinuedRecord, NoteRecord, Record};
@@ -16,6 +16,11 @@ use crate::store::model::NoteKey;
 
 /// The encoded records of a commit are written in pieces of about so many octets.
 const PIECE: usize = 128 * 1024;
+/// Records that are read one behind the other before the system may read ahead. A search opens messages here and
+/// there, and what the system reads ahead for it was twice as much as it had asked for.
+const RUN: u8 = 3;
+/// Octets between two bodies that are read one behind the other: heads, and records without a body.
+const GAP: u32 = 4096;
 /// Segments that are kept open for reading.
 const OPEN_SEGMENTS: usize = 8;
 
@@ -40,6 +45,30 @@ pub struct Log {
     unsynced: Vec<Rc<dyn File>>,
     new_segment: bool,
     readers: RefCell<BTreeMap<u32, Rc<dyn File>>>,
+    order: RefCell<Order>,
+}
+
+/// Whether the bodies that are read lie one behind the other.
+#[derive(Default)]
+struct Order {
+    /// Where the last record that was read ended.
+    end: Place,
+    /// How many records before it were read in order.
+    run: u8,
+}
+
+impl Order {
+    /// Notes that the record at `place` is read, which has about `octets` octets. Returns in which order the segment is
+    /// read.
+    fn read(&mut self, place: Place, octets: usize) -> Reading {
+        let follows = place.segment == self.end.segment
+            && (self.end.offset.saturating_sub(GAP)..=self.end.offset.saturating_add(GAP))
+                .contains(&place.offset);
+        self.run = if follows { self.run.saturating_add(1) } else { 0 };
+        let octets = u32::try_from(octets).unwrap_or(u32::MAX);
+        self.end = Place { offset: place.offset.saturating_add(octets), ..place };
+        if self.run >= RUN { Reading::InOrder } else { Reading::Scattered }
+    }
 }
 
 impl Log {
@@ -58,6 +87,7 @@ impl Log {
             unsynced: Vec::new(),
             new_segment: false,
             readers: RefCell::default(),
+            order: RefCell::default(),
         }
     }
 
@@ -368,8 +398,9 @@ impl Log {
     /// # Errors
     /// As [`Log::head`].
     pub fn whole(&self, place: Place, size: usize) -> io::Result<(Record, Vec<u8>)> {
-        let window = Window::new(self.reader(place.segment)?, place.offset.into());
-        read(window.read_ahead(frame_bound(size))?, true)
+        let file = self.reader(place.segment)?;
+        file.expect(self.order.borrow_mut().read(place, size));
+        read(Window::new(file, place.offset.into()).read_ahead(frame_bound(size))?, true)
     }
 
     /// Reads the record at `place` and the last `octets` of its body. The checksum of the body is not verified.
@@ -413,7 +444,9 @@ impl Log {
     pub fn records(&self, from: Place, most: usize) -> io::Result<(Vec<(Record, Place)>, Place)> {
         /// Octets read at a time.
         const AHEAD: usize = 16 * 1024;
-        let mut window = Window::new(self.reader(from.segment)?, from.offset.into()).read_ahead(AHEAD)?;
+        let file = self.reader(from.segment)?;
+        file.expect(Reading::InOrder);
+        let mut window = Window::new(file, from.offset.into()).read_ahead(AHEAD)?;
         let mut records = Vec::new();
         let mut place = from;
         for _ in 0..most {
@@ -450,4 +483,32 @@ fn read(mut window: Window, with_body: bool) -> io::Result<(Record, Vec<u8>)> {
     // A caller that asks for a record at its place knows its kind.
     let record = frame.head.known().ok_or_else(|| invalid(BadFrame::Damaged))?;
     Ok((record, frame.body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a search that opens one message in three and has the card read all of them, and a list of all bodies
+    /// for which the card is asked piece by piece.
+    #[test]
+    fn only_bodies_that_follow_each_other_are_read_ahead() {
+        const OCTETS: u32 = 10_000;
+        let read = |order: &mut Order, segment, n: u32| {
+            order.read(Place { segment, offset: n * (OCTETS + 40) }, OCTETS as usize)
+        };
+        let mut order = Order::default();
+        for n in 0..RUN.into() {
+            assert_eq!(read(&mut order, 1, n), Reading::Scattered, "{n}");
+        }
+        for n in u32::from(RUN)..300 {
+            assert_eq!(read(&mut order, 1, n), Reading::InOrder, "{n}");
+        }
+        // In the next segment, with gaps, backwards, and again and again.
+        for (segment, n) in
+            [(2, 0), (2, 3), (2, 6), (2, 9), (2, 8), (2, 7), (2, 6), (2, 5), (2, 5), (2, 5), (2, 5)]
+        {
+            assert_eq!(read(&mut order, segment, n), Reading::Scattered, "{segment} {n}");
+        }
+    }
 }
