@@ -42,10 +42,14 @@ impl<'a> Addresses<'a> {
         Addresses { text, in_group: false, group_ends: false, name: Vec::new(), short: true }
     }
 
-    /// Reads up to the `,`, `;` or end after an address, or to the `:` after a group's name.
+    /// Reads up to the `,`, `;` or end after an address, or to the `:` after a group's name, or to where another
+    /// address begins without a comma.
     fn draft(&mut self) -> Draft {
         let mut draft = Draft { phrase: std::mem::take(&mut self.name), ..Draft::default() };
+        // The text from the first word after a domain on.
+        let mut behind = None;
         loop {
+            let (over, rest) = (draft.over, self.text.rest);
             match self.text.peek() {
                 None | Some(b',' | b';') => return draft,
                 Some(b':') if !self.in_group => return draft,
@@ -79,10 +83,17 @@ impl<'a> Addresses<'a> {
                     draft.spaced = true;
                 }
                 Some(b'@') => {
+                    if let Some(behind) = behind {
+                        self.text.rest = behind;
+                        return draft;
+                    }
                     self.text.skip();
                     draft.at();
                 }
                 Some(_) => draft.push(self.text.run()),
+            }
+            if draft.over && !over {
+                behind = Some(rest);
             }
         }
     }
@@ -114,7 +125,7 @@ impl Iterator for Addresses<'_> {
                 self.group_ends = true;
                 return Some(Address { mailbox: Some(name), ..Address::default() });
             }
-            if end == Some(b':') {
+            if end == Some(b':') && !self.in_group {
                 self.text.skip();
                 self.in_group = true;
                 return Some(Address { mailbox: Some(draft.phrase), ..Address::default() });
