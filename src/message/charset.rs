@@ -6,8 +6,10 @@
 //! had (code pages of DOS).
 
 mod iso_2022_jp;
+mod johab;
 mod pages;
 mod shifted;
+mod utf7;
 
 use encoding_rs::{
     BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, IBM866, ISO_2022_JP, KOI8_R, KOI8_U, MACINTOSH, SHIFT_JIS,
@@ -16,8 +18,10 @@ use encoding_rs::{
 use memchr::memchr;
 
 use self::iso_2022_jp::Iso2022Jp;
+use self::johab::johab;
 use self::pages::Page;
 use self::shifted::{Shift, Shifted};
+use self::utf7::Utf7;
 
 /// A character set, as far as its name tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -325,71 +329,6 @@ fn unlabelled(begun: &mut Vec<u8>, octets: &[u8], last: bool, out: &mut String) 
     *begun = left;
 }
 
-/// UTF-7 (RFC 2152).
-#[derive(Default)]
-struct Utf7 {
-    /// Within base64: the bits that do not make a whole unit yet, and their number.
-    shifted: Option<(u32, u32)>,
-    /// Whether a `+` came last.
-    fresh: bool,
-    /// The first half of a surrogate pair.
-    high: Option<u16>,
-}
-
-impl Utf7 {
-    fn push(&mut self, b: u8, out: &mut String) {
-        let Some((bits, held)) = self.shifted else {
-            match b {
-                b'+' => (self.shifted, self.fresh) = (Some((0, 0)), true),
-                _ => out.push(char::from(b)),
-            }
-            return;
-        };
-        let fresh = std::mem::take(&mut self.fresh);
-        if let Some(sextet) = sextet(b) {
-            let (bits, held) = (bits << 6 | sextet, held + 6);
-            if held < 16 {
-                self.shifted = Some((bits, held));
-            } else {
-                let held = held - 16;
-                self.unit((bits >> held) as u16, out);
-                self.shifted = Some((bits & ((1 << held) - 1), held));
-            }
-            return;
-        }
-        (self.shifted, self.high) = (None, None);
-        match b {
-            b'-' if fresh => out.push('+'),
-            b'-' => (),
-            _ => self.push(b, out),
-        }
-    }
-
-    fn unit(&mut self, unit: u16, out: &mut String) {
-        let units = [self.high.take().unwrap_or(unit), unit];
-        let units = if units[0] == unit { &units[1..] } else { &units[..] };
-        if matches!(units, [0xd800..=0xdbff]) {
-            self.high = Some(unit);
-            return;
-        }
-        out.extend(
-            char::decode_utf16(units.iter().copied()).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)),
-        );
-    }
-}
-
-/// The value of a base64 character; `None` for others.
-fn sextet(b: u8) -> Option<u32> {
-    Some(match b {
-        b'A'..=b'Z' => u32::from(b - b'A'),
-        b'a'..=b'z' => u32::from(b - b'a') + 26,
-        b'0'..=b'9' => u32::from(b - b'0') + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
-}
-
 fn utf32(order: &mut Option<Order>, begun: &mut Vec<u8>, octets: &[u8], out: &mut String) {
     begun.extend(octets);
     let (characters, rest) = begun.as_chunks::<4>();
@@ -405,46 +344,6 @@ fn utf32(order: &mut Option<Order>, begun: &mut Vec<u8>, octets: &[u8], out: &mu
         }
     }
     *begun = rest.to_vec();
-}
-
-/// Decodes an octet of Johab. A syllable is a 1 bit, and five bits each for its beginning, middle and end; other
-/// characters are moved rows of KS X 1001.
-fn johab(lead: &mut Option<u8>, b: u8, out: &mut String) {
-    let Some(first) = lead.take() else {
-        match b {
-            0..0x80 => out.push(char::from(b)),
-            _ => *lead = Some(b),
-        }
-        return;
-    };
-    let code = u32::from(first) << 8 | u32::from(b);
-    let (initial, medial, last) = (code >> 10 & 31, code >> 5 & 31, code & 31);
-    let medial = match medial {
-        3..=7 => Some(medial - 3),
-        10..=15 => Some(medial - 5),
-        18..=23 => Some(medial - 7),
-        26..=29 => Some(medial - 9),
-        _ => None,
-    };
-    let last = match last {
-        1..=17 => Some(last - 1),
-        19..=29 => Some(last - 2),
-        _ => None,
-    };
-    match (first, initial, medial, last) {
-        (0x84..=0xd3, 2..=20, Some(medial), Some(last)) => {
-            let syllable = 0xac00 + ((initial - 2) * 21 + medial) * 28 + last;
-            out.push(char::from_u32(syllable).unwrap_or(char::REPLACEMENT_CHARACTER));
-        }
-        (0xd9..=0xde | 0xe0..=0xf9, ..) if b >= 0x31 => {
-            let (first, second) = (i32::from(first), i32::from(b));
-            let row = if first < 0xe0 { 2 * (first - 0xd9) } else { 2 * first - 0x197 };
-            let cell = if second < 0x91 { second - 0x31 } else { second - 0x43 };
-            let octets = [row + cell / 0x5e + 0xa1, cell % 0x5e + 0xa1].map(|octet| octet as u8);
-            out.push_str(&EUC_KR.decode_without_bom_handling(&octets).0);
-        }
-        _ => out.push(char::REPLACEMENT_CHARACTER),
-    }
 }
 
 #[cfg(test)]
