@@ -9,12 +9,19 @@ use zeroize::Zeroize;
 pub fn append(octets: &mut Vec<u8>, more: &[u8]) {
     let needed = octets.len() + more.len();
     if needed > octets.capacity() {
-        let mut larger = Vec::with_capacity(needed.max(2 * octets.len()));
+        reserve(octets, needed.max(2 * octets.len()));
+    }
+    octets.extend_from_slice(more);
+}
+
+/// Makes room for so many octets in all. The old place is wiped before it is freed.
+pub fn reserve(octets: &mut Vec<u8>, room: usize) {
+    if room > octets.capacity() {
+        let mut larger = Vec::with_capacity(room);
         larger.extend_from_slice(octets);
         octets.as_mut_slice().zeroize();
         *octets = larger;
     }
-    octets.extend_from_slice(more);
 }
 
 #[cfg(test)]

@@ -21,8 +21,14 @@ use super::plaintext::Plaintext;
 use super::secure::Secure;
 use crate::wiping;
 
-/// Octets that are read or written at once: as many as a TLS record holds.
+/// Octets that are read at once: as many as a TLS record holds.
 const CHUNK: usize = 16 * 1024;
+
+/// Octets that are sent at once: two TLS records, so that a message of the usual size leaves in one call.
+const PIECE: usize = 2 * CHUNK;
+
+/// Octets of a reply above which it is taken for a long one.
+const SHORT: usize = 4 * 1024;
 
 /// Reads and writes without waiting after which other tasks get their turn.
 const TURNS: u8 = 16;
@@ -211,17 +217,21 @@ impl Stream {
 
     /// Adds octets to the output buffer; [`Stream::flush`] sends them. For short replies.
     pub fn queue(&mut self, octets: &[u8]) {
+        if self.output.len() + octets.len() > SHORT {
+            // More will follow, and growing step by step would copy it again and again.
+            wiping::reserve(&mut self.output, PIECE);
+        }
         wiping::append(&mut self.output, octets);
     }
 
-    /// Adds octets like [`Stream::queue`], but sends the buffer whenever it holds 16 KiB, so that a long reply needs
+    /// Adds octets like [`Stream::queue`], but sends the buffer whenever it holds 32 KiB, so that a long reply needs
     /// no long buffer.
     ///
     /// # Errors
     /// The connection's.
     pub async fn write(&mut self, mut octets: &[u8]) -> io::Result<()> {
-        while self.output.len() + octets.len() >= CHUNK {
-            let (now, later) = octets.split_at(CHUNK.saturating_sub(self.output.len()));
+        while self.output.len() + octets.len() >= PIECE {
+            let (now, later) = octets.split_at(PIECE.saturating_sub(self.output.len()));
             self.queue(now);
             self.flush().await?;
             octets = later;
@@ -388,7 +398,7 @@ pub(crate) mod tests {
                 async {
                     for piece in sent.chunks(100_000) {
                         server.write(piece).await.unwrap();
-                        assert!(server.output.len() < CHUNK);
+                        assert!(server.output.len() < PIECE);
                     }
                     server.close().await;
                 },

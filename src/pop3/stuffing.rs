@@ -4,6 +4,8 @@
 //! every LF, for clients that end lines there, so no message can end its own response early. If the last line has no
 //! CRLF, one is added.
 
+use memchr::{memchr, memmem};
+
 /// The position in the message after the last piece.
 #[derive(Debug)]
 pub struct Stuffing {
@@ -30,21 +32,35 @@ impl Stuffing {
 
     /// Appends the next piece to `out`, stuffed.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        for line in piece.split_inclusive(|&octet| octet == b'\n') {
-            if self.done {
+        let mut rest = piece;
+        // Of the whole message only the lines with dots need a look.
+        while self.limit.is_none() {
+            let (lines, dotted) = rest.split_at(memmem::find(rest, b"\n.").map_or(rest.len(), |at| at + 1));
+            self.push_line(lines, out);
+            if dotted.is_empty() {
                 return;
             }
-            if self.last[1] == b'\n' && line.first() == Some(&b'.') {
-                out.push(b'.');
-            }
-            out.extend_from_slice(line);
-            for &octet in line.iter().rev().take(2).rev() {
-                self.last = [self.last[1], octet];
-            }
+            rest = dotted;
+        }
+        while !rest.is_empty() && !self.done {
+            let (line, behind) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |at| at + 1));
+            self.push_line(line, out);
             self.line_is_empty &= line.iter().all(|octet| matches!(octet, b'\r' | b'\n'));
             if self.last[1] == b'\n' {
                 self.line_ended();
             }
+            rest = behind;
+        }
+    }
+
+    /// Appends octets of which only the first may be a dot at the beginning of a line.
+    fn push_line(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+        if self.last[1] == b'\n' && octets.first() == Some(&b'.') {
+            out.push(b'.');
+        }
+        out.extend_from_slice(octets);
+        for &octet in octets.iter().rev().take(2).rev() {
+            self.last = [self.last[1], octet];
         }
     }
 
