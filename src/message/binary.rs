@@ -109,6 +109,7 @@ mod tests {
             ("base64", "aGVsbG8", Some("hello")),
             ("8bit", &long, Some(&long)),
             ("", "as it is", Some("as it is")),
+            ("\nContent-Transfer-Encoding: base64, x", "aGVsbG8", Some("hello")),
             ("x-uuencode", "M", None),
         ] {
             let message = format!("Content-Transfer-Encoding: {encoding}\n\n{text}");

@@ -60,7 +60,36 @@ pub fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
     if memchr2(b'\r', b'\n', value).is_none() {
         return value.into();
     }
-    value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect::<Vec<u8>>().into()
+    let mut out = Vec::with_capacity(value.len());
+    Unfolding::default().unfold(value, usize::MAX, &mut out);
+    out.into()
+}
+
+/// Removes line ends from a field's text that comes in pieces. A CR that is in no line end stands for a blank: what is
+/// before it and what is behind it are not one word.
+#[derive(Default)]
+pub struct Unfolding {
+    /// Whether a CR came last.
+    cr: bool,
+}
+
+impl Unfolding {
+    /// Appends `piece`, as far as `out` has at most `room` octets then.
+    pub fn unfold(&mut self, piece: &[u8], room: usize, out: &mut Vec<u8>) {
+        // In runs, since code that is built for size is slow in loops over octets.
+        for line in piece.split_inclusive(|b| matches!(b, b'\r' | b'\n')) {
+            let (run, end) = match line {
+                [run @ .., end @ (b'\r' | b'\n')] => (run, Some(*end)),
+                run => (run, None),
+            };
+            if !run.is_empty() {
+                let blank = std::mem::take(&mut self.cr) && out.len() < room;
+                out.extend(blank.then_some(b' '));
+                out.extend_from_slice(run.get(..room - out.len()).unwrap_or(run));
+            }
+            self.cr = end.map_or(self.cr, |end| end == b'\r');
+        }
+    }
 }
 
 #[cfg(test)]

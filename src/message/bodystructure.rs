@@ -1,7 +1,6 @@
 //! Writes BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2, RFC 9051 section 7.5.2) from the places of the parts and
 //! from their headers, part by part, so that a caller can give others a turn in between and need not keep anything.
 
-use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
 
@@ -298,7 +297,7 @@ fn parameters(field: &Parameterized, form: Form, out: &mut Vec<u8>) {
     if field.parameters.is_empty() {
         return out.extend(b"NIL");
     }
-    let told = if form.rev2 { Cow::from(field.decoded()) } else { Cow::from(field.parameters.as_slice()) };
+    let told = if form.rev2 { field.decoded() } else { field.joined() };
     for (at, (name, value)) in told.iter().enumerate() {
         out.push(if at == 0 { b'(' } else { b' ' });
         string(name, out);

@@ -5,9 +5,9 @@ use memchr::memmem;
 use super::charset::{self, Charset};
 use super::transfer::Base64;
 
-/// Octets of text in one encoded word at most. The RFC allows 75 in all, some mail programs write more, and a word
-/// without an end must not cause a look at the whole field each time a word begins.
-const MAX_WORD: usize = 1000;
+/// Octets of text in one encoded word at most. The RFC allows 75 in all; some programs write a whole subject, or a
+/// list of names, as one word.
+const MAX_WORD: usize = 16 * 1024;
 
 /// The text of an unfolded field with its encoded words decoded. Encoded words are not allowed everywhere in a field,
 /// but mail programs write them everywhere, even within quotes.
@@ -84,7 +84,9 @@ fn runs(field: &[u8], mut take: impl FnMut(Charset, &[u8])) {
         };
         // RFC 2047 section 6.2: blanks between encoded words are ignored.
         let apart = run.is_none() || !before.trim_ascii().is_empty();
-        let ended = run.take_if(|(previous, _)| apart || *previous != charset);
+        // A byte order mark is one at the beginning of a text only.
+        let marked = charset.has_mark(&octets);
+        let ended = run.take_if(|(previous, _)| apart || marked || *previous != charset);
         ended.iter().for_each(|(charset, octets)| take(*charset, octets));
         if apart {
             take(Charset::Unlabelled, before);
@@ -191,9 +193,23 @@ mod tests {
             ("=?utf-8?X?a?= =?=?utf-8?Q?b?=", "=?utf-8?X?a?= =?b"),
             ("=?x-unknown?Q?=C3=BC?=", "\u{fc}"),
             ("=?utf-8?Q??=", ""),
+            // Each word ends in ASCII, and the next one begins with an escape sequence.
+            (
+                "=?iso-2022-jp?B?GyRCRnxLXBsoQg==?= =?ISO-2022-JP?B?GyRCOGwbKEI=?= x",
+                "\u{65e5}\u{672c}\u{8a9e} x",
+            ),
+            ("=?utf-16?B?/v8A/A==?= =?utf-16?B?//7fAA==?=", "\u{fc}\u{df}"),
+            ("=?utf-8?B?77u/w7w=?= =?utf-8?B?77u/w58=?=", "\u{fc}\u{df}"),
         ] {
             assert_eq!(decode(field.as_bytes()), expected, "{field}");
         }
+    }
+
+    /// Catches: a whole subject in one word that is shown as it is encoded.
+    #[test]
+    fn a_word_may_be_as_long_as_a_subject() {
+        let long = format!("=?utf-8?Q?{}?=", "=C3=BC".repeat(2000));
+        assert_eq!(decode(long.as_bytes()), "\u{fc}".repeat(2000));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use super::block::{Block, unfolded};
+use super::block::{Block, Unfolding, unfolded};
 use super::boundary::Boundaries;
 use super::window::{LOOKAHEAD, Window};
 use crate::flash::ReadAt;
@@ -103,16 +103,14 @@ impl<'w, 'a> Fields<'w, 'a> {
         let room = if wanted(&self.name) { self.limit } else { 0 };
         let begin = self.window.place();
         let end = self.start.saturating_add(MAX_HEADER + ADDED.0);
+        let mut unfolding = Unfolding::default();
         loop {
             let value = &mut self.value;
             let line = self.window.line_within(end, |piece| {
                 let (skipped, piece) = piece.split_at(skip.min(piece.len()));
                 skip -= skipped.len();
                 if room > 0 {
-                    // In runs, since code that is built for size is slow in loops over octets.
-                    for run in piece.split(|b| matches!(b, b'\r' | b'\n')) {
-                        value.extend_from_slice(run.get(..room - value.len()).unwrap_or(run));
-                    }
+                    unfolding.unfold(piece, room, value);
                 }
             })?;
             if line.is_none() {
@@ -238,7 +236,8 @@ pub fn value<'a>(
     values(source, header, [name]).map(|[value]| value)
 }
 
-/// The values of the first fields with these names in the header block at `header`, which is read once.
+/// The values of the first fields with these names in the header block at `header`, which is read once. An empty
+/// `Content-` field counts as missing, as for BODYSTRUCTURE.
 ///
 /// # Errors
 /// Errors of the source.
@@ -255,7 +254,9 @@ pub fn values<'a, const N: usize>(
         MAX_VALUE,
         |field| place(field).is_some(),
         |field, value| {
-            if let Some(first) = place(field).and_then(|at| values.get_mut(at)) {
+            let is_missing = value.is_empty()
+                && field.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case(b"Content-"));
+            if let Some(first) = place(field).and_then(|at| values.get_mut(at)).filter(|_| !is_missing) {
                 first.get_or_insert(value);
             }
             values.contains(&None)
@@ -302,6 +303,10 @@ mod tests {
             ),
             ("\nbody", vec![("", "", "body")]),
             ("A: b\r\r\n c\r\r\n\r\r\nbody", vec![("A", "b c", "A: b\r\r\n c\r\r\n"), ("", "", "body")]),
+            (
+                "A: b\rc\r\rd\r\n e\r\r\r\n\r",
+                vec![("A", "b c d e", "A: b\rc\r\rd\r\n e\r\r\r\n"), ("", "", "\r"), ("", "", "")],
+            ),
             ("A: b\r\r\r\n\r", vec![("A", "b", "A: b\r\r\r\n"), ("", "", "\r"), ("", "", "")]),
             ("", vec![("", "", "")]),
         ] {

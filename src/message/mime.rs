@@ -237,7 +237,9 @@ impl<'a> Scanner<'a> {
         let mut fields = fields.going_on(start, passed);
         while let Some(place) = fields.next(is_content_type)? {
             if is_content_type(fields.name()) {
-                content_type.get_or_insert_with(|| fields.value().to_vec());
+                // Of several fields the first one counts that is not empty.
+                content_type =
+                    content_type.filter(|first| !first.is_empty()).or_else(|| Some(fields.value().to_vec()));
             }
             if place.end - from > WINDOW as u64 {
                 self.state = State::Header(content_type, fields.passed());

@@ -1,6 +1,8 @@
 //! Values with parameters, as in Content-Type and Content-Disposition (RFC 2045 section 5.1, RFC 2183), and the
 //! extended parameters of RFC 2231.
 
+use memchr::memchr;
+
 use super::charset::{self, Charset};
 use super::encoded_word::decode;
 
@@ -35,18 +37,18 @@ impl Parameterized {
         Parameterized { value, parameters }
     }
 
-    /// The first word of the value. In a Content-Transfer-Encoding nothing after a blank has a meaning.
+    /// The first word of the value. In a Content-Transfer-Encoding nothing after a blank or a comma has a meaning.
     pub fn first_word(&self) -> &[u8] {
-        self.value.split(u8::is_ascii_whitespace).next().unwrap_or_default()
+        self.value.split(|b| b.is_ascii_whitespace() || *b == b',').next().unwrap_or_default()
     }
 
-    /// Type and subtype of a Content-Type; `None` unless there are both. Text after a blank does not belong to them:
-    /// a semicolon is missing there.
+    /// Type and subtype of a Content-Type; `None` unless there are both. Text after a blank or a comma does not
+    /// belong to them: there should be a semicolon.
     pub fn media_type(&self) -> Option<(&[u8], &[u8])> {
         let slash = self.value.iter().position(|&b| b == b'/')?;
         let (kind, subtype) =
             (self.value.get(..slash)?.trim_ascii(), self.value.get(slash + 1..)?.trim_ascii());
-        let subtype = subtype.split(u8::is_ascii_whitespace).next()?;
+        let subtype = subtype.split(|b| b.is_ascii_whitespace() || *b == b',').next()?;
         (!kind.is_empty() && !subtype.is_empty()).then_some((kind, subtype))
     }
 
@@ -106,6 +108,55 @@ impl Parameterized {
         all
     }
 
+    /// All parameters with their continuations joined, as IMAP4rev1 has them (RFC 2231 section 6). When a part of one is
+    /// encoded, all of it becomes encoded.
+    pub fn joined(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut all = Vec::new();
+        let mut whole: Vec<&[u8]> = Vec::new();
+        for (name, value) in &self.parameters {
+            let star = name.iter().position(|&b| b == b'*').unwrap_or(name.len());
+            let (base, rest) = name.split_at_checked(star).unwrap_or_default();
+            if base.is_empty() || rest.len() < 2 {
+                all.push((name.clone(), value.clone()));
+                continue;
+            }
+            if whole.iter().any(|known| known.eq_ignore_ascii_case(base)) {
+                continue;
+            }
+            match self.continued(base) {
+                Some(joined) => {
+                    all.push(joined);
+                    whole.push(base);
+                }
+                None => all.push((name.clone(), value.clone())),
+            }
+        }
+        all
+    }
+
+    /// The name and the value of the parameter whose continuations have this name.
+    fn continued(&self, base: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+        let name = std::str::from_utf8(base).ok()?;
+        let first = if self.section(name, Some(0)).is_some() { 0 } else { 1 };
+        let sections = (first..MAX_PARAMETERS).map_while(|number| self.section(name, Some(number)));
+        let sections: Vec<(bool, &[u8])> = sections.collect();
+        let (begins_encoded, _) = *sections.first()?;
+        let is_encoded = sections.iter().any(|&(encoded, _)| encoded);
+        let mut value = Vec::new();
+        if is_encoded && !begins_encoded {
+            value.extend(b"''"); // no character set and no language
+        }
+        for (encoded, text) in sections {
+            if encoded || !is_encoded {
+                value.extend(text);
+            } else {
+                percent_encode(text, &mut value);
+            }
+        }
+        let star = is_encoded.then_some(b'*');
+        Some((base.iter().copied().chain(star).collect(), value))
+    }
+
     /// The parameter `name` in the forms of RFC 2231, and the character set that it names.
     fn extended(&self, name: &str) -> Option<(Option<Charset>, Vec<u8>)> {
         let mut charset = None;
@@ -113,17 +164,18 @@ impl Parameterized {
         let mut whole: Option<Vec<u8>> = None;
         for section in [None].into_iter().chain((0..MAX_PARAMETERS).map(Some)) {
             let Some((encoded, value)) = self.section(name, section) else {
-                if section.is_some() {
+                // Some programs count from 1.
+                if section > Some(0) {
                     break;
                 }
                 continue;
             };
+            let first = whole.is_none();
             let whole = whole.get_or_insert_default();
             if !encoded {
                 whole.extend(value);
                 continue;
             }
-            let first = section.unwrap_or(0) == 0;
             let mut parts = value.splitn(if first { 3 } else { 1 }, |&b| b == b'\'');
             let text = match (parts.next(), parts.next(), parts.next()) {
                 (Some(name), Some(_), Some(text)) => {
@@ -149,8 +201,20 @@ impl Parameterized {
             let rest = rest.strip_prefix(b"*").filter(|_| head.eq_ignore_ascii_case(name.as_bytes()))?;
             let Some(number) = section else { return rest.is_empty().then_some((true, value)) };
             let digits = rest.strip_suffix(b"*").unwrap_or(rest);
-            (digits == number.to_string().as_bytes()).then_some((digits.len() < rest.len(), value))
+            // Some programs write leading zeros.
+            let said = std::str::from_utf8(digits).ok()?.parse::<usize>().ok()?;
+            (said == number).then_some((digits.len() < rest.len(), value))
         })
+    }
+}
+
+fn percent_encode(text: &[u8], out: &mut Vec<u8>) {
+    for &b in text {
+        if b.is_ascii_alphanumeric() || b"-._".contains(&b) {
+            out.push(b);
+        } else {
+            out.extend(format!("%{b:02X}").bytes());
+        }
     }
 }
 
@@ -168,7 +232,7 @@ fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Octets of a parameter's name at most.
+/// Octets of a parameter's name at most, and of parentheses in a file name.
 const MAX_NAME: usize = 40;
 
 /// The kinds of words that [`Text::until`] reads.
@@ -214,8 +278,8 @@ impl Text<'_> {
     }
 
     /// The text before one of `ends`, without quotes, comments and blanks around it. A comment begins only after a
-    /// blank, since file names contain parentheses, quoted or not. A parameter without a semicolon before it also
-    /// ends the text when it cannot be part of it.
+    /// blank, since file names contain parentheses, quoted or not; for the same reason it is none when more of a file
+    /// name follows. A parameter without a semicolon before it also ends the text when it cannot be part of it.
     fn until(&mut self, ends: &[u8], kind: Word) -> Vec<u8> {
         let mut word = Vec::new();
         let mut quoted_to = 0; // blanks up to this length are part of the text
@@ -232,11 +296,15 @@ impl Text<'_> {
                 break;
             }
             self.rest = self.rest.get(1..).unwrap_or_default();
+            let unquoted = !quoted;
             quoted = b == b'"' || (quoted && matches!(b, b' ' | b'\t'));
             match b {
                 b'"' => {
                     self.quoted(&mut word);
                     quoted_to = word.len();
+                }
+                b'(' if kind == Word::FileName && unquoted && !word.is_empty() && self.is_in_name() => {
+                    word.push(b);
                 }
                 b'(' if blank || kind == Word::Value => self.comment(),
                 b' ' | b'\t' if word.is_empty() => (),
@@ -260,6 +328,21 @@ impl Text<'_> {
         }
     }
 
+    /// Whether the parenthesis that was opened belongs to a file name: it is closed soon, and something but blanks
+    /// and further parentheses follows.
+    fn is_in_name(&self) -> bool {
+        let mut behind = self.rest.get(..self.rest.len().min(MAX_NAME)).unwrap_or_default();
+        while let Some(end) = memchr(b')', behind) {
+            behind = behind.get(end + 1..).unwrap_or_default().trim_ascii_start();
+            match behind.first() {
+                None | Some(b';') => return false,
+                Some(b'(') => (),
+                Some(_) => return true,
+            }
+        }
+        false
+    }
+
     /// Skips a comment. Of one that is not closed, only the first character is skipped.
     fn comment(&mut self) {
         let begin = self.rest;
@@ -279,93 +362,4 @@ impl Text<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(text: &str) -> String {
-        let p = Parameterized::parse(text.as_bytes());
-        let pairs = p
-            .parameters
-            .iter()
-            .map(|(n, v)| format!("|{}={}", String::from_utf8_lossy(n), String::from_utf8_lossy(v)));
-        String::from_utf8_lossy(&p.value).into_owned() + &pairs.collect::<String>()
-    }
-
-    #[test]
-    fn values_as_they_come() {
-        for (text, expected) in [
-            ("text/plain; charset=us-ascii (Plain text)", "text/plain|charset=us-ascii"),
-            ("(c(c)) text/plain (c) ;charset=\"utf-8\"", "text/plain|charset=utf-8"),
-            (r#"multipart/mixed; boundary="a;\"b\" ""#, r#"multipart/mixed|boundary=a;"b" "#),
-            ("attachment; filename=my file(1).pdf; size=3", "attachment|filename=my file(1).pdf|size=3"),
-            ("a/b; x; =y; ; z=\"open", "a/b|z=open"),
-            ("a/b; x=\"\"", "a/b|x="),
-            (";;;", ""),
-            // A semicolon is missing.
-            ("attachment filename=x", "attachment|filename=x"),
-            ("attachment filename = \"a b.pdf\" size=3", "attachment|filename=a b.pdf|size=3"),
-            ("text/plain charset=utf-8 format=flowed; x=y", "text/plain|charset=utf-8|format=flowed|x=y"),
-            ("text/plain; charset=\"utf-8\"format=flowed", "text/plain|charset=utf-8|format=flowed"),
-            ("filename=x.pdf", "|filename=x.pdf"),
-            ("a/b; name=my size=3.pdf; x=y", "a/b|name=my size=3.pdf|x=y"),
-            ("a/b; name==?utf-8?Q?a=20b?= =?utf-8?Q?c?=", "a/b|name==?utf-8?Q?a=20b?= =?utf-8?Q?c?="),
-            // Comments.
-            ("base64(c)", "base64"),
-            ("(c)base64 (c) (d(e))", "base64"),
-            // The end of a comment is searched for once when it is not closed.
-            ("text/plain (a (b) c", "text/plain a b) c"),
-            ("text/plain (open; charset=utf-8 (open", "text/plain open|charset=utf-8 open"),
-            ("", ""),
-        ] {
-            assert_eq!(parsed(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn parameters_in_pieces_and_encoded() {
-        for (text, expected) in [
-            ("x; FileName=a", Some("a")),
-            ("x; filename*=utf-8'en'%C3%BC%2c%", Some("\u{fc},%")),
-            ("x; filename*1=b; filename*0=a", Some("ab")),
-            ("x; filename*0*=utf-8''%C3; filename*1*=%BC'; filename*2=%41", Some("\u{fc}'%41")),
-            ("x; filename*=no%20charset", Some("no charset")),
-            ("x; filename*1=b", None),
-            ("x; filenames=a", None),
-        ] {
-            let value = Parameterized::parse(text.as_bytes()).get("filename");
-            assert_eq!(value.map(|v| String::from_utf8(v).unwrap()).as_deref(), expected, "{text}");
-        }
-    }
-
-    /// Catches: a name that is not found because only the form for old programs was read, or because its character
-    /// set is wrong.
-    #[test]
-    fn texts_of_every_way_of_writing() {
-        for (text, expected) in [
-            (
-                "x; filename=Gr_e.pdf; filename*=iso-8859-1''Gr%FC%DFe.pdf",
-                &["Gr_e.pdf", "Gr\u{fc}\u{df}e.pdf"][..],
-            ),
-            ("x; filename*0*=koi8-r''%F0%F2; filename*1=.pdf", &["\u{41f}\u{420}.pdf"]),
-            ("x; filename=\"=?utf-8?Q?=C3=BC?=\"", &["\u{fc}"]),
-            ("x; filename*0=\"=?utf-8?Q?=C3=\"; filename*1=\"BC?=\"", &["\u{fc}"]),
-            ("x", &[]),
-        ] {
-            assert_eq!(Parameterized::parse(text.as_bytes()).texts("filename"), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn media_types() {
-        let subtype = |text: &str| {
-            let subtype = Parameterized::parse(text.as_bytes()).media_type()?.1.to_vec();
-            String::from_utf8(subtype).ok()
-        };
-        for text in ["text/plain", "text / plain", "text/plain charset=x"] {
-            assert_eq!(subtype(text).as_deref(), Some("plain"), "{text}");
-        }
-        for text in ["text", "text/", "/plain", ""] {
-            assert_eq!(subtype(text), None, "{text}");
-        }
-    }
-}
+mod tests;

@@ -193,6 +193,11 @@ mod tests {
                  --b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nattached\r\n--b\r\n\r\nplain\r\n--b--\r\n",
                 "plain",
             ),
+            (
+                "Content-Type:\r\nContent-Type: text/plain; charset=latin1\r\nContent-Transfer-Encoding:\r\n\
+                 Content-Transfer-Encoding: quoted-printable\r\n\r\nna=EFve",
+                "naïve",
+            ),
             ("Content-Type: image/gif\r\n\r\nGIF", ""),
             ("Content-Type: text/html\r\n\r\n<style>never ends", ""),
             ("Content-Type: text/html\r\n\r\na<b", "a"),

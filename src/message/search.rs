@@ -272,9 +272,19 @@ Action: failed
             (b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogaGlkZGVuCg==", "hidden"),
             (b"Content-Type: message/global\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogaGlkZGVuCg==", "hidden"),
             (b"Content-Type: message/global\n\nContent-Transfer-Encoding: base64\n\naGlkZGVu", "hidden"),
+            // Of two fields BODYSTRUCTURE tells the first that is not empty.
+            (b"Content-Type:\nContent-Type: text/plain; charset=koi8-r\nContent-Type: text/plain; charset=utf-8\n\n\xf0\xd2\xc9", "\u{41f}\u{440}\u{438}"),
+            (b"Content-Transfer-Encoding:\nContent-Transfer-Encoding: base64, x\nContent-Transfer-Encoding: 7bit\n\naGlkZGVu", "hidden"),
+            (b"Content-Type:\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: base64\n\naGlkZGVu", "hidden"),
+            (b"Content-Type: text/plain; charset=iso-2022-jp\n\n\x1b$BF|\x1b(B\x1b$BK\\\x1b(B", "\u{65e5}\u{672c}"),
         ] {
             assert!(found(message, text, Scope::Body), "{}", String::from_utf8_lossy(message));
         }
+        // Deeper than parts are told.
+        let deep = |levels: usize| -> String {
+            (0..levels).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n")).collect()
+        };
+        assert!(found(format!("{}\n\nhidden", deep(100)).as_bytes(), "hidden", Scope::Body));
         let name = b"Content-Disposition: attachment; filename*=koi8-r''%F0%D2\n\n";
         assert!(found(name, "\u{41f}\u{440}", Scope::Text) && !found(name, "\u{41f}\u{440}", Scope::Body));
         let part = [b"Content-Type: multipart/mixed; boundary=b\n\n--b\n", &name[..]].concat();

@@ -18,7 +18,7 @@ use crate::flash::ReadAt;
 
 /// The version of signatures. It must be raised with each change of `message::texts`, of charsets, of collation, of
 /// the hash or of the form: signatures of another version are ignored.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 /// Octets of a signature at most.
 pub const MAX: usize = 8 * 1024;

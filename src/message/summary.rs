@@ -25,7 +25,7 @@ const MAX_FIELDS: usize = 8 * 1024;
 const SHARE: usize = 8;
 
 /// The version of summaries: which fields they have, and how BODYSTRUCTURE is written.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The form of BODYSTRUCTURE in a summary: the one for which nearly every client asks.
 pub const FORM: Form = Form { extensible: true, rev2: false };

@@ -194,11 +194,13 @@ impl Described {
         let is = |name: &[u8], other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         let kind = "Content-Type";
         let encoding = "Content-Transfer-Encoding";
-        let mut found = false;
+        let (mut found, mut typed) = (false, false);
         while fields.next(|name| shown.is_some() || is(name, kind) || is(name, encoding))?.is_some() {
-            if is(fields.name(), kind) {
+            // Of several fields the first one counts that is not empty, as for BODYSTRUCTURE.
+            if is(fields.name(), kind) && !(typed || fields.value().is_empty()) {
                 self.content_type = Parameterized::parse(fields.value());
-            } else if is(fields.name(), encoding) {
+                typed = true;
+            } else if is(fields.name(), encoding) && self.encoding.is_empty() {
                 self.encoding = Parameterized::parse(fields.value()).first_word().to_vec();
             }
             found |= shown.is_some_and(|shown| look.text(&shown(fields.name(), fields.value())));
@@ -207,8 +209,8 @@ impl Described {
     }
 
     /// Whether the part is text: by its type, or a report, which is `message/…` and written to be read, or text under
-    /// another type. Also a message in an encoding, which RFC 2046 forbids and mail programs open: its parts are not
-    /// known, but it is not skipped.
+    /// another type. Also a message in an encoding, which RFC 2046 forbids and mail programs open, and a multipart
+    /// that is nested too deep: their parts are not known, but they are not skipped.
     fn is_text(&self, part: &Part) -> bool {
         let (kind, subtype) = self.content_type.media_type().unwrap_or((b"text", b"plain"));
         match part.media {
@@ -217,6 +219,7 @@ impl Described {
                 let subtype = subtype.to_ascii_lowercase();
                 let is_text = ["json", "xml", "ics"].iter().any(|end| subtype.ends_with(end.as_bytes()));
                 kind.eq_ignore_ascii_case(b"message")
+                    || kind.eq_ignore_ascii_case(b"multipart")
                     || (kind.eq_ignore_ascii_case(b"application") && is_text)
             }
             Media::Message => !matches!(TransferDecoder::new(&self.encoding), TransferDecoder::Identity),

@@ -1,7 +1,7 @@
 //! INPROGRESS (RFC 9585): a client that waits for long is told that its command goes on, and how far it is.
 //!
 //! Only this module sends the response. A command hands over the part of its work that writes nothing, so that no
-//! response is cut in two. FETCH has no such part: it answers message by message.
+//! response is cut in two. FETCH has no such part: it answers message by message, and gathers answers for a short time.
 
 use std::cell::Cell;
 use std::io;

@@ -24,7 +24,7 @@ fn very_many_subscriptions_are_told_once_each_with_their_status() {
                 [
                     format!(r#"* LIST (\HasNoChildren \Subscribed) "/" m{n:03}"#),
                     format!("* STATUS m{n:03} (MESSAGES 0)"),
-                    format!(r#"* LIST (\NonExistent \Noselect \HasNoChildren \Subscribed) "/" m{n:03}/gone"#),
+                    format!(r#"* LIST (\NonExistent \HasNoChildren \Subscribed) "/" m{n:03}/gone"#),
                 ]
             })
             .collect();

@@ -62,6 +62,34 @@ fn changes_of_another_session_are_told_with_the_next_command() {
     });
 }
 
+/// Catches: a client that cannot learn the UID of a message that it still counts, a message that comes back by its UID
+/// after the client could have heard of its end.
+#[test]
+fn the_uid_of_what_another_session_has_removed_is_still_told() {
+    story(|world| async move {
+        world.deliver(&["one", "two"]).await;
+        let (mut one, mut two) = (world.inbox().await, world.inbox().await);
+        two.play("C: 1 STORE 1 +FLAGS.SILENT (\\Deleted)\nS: 1 OK *\nC: 2 EXPUNGE").await;
+        two.until("2 OK").await;
+        one.play(
+            "C: 1 FETCH 1:* UID
+            S: * 1 FETCH (UID 1)
+            S: * 2 FETCH (UID 2)
+            S: 1 OK [EXPUNGEISSUED] *
+            C: 2 FETCH 1 (UID FLAGS)
+            S: 2 OK [EXPUNGEISSUED] *
+            C: 3 UID FETCH 1:* UID
+            S: * 2 FETCH (UID 2)
+            S: * 1 EXPUNGE
+            S: 3 OK *
+            C: 4 FETCH 1 UID
+            S: * 1 FETCH (UID 2)
+            S: 4 OK *",
+        )
+        .await;
+    });
+}
+
 /// Catches: an alert for each message that was deleted on two devices: UIDs that do not exist are ignored (RFC 3501
 /// section 6.4.8), sequence numbers are not.
 #[test]

@@ -86,12 +86,12 @@ fn names_subscriptions_and_annotations_are_told() {
         does(&mut other, "RENAME a c").await;
         client.play("S: * LIST (\\HasChildren) \"/\" c (\"OLDNAME\" (a))").await;
         does(&mut other, "DELETE c").await;
-        client.play("S: * LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" c").await;
+        client.play("S: * LIST (\\NonExistent \\HasChildren) \"/\" c").await;
         does(&mut other, "DELETE c/b").await;
         client
             .play(
-                "S: * LIST (\\NonExistent \\Noselect \\HasNoChildren) \"/\" c/b
-                S: * LIST (\\NonExistent \\Noselect \\HasNoChildren) \"/\" c",
+                "S: * LIST (\\NonExistent \\HasNoChildren) \"/\" c/b
+                S: * LIST (\\NonExistent \\HasNoChildren) \"/\" c",
             )
             .await;
         does(&mut other, "RENAME INBOX d").await;
@@ -139,7 +139,7 @@ fn filters_are_looked_at_again_when_names_change() {
         });
         connector.play("C: l LOGIN fred secret\nS: l OK *").await;
         does(&mut other, "DELETE a").await;
-        client.play("S: * LIST (\\NonExistent \\Noselect \\HasNoChildren) \"/\" a").await;
+        client.play("S: * LIST (\\NonExistent \\HasNoChildren) \"/\" a").await;
     });
 }
 

@@ -74,6 +74,31 @@ fn a_client_that_waits_hears_how_far_it_is() {
     });
 }
 
+/// Catches: responses to FETCH that are gathered for minutes, since they are short and each takes long.
+#[test]
+fn a_slow_fetch_is_heard_from_its_beginning() {
+    story(|world| async move {
+        world.deliver(&["Subject: x\r\n\r\nx"; 500]).await;
+        let mut client = world.inbox().await;
+        client.send("1 FETCH 1:* (BINARY.SIZE[1])\r\n").await;
+        let begun = world.context.time.now();
+        let clock = async {
+            loop {
+                world.context.time.advance(Duration::from_secs(20));
+                yield_now().await;
+            }
+        };
+        let listening = async {
+            client.until("* 1 FETCH (BINARY.SIZE[1] 1)").await;
+            let first = world.context.time.since(begun);
+            client.until("1 OK").await;
+            (first, world.context.time.since(begun))
+        };
+        let (first, last) = or(listening, clock).await;
+        assert!(first < last / 2, "{first:?} of {last:?}");
+    });
+}
+
 /// Catches: a response for a command that takes no time.
 #[test]
 fn nothing_is_said_before_ten_seconds_are_over() {

@@ -328,19 +328,19 @@ pub enum FetchItem {
         /// Whether it is `BODY.PEEK`, which does not set `\Seen`.
         peek: bool,
     },
-    /// `BINARY[part]<partial>` (RFC 3516).
+    /// `BINARY[section]<partial>` (RFC 3516).
     Binary {
-        /// The part's numbers from the outside in, counted from 1; empty for the whole message.
-        part: Vec<u32>,
+        /// The section, of which RFC 3516 knows the part numbers only.
+        section: Section,
         /// The first octet, and how many octets the client wants at most.
         partial: Option<(u64, u64)>,
         /// Whether it is `BINARY.PEEK`, which does not set `\Seen`.
         peek: bool,
     },
-    /// `BINARY.SIZE[part]`.
+    /// `BINARY.SIZE[section]`.
     BinarySize {
-        /// The part's numbers from the outside in, counted from 1; empty for the whole message.
-        part: Vec<u32>,
+        /// The section, as for BINARY.
+        section: Section,
     },
     /// `BODYSTRUCTURE`, or `BODY` without a section, which lacks the extension data.
     BodyStructure {
@@ -379,13 +379,14 @@ impl FetchItem {
     /// Octets of memory that the item takes, approximately.
     pub fn size(&self) -> usize {
         let more = match self {
-            FetchItem::Body { section, .. } => match &section.text {
+            FetchItem::Body { section, .. }
+            | FetchItem::Binary { section, .. }
+            | FetchItem::BinarySize { section } => match &section.text {
                 SectionText::HeaderFields { names, .. } => {
                     names.written().iter().map(|name| 2 * (size_of::<String>() + name.len())).sum()
                 }
                 _ => 4 * section.part.len(),
             },
-            FetchItem::Binary { part, .. } | FetchItem::BinarySize { part } => 4 * part.len(),
             _ => 0,
         };
         size_of::<FetchItem>() + more

@@ -70,7 +70,7 @@ impl Returns {
 }
 
 /// `partial-range` (RFC 9394 section 4): positions in a result, counted from 1, whose ends may be in either order. It
-/// is written as the client wrote it.
+/// is written with the lower one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partial {
     /// One end of the range.
@@ -129,7 +129,7 @@ impl Partial {
 impl fmt::Display for Partial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.from_end { "-" } else { "" };
-        write!(f, "{sign}{}:{sign}{}", self.from, self.to)
+        write!(f, "{sign}{}:{sign}{}", self.from.min(self.to), self.from.max(self.to))
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
         }
         assert_eq!(
             (part(7, 3, true).to_string(), part(7, 3, false).to_string()),
-            ("-7:-3".into(), "7:3".into())
+            ("-3:-7".into(), "3:7".into())
         );
     }
 }

@@ -2,7 +2,8 @@
 //! comments, routes and unusual blanks, before a comma or the end of the field. It returns the same as
 //! [`super::Addresses`].
 
-use super::{Address, is_of_word};
+use super::Address;
+use super::text::is_of_word;
 
 /// Whether an octet may be in a local part, a host or a word.
 #[expect(clippy::indexing_slicing, reason = "the compiler checks it")]

@@ -236,7 +236,7 @@ fn descriptions_for_the_client() {
 #[test]
 fn each_revision_has_its_own_form() {
     let global = "Content-Type: message/GLOBAL\n\nSubject: ü\n\nx\n";
-    let parameters = "Content-Type: image/gif; baz*1=\"b\"; x=y; baz*0=a; foo*0*=iso-8859-1''%fc; FOO*1=z; baz*2=c; q*1=1\n\n";
+    let parameters = "Content-Type: image/gif; baz*1=\"b\"; x=y; baz*0=a; foo*0*=iso-8859-1''%fc; FOO*1=\"z %\"; baz*2=c; q*2=1; v*=''1\n\n";
     for (message, rev1, rev2) in [
         (
             global,
@@ -246,9 +246,9 @@ fn each_revision_has_its_own_form() {
         ),
         (
             parameters,
-            "(\"image\" \"gif\" (\"baz*1\" \"b\" \"x\" \"y\" \"baz*0\" \"a\" \"foo*0*\" \"iso-8859-1''%fc\" \"FOO*1\" \"z\" \
-             \"baz*2\" \"c\" \"q*1\" \"1\") NIL NIL \"7BIT\" 0)",
-            "(\"image\" \"gif\" (\"baz\" \"abc\" \"x\" \"y\" \"foo*\" {3}\r\nüz \"q*1\" \"1\") NIL NIL \"7BIT\" 0)",
+            "(\"image\" \"gif\" (\"baz\" \"abc\" \"x\" \"y\" \"foo*\" \"iso-8859-1''%fcz%20%25\" \
+             \"q*2\" \"1\" \"v*\" \"''1\") NIL NIL \"7BIT\" 0)",
+            "(\"image\" \"gif\" (\"baz\" \"abc\" \"x\" \"y\" \"foo*\" {5}\r\nüz % \"q*2\" \"1\" \"v*\" \"1\") NIL NIL \"7BIT\" 0)",
         ),
     ] {
         for (rev2, expected) in [(false, rev1), (true, rev2)] {

@@ -3,7 +3,9 @@
 use std::io::{self, Write as _};
 
 use super::response::Response;
+use super::section::{self, Octets};
 use crate::flash::ReadAt;
+use crate::imap::wire::command::{Section, SectionText};
 use crate::message::binary::Binary;
 use crate::message::mime::Part;
 use crate::net::stream::Stream;
@@ -28,19 +30,20 @@ struct Content {
 }
 
 impl Response<'_> {
-    /// Writes `BINARY[part]<partial> …`: as a `literal8` when the part contains a NUL, so that the client sees that
+    /// Writes `BINARY[section]<partial> …`: as a `literal8` when the part contains a NUL, so that the client sees that
     /// at once (section 4.3).
     pub(super) async fn binary(
         &mut self,
         stream: &mut Stream,
-        part: &[u32],
+        section: &Section,
         partial: Partial,
     ) -> io::Result<()> {
-        write!(self.out, "BINARY[{}]", numbers(part))?;
-        if let Some((origin, _)) = partial {
-            write!(self.out, "<{origin}>")?;
+        section::write_label("BINARY", section, partial.map(|(origin, _)| origin), &mut self.out);
+        if is_header(&section.text) {
+            let octets = self.header_octets(section).await;
+            return self.send(stream, octets, partial).await;
         }
-        let wanted = self.wanted(part).await;
+        let wanted = self.wanted(section).await;
         let content = match &wanted {
             Some(wanted) => self.content(wanted).await,
             None => None,
@@ -72,23 +75,44 @@ impl Response<'_> {
         Ok(())
     }
 
-    /// Writes `BINARY.SIZE[part] n`.
-    pub(super) async fn binary_size(&mut self, part: &[u32]) -> io::Result<()> {
-        let length = match self.wanted(part).await {
+    /// Writes `BINARY.SIZE[section] n`.
+    pub(super) async fn binary_size(&mut self, section: &Section) -> io::Result<()> {
+        section::write_label("BINARY.SIZE", section, None, &mut self.out);
+        if is_header(&section.text) {
+            let length = match self.header_octets(section).await {
+                Some(Octets::Held(text)) => text.len() as u64,
+                Some(Octets::Places(places)) => places.iter().map(|place| place.end - place.start).sum(),
+                None => 0,
+            };
+            return write!(self.out, " {length}");
+        }
+        let length = match self.wanted(section).await {
             Some(Wanted::Message) => self.opened.size().into(),
             Some(wanted) => self.content(&wanted).await.unwrap_or_default().octets,
             None => 0,
         };
-        write!(self.out, "BINARY.SIZE[{}] {length}", numbers(part))
+        write!(self.out, " {length}")
     }
 
-    /// The part with these numbers; `None` when there is no such part, or when it cannot be read, which is noted.
-    async fn wanted(&mut self, numbers: &[u32]) -> Option<Wanted> {
-        if numbers.is_empty() {
+    /// The octets of a header, which has no transfer encoding; `None` when there is none, or when it cannot be read,
+    /// which is noted.
+    async fn header_octets(&mut self, section: &Section) -> Option<Octets> {
+        let Section { part, text } = section;
+        let octets = section::octets(&mut self.opened, part, text, self.last, self.pace).await;
+        self.readable(octets).flatten()
+    }
+
+    /// The part that the section means; `None` when there is no such part, or when it cannot be read, which is noted.
+    /// TEXT is the content of the message, whose header tells its encoding.
+    async fn wanted(&mut self, section: &Section) -> Option<Wanted> {
+        let whole = section.text == SectionText::Whole;
+        if whole && section.part.is_empty() {
             return Some(Wanted::Message);
         }
         let structure = self.opened.structure(self.last, self.pace).await;
-        self.readable(structure)?.find(numbers).cloned().map(Wanted::Part)
+        let structure = self.readable(structure)?;
+        let part = if whole { structure.find(&section.part) } else { structure.find_message(&section.part) };
+        part.cloned().map(Wanted::Part)
     }
 
     /// Length and kind of the decoded part; `None` when it cannot be decoded or read, which is noted.
@@ -170,6 +194,7 @@ impl Wanted {
     }
 }
 
-fn numbers(part: &[u32]) -> String {
-    part.iter().map(u32::to_string).collect::<Vec<_>>().join(".")
+/// Whether the section is a header, or a part of one.
+fn is_header(text: &SectionText) -> bool {
+    !matches!(text, SectionText::Whole | SectionText::Text)
 }

@@ -24,6 +24,10 @@ use crate::pace::{ITEM, Pace};
 use crate::serving::uncut;
 use crate::store::{FlagChange, Flags, Message};
 
+/// How long responses may wait for more of them before they are sent. Messages may take long, and their responses be
+/// short: BINARY.SIZE, PREVIEW.
+const GATHERING: Duration = Duration::from_secs(2);
+
 impl Selected {
     /// FETCH (RFC 3501 section 6.4.5).
     pub fn fetch(
@@ -117,10 +121,25 @@ impl Connection {
         self.tell_updates(&mut fetch.earlier, true).await?;
         let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
         let summaries = lazy_message::summaries(selected.account());
+        let mut sent = self.context.time.now();
         for seq in fetch.messages.iter().cloned().flatten() {
             pace.did(ITEM).await;
+            if self.context.time.since(sent) >= GATHERING {
+                self.flush().await?;
+                sent = self.context.time.now();
+            }
             match self.send_message(seq, &fetch.items, &summaries, &mut flags, &pace).await? {
-                None => outcome.gone = true,
+                None => {
+                    outcome.gone = true;
+                    // The client counts the message until EXPUNGE is sent, so it may ask for its UID until then.
+                    let uid = self.session.selected().and_then(|selected| selected.numbers.uid(seq));
+                    if !fetch.uid
+                        && fetch.items == [FetchItem::Uid]
+                        && let Some(uid) = uid
+                    {
+                        self.write(&format!("* {seq} FETCH (UID {uid})\r\n")).await?;
+                    }
+                }
                 Some((message, written)) => {
                     outcome.damaged |= written.damaged;
                     outcome.undecodable |= written.undecodable;

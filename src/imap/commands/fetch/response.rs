@@ -150,12 +150,12 @@ impl Response<'_> {
             FetchItem::BodyStructure { extensible } => {
                 return Box::pin(self.structure(stream, *extensible)).await;
             }
-            FetchItem::Binary { part, partial, .. } => {
-                return Box::pin(self.binary(stream, part, *partial)).await;
+            FetchItem::Binary { section, partial, .. } => {
+                return Box::pin(self.binary(stream, section, *partial)).await;
             }
-            FetchItem::BinarySize { part } => return Box::pin(self.binary_size(part)).await,
+            FetchItem::BinarySize { section } => return Box::pin(self.binary_size(section)).await,
             FetchItem::Body { section, partial, .. } => {
-                section::write_label(section, partial.map(|(origin, _)| origin), &mut self.out);
+                section::write_label("BODY", section, partial.map(|(origin, _)| origin), &mut self.out);
                 (section.part.as_slice(), &section.text, *partial)
             }
             FetchItem::Rfc822 => {
@@ -256,7 +256,7 @@ impl Response<'_> {
     }
 
     /// Sends octets as a literal of exactly their length, or NIL when there are none.
-    async fn send(
+    pub(super) async fn send(
         &mut self,
         stream: &mut Stream,
         octets: Option<Octets>,

@@ -17,9 +17,10 @@ use crate::store::Error;
 /// Octets that are read from flash at a time.
 pub const PIECE: u64 = 16 * 1024;
 
-/// Appends the name of the data item: `BODY[1.HEADER]<0>`.
-pub fn write_label(section: &Section, origin: Option<u64>, out: &mut Vec<u8>) {
-    out.extend(b"BODY[");
+/// Appends the name of the data item, which begins with `word`: `BODY[1.HEADER]<0>`.
+pub fn write_label(word: &str, section: &Section, origin: Option<u64>, out: &mut Vec<u8>) {
+    out.extend(word.as_bytes());
+    out.push(b'[');
     let numbers = section.part.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
     out.extend(numbers.as_bytes());
     let (text, names) = match &section.text {
@@ -159,7 +160,7 @@ mod tests {
             ),
         ] {
             let mut out = Vec::new();
-            write_label(&Section { part, text }, origin, &mut out);
+            write_label("BODY", &Section { part, text }, origin, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }

@@ -261,9 +261,8 @@ struct Attributes {
 fn response(word: &str, name: &Name, told: Attributes, enabled: Enabled) -> String {
     let mut attributes = Vec::new();
     if !name.exists {
-        // RFC 5258 section 3 lets one imply the other, but not all clients know the newer one.
-        attributes.extend(told.non_existent.then_some("\\NonExistent"));
-        attributes.push("\\Noselect");
+        // RFC 5258 section 3: the newer one implies the other. Who asks by the older syntax may not know it.
+        attributes.push(if told.non_existent { "\\NonExistent" } else { "\\Noselect" });
     }
     if let Some(children) = told.children {
         attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });

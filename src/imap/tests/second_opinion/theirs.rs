@@ -313,6 +313,10 @@ fn parts(theirs: &[NonZeroU32]) -> Vec<u32> {
     theirs.iter().map(|number| number.get()).collect()
 }
 
+fn binary(theirs: &[NonZeroU32]) -> Section {
+    Section { part: parts(theirs), text: SectionText::Whole }
+}
+
 fn range(partial: Option<(u32, NonZeroU32)>) -> Option<(u64, u64)> {
     partial.map(|(from, count)| (from.into(), count.get().into()))
 }
@@ -328,9 +332,9 @@ fn item(theirs: &MessageDataItemName<'_>) -> FetchItem {
             peek: *peek,
         },
         N::Binary { section, partial, peek } => {
-            FetchItem::Binary { part: parts(section), partial: range(*partial), peek: *peek }
+            FetchItem::Binary { section: binary(section), partial: range(*partial), peek: *peek }
         }
-        N::BinarySize { section } => FetchItem::BinarySize { part: parts(section) },
+        N::BinarySize { section } => FetchItem::BinarySize { section: binary(section) },
         N::Envelope => FetchItem::Envelope,
         N::Flags => FetchItem::Flags,
         N::InternalDate => FetchItem::InternalDate,

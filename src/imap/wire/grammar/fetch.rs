@@ -62,10 +62,10 @@ fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
             body(cursor, true)?
         }
         "BINARY" | "BINARY.PEEK" => {
-            let part = binary_part(cursor)?;
-            FetchItem::Binary { part, partial: partial(cursor)?, peek: name.len() > "BINARY".len() }
+            let section = binary_section(cursor)?;
+            FetchItem::Binary { section, partial: partial(cursor)?, peek: name.len() > "BINARY".len() }
         }
-        "BINARY.SIZE" => FetchItem::BinarySize { part: binary_part(cursor)? },
+        "BINARY.SIZE" => FetchItem::BinarySize { section: binary_section(cursor)? },
         "BODY" => FetchItem::BodyStructure { extensible: false },
         "BODYSTRUCTURE" => FetchItem::BodyStructure { extensible: true },
         "EMAILID" => FetchItem::EmailId,
@@ -127,18 +127,12 @@ fn preview(cursor: &mut Cursor<'_>) -> Parsed<FetchItem> {
     Ok(FetchItem::Preview)
 }
 
-/// `section-binary` (RFC 3516 section 7): only part numbers.
-fn binary_part(cursor: &mut Cursor<'_>) -> Parsed<Vec<u32>> {
+/// `section-binary` (RFC 3516 section 7), which is part numbers only; the other sections are taken as in BODY.
+fn binary_section(cursor: &mut Cursor<'_>) -> Parsed<Section> {
     cursor.expect(b'[', "a section after BINARY")?;
-    let mut part = Vec::new();
-    while cursor.peek() != Some(b']') {
-        if !part.is_empty() {
-            cursor.expect(b'.', "part numbers with dots between them")?;
-        }
-        part_number(cursor, &mut part)?;
-    }
+    let section = section(cursor)?;
     cursor.expect(b']', "a closing bracket after the section")?;
-    Ok(part)
+    Ok(section)
 }
 
 fn part_number(cursor: &mut Cursor<'_>, part: &mut Vec<u32>) -> Parsed<()> {

@@ -144,17 +144,17 @@ fn subscribed_selects_names_that_are_no_mailboxes() {
         extended(&GARDEN, &SUBSCRIPTIONS, &["*"], SUBSCRIBED),
         [
             r#"* LIST (\HasNoChildren \Subscribed) "/" Fruit/Banana"#,
-            r#"* LIST (\NonExistent \Noselect \HasNoChildren \Subscribed) "/" Fruit/Peach"#,
+            r#"* LIST (\NonExistent \HasNoChildren \Subscribed) "/" Fruit/Peach"#,
             r#"* LIST (\HasNoChildren \Subscribed) "/" INBOX"#,
             r#"* LIST (\HasNoChildren \Subscribed) "/" Vegetable"#,
-            r#"* LIST (\NonExistent \Noselect \HasNoChildren \Subscribed) "/" Vegetable/Broccoli"#,
+            r#"* LIST (\NonExistent \HasNoChildren \Subscribed) "/" Vegetable/Broccoli"#,
         ]
     );
     let mailboxes = ["a/z"];
     let subscribed = ["a", "a/b", "a/c", "a/d", "b/c"];
     assert_eq!(
         extended(&mailboxes, &subscribed, &["a", "b"], SUBSCRIBED),
-        [r#"* LIST (\NonExistent \Noselect \HasChildren \Subscribed) "/" a"#]
+        [r#"* LIST (\NonExistent \HasChildren \Subscribed) "/" a"#]
     );
 }
 
@@ -164,7 +164,7 @@ fn subscribed_is_told_where_it_is_asked_for() {
     assert_eq!(
         extended(&GARDEN, &SUBSCRIPTIONS, &["%"], asked),
         [
-            r#"* LIST (\NonExistent \Noselect \HasChildren) "/" Fruit"#,
+            r#"* LIST (\NonExistent \HasChildren) "/" Fruit"#,
             r#"* LIST (\HasNoChildren \Subscribed) "/" INBOX"#,
             r#"* LIST (\HasNoChildren) "/" Tofu"#,
             r#"* LIST (\HasNoChildren \Subscribed) "/" Vegetable"#,
@@ -207,7 +207,7 @@ fn recursivematch_tells_what_stands_above() {
     assert_eq!(
         extended(&GARDEN, &SUBSCRIPTIONS, &["%"], RECURSIVE),
         [
-            r#"* LIST (\NonExistent \Noselect \HasChildren) "/" Fruit ("CHILDINFO" ("SUBSCRIBED"))"#,
+            r#"* LIST (\NonExistent \HasChildren) "/" Fruit ("CHILDINFO" ("SUBSCRIBED"))"#,
             r#"* LIST (\HasNoChildren \Subscribed) "/" INBOX"#,
             r#"* LIST (\HasNoChildren \Subscribed) "/" Vegetable ("CHILDINFO" ("SUBSCRIBED"))"#,
         ]
@@ -217,7 +217,7 @@ fn recursivematch_tells_what_stands_above() {
     assert_eq!(
         extended(&deep, &["a/b/c/x/y"], &["a", "%/b", "a/b/c/d", "*/x"], RECURSIVE),
         [
-            r#"* LIST (\NonExistent \Noselect \HasNoChildren) "/" a/b/c/x ("CHILDINFO" ("SUBSCRIBED"))"#,
+            r#"* LIST (\NonExistent \HasNoChildren) "/" a/b/c/x ("CHILDINFO" ("SUBSCRIBED"))"#,
             r#"* LIST (\HasChildren) "/" a/b ("CHILDINFO" ("SUBSCRIBED"))"#,
             r#"* LIST (\HasChildren) "/" a ("CHILDINFO" ("SUBSCRIBED"))"#,
         ]
@@ -274,7 +274,7 @@ fn status_is_of_mailboxes_that_are_selected() {
         extended(&mailboxes, &subscribed, &["%"], Options { status: true, ..Options::default() }),
         [
             r#"* LIST (\HasNoChildren) "/" INBOX [INBOX]"#,
-            r#"* LIST (\NonExistent \Noselect \HasChildren) "/" bar"#,
+            r#"* LIST (\NonExistent \HasChildren) "/" bar"#,
             r#"* LIST (\HasChildren) "/" foo [foo]"#,
         ]
     );
@@ -283,7 +283,7 @@ fn status_is_of_mailboxes_that_are_selected() {
         [
             r#"* LIST (\HasNoChildren \Subscribed) "/" INBOX [INBOX]"#,
             r#"* LIST (\HasChildren) "/" foo ("CHILDINFO" ("SUBSCRIBED"))"#,
-            r#"* LIST (\NonExistent \Noselect \HasNoChildren \Subscribed) "/" gone"#,
+            r#"* LIST (\NonExistent \HasNoChildren \Subscribed) "/" gone"#,
         ]
     );
 }
