@@ -59,7 +59,6 @@ impl Relay {
         line.is_proven(first.entry.submitter, first.size >= LARGE.into());
         self.troubles.borrow_mut().remove(line.login());
         self.refused.borrow_mut().remove(line.login());
-        self.login_works(line.login()).await;
         // There may be more messages than one connection can carry.
         self.queue.wake();
         if let Err(failure) = self.hand_over_all(&line, &mut client, first, &config).await {
@@ -119,8 +118,8 @@ impl Relay {
                 match begun {
                     Ok(Begun::UnderWay(handed)) => under_way.push_back(handed),
                     Ok(Begun::Unreadable(handed, reply)) => {
-                        let verdicts = vec![reply; handed.recipients.len()];
-                        settling.begin(self.conclude(handed, &verdicts, false, client.remote(), config));
+                        let outcome = Outcome::all(reply, handed.recipients.len());
+                        settling.begin(self.conclude(handed, &outcome, client.remote(), config));
                     }
                     Err(failure) => broken = Some(failure),
                 }
@@ -134,15 +133,17 @@ impl Relay {
                 return broken.map_or(Ok(()), Err);
             };
             match client.outcome().await {
-                Ok(Some(Outcome { verdicts, dsn_passed_on, .. })) => {
+                Ok(Some(outcome)) => {
                     line.answered(client.answered());
-                    let remote = client.remote();
-                    settling.begin(self.conclude(handed, &verdicts, dsn_passed_on, remote, config));
+                    // Not before: some servers let a login in and refuse it at MAIL.
+                    self.login_works(line.login()).await;
+                    settling.begin(self.conclude(handed, &outcome, client.remote(), config));
                 }
                 // This cannot happen: every message that was begun has an outcome.
                 Ok(None) => drop(handed),
                 Err(failure) => {
-                    self.broke_off(handed, &failure, config).await;
+                    let answered = handed.in_doubt.is_some() && !client.left_in_doubt();
+                    self.broke_off(handed, answered, &failure, config).await;
                     broken = Some(broken.unwrap_or(failure));
                 }
             }
@@ -162,7 +163,9 @@ impl Relay {
         config: &Rc<Config>,
     ) -> Result<Begun<'a>, Failure> {
         let due = claim.entry.due(Work::Smarthost, config, unix_now());
-        let recipients: Vec<Recipient> = due.map(|recipient| recipient.for_smtp()).collect();
+        // The others stay due, and go next (RFC 9422 section 3.2).
+        let most = client.capabilities().rcpt_max.map_or(usize::MAX, |most| most as usize);
+        let recipients: Vec<Recipient> = due.take(most).map(|recipient| recipient.for_smtp()).collect();
         self.note_doubt(&mut claim);
         let body = match claim.body().await {
             Ok(body) => body,
@@ -192,7 +195,7 @@ impl Relay {
         match sent {
             Ok(()) => Ok(Begun::UnderWay(handed)),
             Err(failure) => {
-                self.broke_off(handed, &failure, config).await;
+                self.broke_off(handed, false, &failure, config).await;
                 Err(failure)
             }
         }
@@ -270,11 +273,22 @@ impl Relay {
         doubtful.push_back(line);
     }
 
-    /// Takes in that the connection broke before the message had an outcome.
-    async fn broke_off(&self, handed: HandedOver<'_>, failure: &Failure, config: &Rc<Config>) {
+    /// Takes in that the connection broke before the message had an outcome. `answered`: the server said so itself,
+    /// and has not taken the message.
+    async fn broke_off(
+        &self,
+        handed: HandedOver<'_>,
+        answered: bool,
+        failure: &Failure,
+        config: &Rc<Config>,
+    ) {
         let HandedOver { mut claim, .. } = handed;
         let goes_again = matches!(failure, Failure::Again(_)) || !self.goes_on(config);
-        if goes_again && claim.entry.in_doubt.is_none() {
+        let noted = claim.entry.in_doubt.is_some();
+        if answered {
+            claim.entry.in_doubt = None;
+        }
+        if goes_again && !noted {
             // It does not count as an attempt.
             return;
         }
@@ -288,8 +302,7 @@ impl Relay {
     fn conclude<'a>(
         &'a self,
         handed: HandedOver<'a>,
-        verdicts: &[Reply],
-        dsn_passed_on: bool,
+        outcome: &Outcome,
         remote: &str,
         config: &Config,
     ) -> impl Future<Output = ()> + use<'a> {
@@ -297,9 +310,16 @@ impl Relay {
         claim.entry.in_doubt = None;
         // The messages behind it need not wait until this is written down.
         self.queue.index().land(claim.uid());
-        for (Recipient { mailbox, .. }, reply) in recipients.iter().zip(verdicts) {
+        let Outcome { verdicts, left_over, dsn_passed_on, .. } = outcome;
+        let is_final =
+            |(reply, left): (&Reply, &bool)| !left && (reply.is_positive() || reply.is_permanent());
+        // Where none got on, what was one too many waits like the others, so that this ends.
+        let got_on = verdicts.iter().zip(left_over).any(is_final);
+        for ((Recipient { mailbox, .. }, reply), left) in recipients.iter().zip(verdicts).zip(left_over) {
             log::info!("queue {}: <{mailbox}>: {reply}", claim.uid());
-            take(&mut claim.entry, mailbox, reply, remote, dsn_passed_on, config, self.jitter);
+            if !(*left && got_on) {
+                take(&mut claim.entry, mailbox, reply, remote, *dsn_passed_on, config, self.jitter);
+            }
         }
         if verdicts.iter().any(Reply::is_positive) {
             self.got_through();

@@ -5,6 +5,7 @@ mod breaking_off;
 mod conversation;
 mod handing_over;
 mod letters;
+mod limits;
 mod lines;
 mod local;
 mod outgoing;

@@ -21,6 +21,10 @@ pub struct Capabilities {
     pub size: Option<u64>,
     /// STARTTLS (RFC 3207).
     pub starttls: bool,
+    /// LIMITS (RFC 9422): the most messages on a connection, where it tells.
+    pub mail_max: Option<u32>,
+    /// LIMITS: the most recipients of a message, where it tells.
+    pub rcpt_max: Option<u32>,
     /// AUTH (RFC 4954): the names of the SASL mechanisms.
     pub mechanisms: Vec<String>,
 }
@@ -31,6 +35,10 @@ impl Capabilities {
         let first = reply.lines.first().and_then(|line| line.split(' ').next()).unwrap_or_default();
         let mut found = Capabilities { name: name(first), ..Capabilities::default() };
         for line in reply.lines.iter().skip(1) {
+            if let Some(limits) = keyword(line, "LIMITS") {
+                (found.mail_max, found.rcpt_max) = (limit(limits, "MAILMAX"), limit(limits, "RCPTMAX"));
+                continue;
+            }
             // `AUTH=LOGIN` is how servers wrote it before RFC 2554.
             let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
             match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
@@ -47,6 +55,19 @@ impl Capabilities {
         }
         found
     }
+}
+
+/// What stands behind `word` in a line that begins with it.
+fn keyword<'a>(line: &'a str, word: &str) -> Option<&'a str> {
+    let (first, rest) = line.split_once(' ')?;
+    first.eq_ignore_ascii_case(word).then_some(rest)
+}
+
+/// The value of the limit `name`; `None` for none and for nonsense such as 0 (RFC 9422 section 3).
+fn limit(limits: &str, name: &str) -> Option<u32> {
+    let mut found = limits.split(' ').filter_map(|limit| limit.split_once('='));
+    let (_, value) = found.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    value.parse().ok().filter(|&value| value > 0)
 }
 
 /// `word` if it may be the name or the address of a host, otherwise an empty string.
@@ -78,6 +99,7 @@ mod tests {
             "250-SMTPUTF8",
             "250-CHUNKING",
             "250-BINARYMIME",
+            "250-limits RCPTMAX=100 X=Y mailmax=2",
             "250 AUTH PLAIN LOGIN",
         ]);
         let expected = Capabilities {
@@ -89,10 +111,16 @@ mod tests {
             dsn: false,
             size: Some(1000),
             starttls: false,
+            mail_max: Some(2),
+            rcpt_max: Some(100),
             mechanisms: vec!["PLAIN".into(), "LOGIN".into()],
         };
         assert_eq!(found, expected);
         assert!(offered(&["250-x", "250 DSN"]).dsn);
+        for odd in ["LIMITS", "LIMITS RCPTMAX", "LIMITS RCPTMAX=0 MAILMAX=-1", "LIMITS RCPTMAX=99999999999"] {
+            let found = offered(&["250-x", &format!("250 {odd}")]);
+            assert_eq!((found.rcpt_max, found.mail_max), (None, None), "{odd}");
+        }
         assert_eq!(offered(&["250 Hello, there!"]).name, "");
         assert_eq!(offered(&["250"]), Capabilities::default());
     }

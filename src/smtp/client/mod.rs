@@ -75,6 +75,10 @@ pub struct Client {
     unclean: bool,
     /// Whether a message has had its outcome on this connection and the server offers PIPELINING.
     proven: bool,
+    /// Messages that were begun.
+    begun: u32,
+    /// Whether the message without an outcome that was told of last may have been taken.
+    left_in_doubt: bool,
     /// How fast the latest answered message was answered; `None` if none of it was sent.
     answered: Option<Answered>,
     /// Why no more messages are begun on the connection.
@@ -187,6 +191,8 @@ impl Client {
             under_way: VecDeque::new(),
             unclean: false,
             proven: false,
+            begun: 0,
+            left_in_doubt: false,
             answered: None,
             broken: None,
             deaf: None,
@@ -203,6 +209,12 @@ impl Client {
         &self.capabilities
     }
 
+    /// Whether the server may have taken the message for which [`Client::outcome`] failed last. It has not where it
+    /// answered, if only that it closes.
+    pub fn left_in_doubt(&self) -> bool {
+        self.left_in_doubt
+    }
+
     /// How fast the latest message was answered; `None` if none of it was sent.
     pub fn answered(&self) -> Option<Answered> {
         self.answered
@@ -212,6 +224,9 @@ impl Client {
     /// may, once the server has shown that it handles pipelining. With nothing under way there is always room, unless
     /// the connection is broken.
     pub fn has_room_for(&self, size: u64) -> bool {
+        if self.capabilities.mail_max.is_some_and(|most| self.begun >= most) {
+            return false;
+        }
         let octets: u64 = self.under_way.iter().map(|message| message.size).sum();
         let fits = octets.saturating_add(size) <= MAX_OCTETS_UNDER_WAY;
         let few = self.under_way.len() < MAX_UNDER_WAY;
@@ -249,6 +264,7 @@ impl Client {
         if let Some(failure) = &self.broken {
             return Err(failure.clone());
         }
+        self.begun = self.begun.saturating_add(1);
         let sent = self.offer(message, content, before_end).await;
         if let Err(failure) = &sent {
             self.broken.get_or_insert_with(|| failure.clone());
@@ -278,6 +294,7 @@ impl Client {
             if let Err(failure) = heard {
                 self.broken.get_or_insert_with(|| failure.clone());
                 let sent = self.under_way.pop_front().is_some_and(|message| message.sent.is_some());
+                self.left_in_doubt = sent;
                 return Err(if sent { in_doubt(&failure) } else { failure });
             }
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::envelope::Envelope;
 use super::{Capabilities, Extension};
 use crate::smtp::Reply;
+use crate::smtp::reply::EnhancedStatus;
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +18,23 @@ pub struct Outcome {
     pub verdicts: Vec<Reply>,
     /// For each of them whether it is our own verdict and not a reply of the server.
     pub found_here: Vec<bool>,
+    /// For each of them whether it was only one too many for this transaction, while others were not: it may go in
+    /// the next one.
+    pub left_over: Vec<bool>,
     /// Whether the server took over delivery status notifications, and tells the sender of a delivery.
     pub dsn_passed_on: bool,
+}
+
+impl Outcome {
+    /// The outcome of a message that was not sent, for so many recipients; `reply` is our own verdict.
+    pub fn all(reply: Reply, recipients: usize) -> Outcome {
+        Outcome {
+            verdicts: vec![reply; recipients],
+            found_here: vec![true; recipients],
+            left_over: vec![false; recipients],
+            dsn_passed_on: false,
+        }
+    }
 }
 
 /// The command that sends the content.
@@ -86,6 +102,11 @@ pub struct Transaction {
     /// The final reply for each recipient; `None` while it is open.
     verdicts: Vec<Option<Reply>>,
     found_here: Vec<bool>,
+    left_over: Vec<bool>,
+    /// Whether the server took a recipient.
+    has_recipient: bool,
+    /// Whether the answer to the end of the content was the one to DATA, said again.
+    said_again: bool,
     dsn_passed_on: bool,
     /// Whether the server may still have a transaction.
     is_unclean: bool,
@@ -119,6 +140,9 @@ impl Transaction {
             grouped: capabilities.pipelining,
             mail_refused: None,
             found_here: verdicts.iter().map(Option::is_some).collect(),
+            left_over: vec![false; verdicts.len()],
+            has_recipient: false,
+            said_again: false,
             verdicts,
             dsn_passed_on: envelope.dsn_passed_on,
             is_unclean: reset,
@@ -180,14 +204,16 @@ impl Transaction {
             Command::Rset => {}
             Command::Mail(_) if matches!(reply.code, 530 | 535 | 538) => return Err(Trouble::Login(reply)),
             Command::Mail(_) if !reply.is_positive() => self.mail_refused = Some(reply),
-            Command::Rcpt(at, _) if !reply.is_positive() => {
-                if let Some(verdict) = self.verdicts.get_mut(at) {
-                    *verdict = Some(reply);
-                }
-            }
-            Command::Mail(_) | Command::Rcpt(..) => {}
+            Command::Rcpt(at, _) if !reply.is_positive() => self.recipient_refused(at, reply),
+            Command::Rcpt(..) => self.has_recipient = true,
+            Command::Mail(_) => {}
             Command::Data => return self.after_data(reply),
             Command::Chunk(_) => return self.after_chunk(reply),
+            // Some servers say it twice. To take the second one for the verdict would send the message again and again.
+            Command::Content if reply.code == 354 && !self.said_again => {
+                self.said_again = true;
+                return Ok(Step::Read);
+            }
             Command::Content => {
                 // Whatever the reply is, the server has ended the transaction (RFC 5321 section 4.1.1.4).
                 self.is_unclean = false;
@@ -232,6 +258,20 @@ impl Transaction {
         self.sent = end;
         self.is_unclean = true;
         if is_chunk { Step::Chunk(octets.into_bytes()) } else { Step::Send(octets.into_bytes()) }
+    }
+
+    fn recipient_refused(&mut self, at: usize, mut reply: Reply) {
+        if self.has_recipient && is_one_too_many(&reply) {
+            // 552 is from RFC 821, and to be treated as temporary (RFC 5321 section 4.5.3.1.10).
+            reply.code = 452;
+            reply.status = Some(EnhancedStatus { class: 4, subject: 5, detail: 3 });
+            if let Some(left_over) = self.left_over.get_mut(at) {
+                *left_over = true;
+            }
+        }
+        if let Some(verdict) = self.verdicts.get_mut(at) {
+            *verdict = Some(reply);
+        }
     }
 
     fn after_data(&mut self, reply: Reply) -> Result<Step, Trouble> {
@@ -292,6 +332,7 @@ impl Transaction {
     fn outcome(&mut self) -> Outcome {
         if let Some(refusal) = self.mail_refused.take() {
             // Then the replies to RCPT mean nothing.
+            self.left_over.fill(false);
             for (verdict, found_here) in self.verdicts.iter_mut().zip(&self.found_here) {
                 if !found_here {
                     *verdict = Some(refusal.clone());
@@ -302,8 +343,18 @@ impl Transaction {
         Outcome {
             verdicts: verdicts.into_iter().flatten().collect(),
             found_here: std::mem::take(&mut self.found_here),
+            left_over: std::mem::take(&mut self.left_over),
             dsn_passed_on: self.dsn_passed_on,
         }
+    }
+}
+
+/// Whether the reply to RCPT says that the transaction has enough recipients (RFC 5321 section 4.5.3.1.10, RFC 3463
+/// section 3.6). Without a status it may also say that the mailbox is full, which another try tells.
+fn is_one_too_many(reply: &Reply) -> bool {
+    match reply.status {
+        Some(status) => (status.subject, status.detail) == (5, 3),
+        None => matches!(reply.code, 452 | 552),
     }
 }
 

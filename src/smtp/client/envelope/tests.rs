@@ -20,6 +20,8 @@ const ALL: Capabilities = Capabilities {
     dsn: true,
     size: Some(0),
     starttls: false,
+    mail_max: None,
+    rcpt_max: None,
     mechanisms: Vec::new(),
 };
 

@@ -14,6 +14,8 @@ const ALL: Capabilities = Capabilities {
     dsn: false,
     size: Some(1000),
     starttls: false,
+    mail_max: None,
+    rcpt_max: None,
     mechanisms: Vec::new(),
 };
 
@@ -231,6 +233,48 @@ fn with_chunking_the_content_leaves_with_the_commands() {
     ] {
         let over = transact(&ALL, ContentCommand::Bdat(500), false, &to, &format!("{CHUNK}{replies}{rest}"));
         assert_eq!(over.is_unclean(), !rest.starts_with("S: 250"), "{rest}");
+    }
+}
+
+/// RFC 5321 section 4.5.3.1.10. Catches: a recipient lost since there was one too many, and a full mailbox or a limit
+/// of which the first recipient tells that is taken for it.
+#[test]
+fn one_too_many_is_told_from_other_refusals() {
+    let to = ["a@else.example", "b@else.example"];
+    for (first, second, verdict, left_over) in [
+        ("250 OK", "552 Enough", "452 4.5.3 Enough", true),
+        ("250 OK", "452 Enough", "452 4.5.3 Enough", true),
+        ("250 OK", "550 5.5.3 Enough", "452 4.5.3 Enough", true),
+        ("250 OK", "452 4.3.1 No room", "452 4.3.1 No room", false),
+        ("250 OK", "552 5.2.2 Mailbox full", "552 5.2.2 Mailbox full", false),
+        ("250 OK", "550 Unknown", "550 Unknown", false),
+        ("550 Unknown", "552 5.5.3 Enough", "552 5.5.3 Enough", false),
+    ] {
+        let taken = first.starts_with('2');
+        let sender = Mailbox::parse("demo@home.example").ok();
+        let recipients = to.map(|to| Recipient::from(Mailbox::parse(to).unwrap()));
+        let dsn = dsn::Request::default();
+        let message = Message {
+            sender: &sender,
+            ascii_sender: None,
+            recipients: &recipients,
+            size: 500,
+            eight_bit: true,
+            utf8: false,
+            dsn: &dsn,
+        };
+        let mut transaction =
+            Transaction::new(&message.envelope(&ALL), 500, ContentCommand::Data, false, &ALL);
+        let _ = transaction.begin();
+        let content = if taken { &["354 Go", "354 Go", "250 Taken"][..] } else { &["554 Nobody"] };
+        let mut step = None;
+        for line in ["250 OK", first, second].iter().chain(content) {
+            let reply = ReplyReader::default().line(line.as_bytes()).unwrap().unwrap();
+            step = transaction.reply(reply).ok();
+        }
+        let Some(Step::Done(outcome)) = step else { panic!("{step:?}") };
+        assert_eq!((outcome.verdicts[1].to_string().as_str(), outcome.left_over[1]), (verdict, left_over));
+        assert!(!outcome.left_over[0]);
     }
 }
 
