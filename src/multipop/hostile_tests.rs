@@ -25,7 +25,7 @@ use crate::store;
 fn silence_and_dripping_end_a_poll_and_keep_what_came_whole() {
     let provider = Provider::new(&mails());
     for (behaviour, collected) in [
-        (Behaviour { silent_at: Some("CAPA"), ..Behaviour::default() }, 0),
+        (Behaviour { silent_at: Some("PASS"), ..Behaviour::default() }, 0),
         (Behaviour { silent_at: Some("RETR 3"), ..Behaviour::default() }, 2),
         (Behaviour { drip: Some(Duration::from_secs(1)), ..Behaviour::default() }, 0),
     ] {

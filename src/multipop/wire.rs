@@ -172,13 +172,17 @@ impl Wire {
         self.token.as_ref()
     }
 
-    /// Makes a new connection with the same parameters.
+    /// Makes a new connection with the same parameters, after one that ended for `why`.
     ///
     /// # Errors
     /// As [`Wire::connect`].
-    pub async fn reconnect(&mut self, source: &Source) -> Result<(), Error> {
-        // A server that takes one connection at a time waits for the end of this one.
-        self.close().await;
+    pub async fn reconnect(&mut self, source: &Source, why: Option<&Error>) -> Result<(), Error> {
+        // A server that takes one connection at a time waits for the end of this one. One that talks nonsense may do
+        // so without end.
+        match why {
+            Some(Error::Protocol(_)) => self.stream.cut(),
+            _ => self.close().await,
+        }
         self.stream = dial(source, self.timeout, &self.withdrawal, self.budget.time()).await?;
         self.progress();
         Ok(())
@@ -199,11 +203,16 @@ impl Wire {
     /// # Errors
     /// The error of the opening or of the connection.
     pub async fn open<O: Opening>(&mut self, source: &Source, opening: &mut O) -> Result<O::Opened, Error> {
-        let (mut line, mut step) = (Vec::new(), Step::Read);
+        let (mut line, mut step, mut is_greeted) = (Vec::new(), Step::Read, false);
         loop {
             match step {
                 Step::Done(opened) => return Ok(opened),
                 Step::Send(command) => {
+                    if !std::mem::replace(&mut is_greeted, true) {
+                        // Some servers greet with several lines. None of them answers what is sent only now.
+                        let lines = self.stream.buffered().len();
+                        self.take(lines, 0)?;
+                    }
                     self.method = method(&command).or(self.method);
                     self.queue(&command);
                     self.queue("\r\n");
