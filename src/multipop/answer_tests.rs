@@ -23,7 +23,7 @@ async fn polls(provider: &Provider, store: &Store, times: usize) -> Vec<(Result<
     let passes = async {
         loop {
             Timer::after(Duration::from_millis(1)).await;
-            provider.time.advance(Duration::from_millis(100));
+            provider.time.advance(Duration::from_millis(20));
         }
     };
     let polls = async {
@@ -137,7 +137,8 @@ fn a_message_may_end_with_a_bare_lf() {
             .map(|n| Mail::new(&format!("id{n}"), format!("Message-ID: <{n}@x>\n\n{n}\n.\r\n+OK\n")))
             .collect();
         let provider = Provider::new(&mails);
-        *provider.behaviour.borrow_mut() = Behaviour { pipelining, bare_end: Some(end), ..Behaviour::default() };
+        *provider.behaviour.borrow_mut() =
+            Behaviour { pipelining, bare_end: Some(end), ..Behaviour::default() };
         run(&provider, async {
             let store = store(&SimFlash::default());
             let ended = polls(&provider, &store, 3).await;

@@ -361,7 +361,8 @@ impl Collection {
         let size = self.listed_size(wanted.handle);
         let hash = content.hash(size).filter(|_| size > 0 && content.is_enough(came, size));
         if wanted.is_doubtful {
-            let known = wanted.identity.zip(hash).filter(|(identity, hash)| self.ledger.is_known_as(identity, *hash));
+            let known =
+                wanted.identity.zip(hash).filter(|(identity, hash)| self.ledger.is_known_as(identity, *hash));
             if let Some((identity, _)) = known {
                 self.is_the_same(wanted.handle, identity);
             }
@@ -478,7 +479,12 @@ impl Collection {
 
     /// The identity under which a message that came whole is kept, which is another one than `identity` if that belongs
     /// to an earlier message. `None` if the message is that one.
-    fn identity_of_whole(&mut self, handle: Handle, identity: Identity, hash: Option<Hash>) -> Option<Identity> {
+    fn identity_of_whole(
+        &mut self,
+        handle: Handle,
+        identity: Identity,
+        hash: Option<Hash>,
+    ) -> Option<Identity> {
         if !self.doubtful.contains(&handle) {
             return Some(identity);
         }

@@ -367,7 +367,8 @@ mod tests {
     /// Catches: a user who is told that mail does not come, when all of it has come and is only not deleted there.
     #[test]
     fn what_is_not_deleted_has_been_collected() {
-        for command in ["DELE 1", "QUIT", "UID STORE 1 +FLAGS.SILENT (\\Deleted)", "UID EXPUNGE 1", "EXPUNGE"] {
+        for command in ["DELE 1", "QUIT", "UID STORE 1 +FLAGS.SILENT (\\Deleted)", "UID EXPUNGE 1", "EXPUNGE"]
+        {
             let error = Error::Refused { command: command.to_owned(), reason: "read-only".to_owned() };
             let letter = letterhead().partly(1, &error, 1, 0);
             assert!(letter.contains("Subject: Collected mail is not deleted at pop."), "{letter}");

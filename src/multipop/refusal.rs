@@ -32,8 +32,7 @@ const LATER: [&str; 15] = [
     "unavailable",
 ];
 /// Words of a refusal that concerns the user or the password, whatever else it says.
-const WRONG: [&str; 7] =
-    ["password", "invalid", "incorrect", "wrong", "failed", "login failure", "unknown"];
+const WRONG: [&str; 7] = ["password", "invalid", "incorrect", "wrong", "failed", "login failure", "unknown"];
 
 impl Refusal {
     /// Parses the text after `-ERR`, `NO` or `BAD`.
@@ -108,7 +107,10 @@ mod tests {
             // Catches: a mailbox that is in use and is reported as a wrong password, and then left alone for hours.
             ("[ALERT] Too many simultaneous connections. (Failure)", About::Now),
             ("Unable to lock maildrop: mailbox is locked by another POP session", About::Now),
-            ("Exceeded the login limit for a 15 minute period. Reduce the frequency of requests.", About::Now),
+            (
+                "Exceeded the login limit for a 15 minute period. Reduce the frequency of requests.",
+                About::Now,
+            ),
             ("Server temporarily unavailable", About::Now),
             ("[ALERT] Invalid credentials (Failure)", About::Login),
             ("Too many failed logins", About::Login),

@@ -75,6 +75,11 @@ pub trait Opening {
     /// What the server was asked for last, if a poll can do without it.
     fn asks(&self) -> Option<Feature>;
 
+    /// Whether a line that begins so answers nothing that could be asked.
+    fn is_no_answer(&self, _: &[u8]) -> bool {
+        false
+    }
+
     /// Takes in a line of the server, without its line end.
     ///
     /// # Errors
@@ -209,9 +214,7 @@ impl Wire {
                 Step::Done(opened) => return Ok(opened),
                 Step::Send(command) => {
                     if !std::mem::replace(&mut is_greeted, true) {
-                        // Some servers greet with several lines. None of them answers what is sent only now.
-                        let lines = self.stream.buffered().len();
-                        self.take(lines, 0)?;
+                        self.pass_over_greeting(opening)?;
                     }
                     self.method = method(&command).or(self.method);
                     self.queue(&command);
@@ -231,6 +234,16 @@ impl Wire {
             }
             step = opening.line(&line).await?;
         }
+    }
+
+    /// Drops the lines of a greeting behind its first one that have come: none of them answers what is sent only now.
+    fn pass_over_greeting(&mut self, opening: &impl Opening) -> Result<(), Error> {
+        while let Some(lf) = memchr::memchr(b'\n', self.stream.buffered())
+            && opening.is_no_answer(self.stream.buffered())
+        {
+            self.take(lf + 1, 0)?;
+        }
+        Ok(())
     }
 
     /// Changes to TLS and verifies the server.

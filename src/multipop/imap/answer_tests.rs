@@ -23,7 +23,9 @@ fn a_folder_that_cannot_be_opened_costs_that_folder() {
     provider.refused.set(Some("EXAMINE \"Gone\""));
     *provider.others.borrow_mut() = vec![("Sent", "", vec![mail(1, LETTERS[1])])];
     run(&provider, async {
-        for folders in [&["INBOX", "Gone", "Sent"][..], &["Gone", "INBOX", "Sent"], &["INBOX", "Sent", "Gone"]] {
+        for folders in
+            [&["INBOX", "Gone", "Sent"][..], &["Gone", "INBOX", "Sent"], &["INBOX", "Sent", "Gone"]]
+        {
             let store = new_store();
             let (result, outcome) = poll(&in_folders(folders, &provider), &store).await;
             result.unwrap();
@@ -47,7 +49,9 @@ fn a_folder_is_opened_by_the_name_that_the_server_lists() {
             let (result, outcome) = poll(&in_folders(&["*"], &provider), &store).await;
             result.unwrap();
             assert_eq!(outcome.collected, 2, "{name}");
-            assert!(provider.heard.borrow().iter().any(|line| line.ends_with(&format!("EXAMINE \"{name}\""))));
+            assert!(
+                provider.heard.borrow().iter().any(|line| line.ends_with(&format!("EXAMINE \"{name}\"")))
+            );
             assert_eq!(poll(&in_folders(&["*"], &provider), &store).await.1.collected, 0, "{name}");
         }
         *provider.others.borrow_mut() = others(name);
@@ -135,7 +139,9 @@ fn what_cannot_be_the_message_is_not_believed() {
 /// more than one blank.
 #[test]
 fn a_message_is_known_however_its_item_is_written() {
-    for begin in ["* 1 FETCH (UID 3 BODY.PEEK[] ", "* 1  FETCH  (UID  3  BODY[]  ", "* 1 fetch ( uid 3 body[] "] {
+    for begin in
+        ["* 1 FETCH (UID 3 BODY.PEEK[] ", "* 1  FETCH  (UID  3  BODY[]  ", "* 1 fetch ( uid 3 body[] "]
+    {
         let provider = Provider::new(mails());
         let reply = format!("{begin}{{24}}\r\nSubject: a\r\n\r\n)\r\nP7 OK\r\n)\r\n");
         *provider.odd.borrow_mut() = Some(("UID FETCH 3 ", reply));

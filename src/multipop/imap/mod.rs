@@ -301,7 +301,9 @@ impl Mailbox {
             // The server may refuse these.
             Request::Id | Request::Capability => return Ok(Event::Done),
             // Not every server knows EXAMINE. SELECT without a change does as well.
-            Request::Select { ref name, changes: false } if self.has_examine && refusal.about() == About::MethodOrLogin => {
+            Request::Select { ref name, changes: false }
+                if self.has_examine && refusal.about() == About::MethodOrLogin =>
+            {
                 self.has_examine = false;
                 self.ask(Request::Select { name: name.clone(), changes: true });
                 return Ok(Event::Done);
@@ -363,7 +365,9 @@ impl Mailbox {
             Some(_) => Event::Other,
             None => {
                 self.is_listed = false;
-                Event::AllListed { agrees: self.exists.is_some_and(|exists| self.seen.len() >= exists as usize) }
+                Event::AllListed {
+                    agrees: self.exists.is_some_and(|exists| self.seen.len() >= exists as usize),
+                }
             }
         }
     }

@@ -33,7 +33,9 @@ enum At {
     /// After that dot and a CR, held back, too.
     BareDotCr,
     /// After a dot on a line of its own behind a bare LF. It ended with CRLF, or with a bare LF. All of it is held back.
-    Doubt { crlf: bool },
+    Doubt {
+        crlf: bool,
+    },
 }
 
 /// What [`Dots::next`] found.

@@ -164,6 +164,11 @@ impl wire::Opening for Opening {
         }
     }
 
+    /// Some servers greet with several lines.
+    fn is_no_answer(&self, line: &[u8]) -> bool {
+        !matches!(line.first(), Some(b'+' | b'-'))
+    }
+
     async fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
         if line.is_empty() {
             return Ok(Step::Read);
@@ -186,6 +191,11 @@ impl wire::Opening for Opening {
                 _ => self.after_capa(),
             },
             State::CapaList { .. } if line == b"." => self.after_capa(),
+            // What was taken for the answer was a second line of the greeting, and this is the answer.
+            State::CapaList { lines: 0 } if matches!(Status::parse(line), Some(Status::Refused(_))) => {
+                self.capabilities.known = false;
+                self.after_capa()
+            }
             state @ State::CapaList { lines: CAPABILITIES_LIMIT } => {
                 self.state = state;
                 Err(Error::Protocol("its list of capabilities has no end".to_owned()))
