@@ -4,7 +4,7 @@
 mod arrival;
 mod telling;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub const BATCH_TIME: Duration = Duration::from_secs(2);
 /// Where a server renumbers its messages in each session, their new identities are noted at one of so many polls
 /// only.
 const NOTED_EACH: u64 = 64;
+/// Messages that one round compares since their unique-ids were met before, at most.
+const COMPARED: usize = 5000;
 /// Seconds that a server's clock may be ahead.
 const DAY: i64 = 86_400;
 /// A message's handle at the server: POP3's message number, IMAP's UID.
@@ -51,6 +53,8 @@ pub struct Wanted {
     pub last: bool,
     /// Its beginning was looked at, and that did not settle whether it came before: it is to be read whole.
     pub is_looked_at: bool,
+    /// Its identity is that of a collected message: it is compared, and read whole where its beginning does not tell.
+    pub is_doubtful: bool,
     /// Octets of a message that is too large and is to be deleted at the server; 0 for all others. Only its beginning
     /// is read. The user is told of it, which is noted under its identity.
     pub large: u64,
@@ -59,7 +63,7 @@ pub struct Wanted {
 impl Wanted {
     /// A message that is to be read in its usual turn.
     pub fn new(handle: Handle, identity: Option<Identity>) -> Wanted {
-        Wanted { handle, identity, last: false, is_looked_at: false, large: 0 }
+        Wanted { handle, identity, last: false, is_looked_at: false, is_doubtful: false, large: 0 }
     }
 }
 
@@ -149,6 +153,8 @@ pub struct Collection {
     sizes: HashMap<Handle, u64>,
     /// Octets of messages that came in this round.
     octets: u64,
+    /// Messages of this round whose identities are compared.
+    doubtful: HashSet<Handle>,
     /// In how many polls in a row the server had renumbered its messages: with this poll, and without it.
     anew: (u64, u64),
     /// Whether the transaction holds anything.
@@ -199,6 +205,7 @@ impl Collection {
             enough: false,
             planned: (0, 0),
             sizes: HashMap::new(),
+            doubtful: HashSet::new(),
             octets: 0,
             anew: (0, 0),
             pending: false,
@@ -221,6 +228,7 @@ impl Collection {
         #[cfg(test)]
         assert_eq!(self.ledger.known(), self.account.ledger_of(self.key));
         self.sizes.clear();
+        self.doubtful.clear();
         (self.planned, self.octets) = ((0, 0), 0);
         (self.enough, self.is_listed, self.complete) = (false, false, true);
     }
@@ -247,8 +255,17 @@ impl Collection {
     /// Takes in a message that the server lists. Returns the message if it is to be read. `unique_id` is empty if
     /// there is none.
     pub fn listed(&mut self, handle: Handle, unique_id: &[u8], size: u64) -> Option<Wanted> {
-        let identity = match self.ledger.listed(unique_id, size) {
-            Verdict::Collect(identity) => Some(identity),
+        let verdict = self.ledger.listed(unique_id, size);
+        let is_doubtful = matches!(verdict, Verdict::Compare(_));
+        let identity = match verdict {
+            Verdict::Compare(identity) if self.needs.is_compared(&identity, size) => {
+                let verdict = self.ledger.same(identity);
+                self.settle(verdict, handle, size);
+                return None;
+            }
+            // The rest is compared with later polls.
+            Verdict::Compare(_) if self.doubtful.len() >= COMPARED => return None,
+            Verdict::Compare(identity) | Verdict::Collect(identity) => Some(identity),
             Verdict::Read => None,
             Verdict::Tell(identity) if self.ledger.deletes_large() && !unique_id.is_empty() => {
                 return Some(Wanted { large: size, ..Wanted::new(handle, Some(identity)) });
@@ -268,6 +285,10 @@ impl Collection {
         let size = if size > self.ledger.limit() { 0 } else { size };
         if identity.is_some() && size > 0 {
             self.sizes.insert(handle, size);
+        }
+        if is_doubtful {
+            self.doubtful.insert(handle);
+            return Some(Wanted { last: turn == Turn::Last, is_doubtful, ..Wanted::new(handle, identity) });
         }
         let size = self.needs.of(&place).max(size);
         if size > self.ledger.limit() {
@@ -338,7 +359,15 @@ impl Collection {
     /// before under another identity: nothing more is to be done with it.
     pub fn looked_at(&mut self, wanted: &Wanted, content: &Content, came: u64) -> bool {
         let size = self.listed_size(wanted.handle);
-        let hash = content.hash(size).filter(|_| content.is_enough(came, size));
+        let hash = content.hash(size).filter(|_| size > 0 && content.is_enough(came, size));
+        if wanted.is_doubtful {
+            let known =
+                wanted.identity.zip(hash).filter(|(identity, hash)| self.ledger.is_known_as(identity, *hash));
+            if let Some((identity, _)) = known {
+                self.is_the_same(wanted.handle, identity);
+            }
+            return known.is_some();
+        }
         let known = hash.filter(|hash| hash.is_told_apart && self.ledger.has_content(hash.content));
         match (wanted.identity, known) {
             (Some(identity), Some(known)) => {
@@ -438,6 +467,34 @@ impl Collection {
         let keywords: Vec<&str> = told.keywords.iter().map(String::as_str).collect();
         self.transaction.deliver(self.into, incoming, told.flags, &keywords, date);
         self.collected_with(identity, now, content);
+    }
+
+    /// The message of `handle` has the identity of a collected one, and is the same one.
+    fn is_the_same(&mut self, handle: Handle, identity: Identity) {
+        let size = self.listed_size(handle);
+        self.needs.compared(identity, size);
+        let verdict = self.ledger.same(identity);
+        self.settle(verdict, handle, size);
+    }
+
+    /// The identity under which a message that came whole is kept, which is another one than `identity` if that belongs
+    /// to an earlier message. `None` if the message is that one.
+    fn identity_of_whole(
+        &mut self,
+        handle: Handle,
+        identity: Identity,
+        hash: Option<Hash>,
+    ) -> Option<Identity> {
+        if !self.doubtful.contains(&handle) {
+            return Some(identity);
+        }
+        match hash {
+            Some(hash) if self.ledger.is_known_as(&identity, hash) => {
+                self.is_the_same(handle, identity);
+                None
+            }
+            hash => Some(identity.reused(hash.map_or(0, |hash| hash.content))),
+        }
     }
 
     /// Notes a message whose content came before, under another identity.
@@ -599,7 +656,7 @@ impl Collection {
                 self.tell(Told { identity, unread: None, large, doomed: None });
             }
             Verdict::Redate(identity) => self.collected(identity, unix_now()),
-            Verdict::Collect(_) | Verdict::Read | Verdict::Leave => {}
+            Verdict::Collect(_) | Verdict::Compare(_) | Verdict::Read | Verdict::Leave => {}
         }
     }
 }

@@ -34,6 +34,12 @@ const NEWS: Duration = Duration::from_secs(1);
 /// How long to wait for news before asking anew. Routers on the way give up a silent connection, and servers do after
 /// half an hour (RFC 2177).
 const QUIET: Duration = Duration::from_secs(9 * 60);
+/// A wait for news that ends sooner, and after which nothing new has come, was for nothing.
+const SOON: Duration = Duration::from_secs(10);
+/// Silence after which a message that may be over is over.
+const OVER: Duration = Duration::from_secs(2);
+/// Waits for nothing, one after the other, after which a server is polled instead.
+const IN_VAIN: u32 = 3;
 /// A connection that lasted so long is made anew at once when it breaks.
 const WORTH_IT: Duration = Duration::from_secs(60);
 
@@ -48,12 +54,12 @@ pub async fn collect(wire: &mut Wire, errand: &Errand<'_, '_>, outcome: &mut Out
         let session = Session { wire, mailbox: &mut *mailbox, place: errand.places.place() };
         let worked = session.work(errand, outcome).await;
         if !quirks.tries_without(&worked, mailbox.asks()) {
-            if !worked.as_ref().is_err_and(Error::is_a_hang_up) {
+            if !worked.as_ref().is_err_and(|error| error.is_a_hang_up() || error.is_no_answer()) {
                 quirks.prove();
             }
             return worked;
         }
-        wire.reconnect(source).await?;
+        wire.reconnect(source, worked.err().as_ref()).await?;
     }
 }
 
@@ -111,13 +117,13 @@ pub async fn open(
                 let opened = wire.open(source, &mut opening).await.map(|tag| {
                     Box::new(imap::Mailbox::new(source, tag, wire.own(), quirks)) as Box<dyn RemoteMailbox>
                 });
-                (opened, opening.asks())
+                (opened.map_err(|error| opening.goodbye(error)), opening.asks())
             }
         };
         if !quirks.tries_without(&result, asked) {
             return result;
         }
-        wire.reconnect(source).await?;
+        wire.reconnect(source, result.err().as_ref()).await?;
     }
 }
 
@@ -140,6 +146,7 @@ impl Session<'_> {
         if folders.is_empty() {
             return Err(Error::NoFolder(source.wanted_folders().collect::<Vec<_>>().join(", ")));
         }
+        let (mut in_vain, mut waited_little) = (0, false);
         loop {
             // The first folder comes last: the session then stays in it to wait for news.
             for folder in folders.iter().rev() {
@@ -153,13 +160,19 @@ impl Session<'_> {
             if source.interval != Interval::Push || !self.mailbox.waits() {
                 break;
             }
+            // Some servers end IDLE at once, or tell of news that are none.
+            in_vain = if waited_little && !outcome.has_brought() { in_vain + 1 } else { 0 };
+            if in_vain >= IN_VAIN {
+                break;
+            }
             (errand.waits)(std::mem::take(outcome)).await;
             let since = errand.time.now();
-            match self
-                .waits_for_news(if folders.len() > 1 { errand.config.multipop.interval } else { 0 })
-                .await
-            {
-                Ok(true) => {}
+            let seconds = if folders.len() > 1 { errand.config.multipop.interval } else { 0 };
+            match self.waits_for_news(seconds).await {
+                Ok(true) => {
+                    let waited = errand.time.since(since);
+                    waited_little = waited < SOON && (seconds == 0 || waited.as_secs() < seconds.into());
+                }
                 Ok(false) => break,
                 Err(error) if error.is_of_the_store() || !error.is_of_the_server() => return Err(error),
                 // Servers end long sessions. The next poll comes at its interval.
@@ -324,27 +337,35 @@ impl Session<'_> {
                 self.wire.buffered()
             };
             let (available, mut input) = (octets.len(), octets);
-            let (mut all, mut answered) = (None, false);
+            let (mut all, mut answered, mut failed) = (None, false, None);
             starved = false;
             for _ in 0..AT_ONCE {
-                match self.mailbox.receive(&mut input)? {
-                    Event::More => {
+                match self.mailbox.receive(&mut input) {
+                    Ok(Event::More) => {
                         starved = true;
                         break;
                     }
-                    Event::Listed(listed) => take(listed),
-                    event @ (Event::AllListed { .. } | Event::Done) => {
+                    Ok(Event::Listed(listed)) => take(listed),
+                    Ok(event @ (Event::AllListed { .. } | Event::Done)) => {
                         if let Event::AllListed { agrees } = event {
                             all = Some(agrees);
                         }
                         answered = true;
                         break;
                     }
-                    _ => {}
+                    Ok(_) => {}
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
                 }
             }
             let used = available - input.len();
             self.wire.consume(used, 0)?;
+            // A folder that cannot be opened ends the visit and not the session: its refusal has been read.
+            if let Some(error) = failed {
+                return Err(error);
+            }
             if answered {
                 self.wire.progress();
             }
@@ -432,7 +453,13 @@ impl Session<'_> {
             // committed or believed.
             let silence = reading.collection.due_in().unwrap_or(BATCH_TIME);
             let ends = self.place.is_held() || reading.collection.has_batch() || reading.has_whole();
-            if self.wire.fill_within(ends.then_some(silence)).await?.is_empty() {
+            let may_be_over = self.mailbox.may_be_over();
+            let limit = if may_be_over { Some(OVER) } else { ends.then_some(silence) };
+            if self.wire.fill_within(limit).await?.is_empty() {
+                if may_be_over {
+                    self.mailbox.says_nothing();
+                    return Ok(());
+                }
                 // The server sent nothing after the message, so no nonsense followed it.
                 reading.believe();
                 if !reading.collection.has_batch() {
@@ -445,17 +472,20 @@ impl Session<'_> {
         let octets = self.wire.buffered();
         let (available, mut input) = (octets.len(), octets);
         let (mut whole, before) = (false, reading.collection.octets());
-        while !reading.collection.is_due() {
-            match self.mailbox.receive(&mut input)? {
-                Event::More => break,
-                event => {
+        let mut taken = Ok(());
+        while taken.is_ok() && !reading.collection.is_due() {
+            match self.mailbox.receive(&mut input) {
+                Ok(Event::More) => break,
+                Ok(event) => {
                     whole |= !matches!(event, Event::Begun { .. } | Event::Piece(_) | Event::Head(_));
-                    reading.take(event)?;
+                    taken = reading.take(event);
                 }
+                Err(error) => taken = Err(error),
             }
         }
         let used = available - input.len();
         self.wire.consume(used, reading.collection.octets() - before)?;
+        taken?;
         if whole {
             self.wire.progress();
         }

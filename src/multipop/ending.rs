@@ -25,6 +25,8 @@ impl Ending {
             (Ok(()), Some(error)) => Ending::Full(error),
             // All other messages had been collected by then.
             (Err(error), _) if outcome.left_for_last && error.is_of_the_server() => Ending::Partly(error),
+            // What was collected is only not deleted there.
+            (Err(error), _) if error.is_of_deletions() => Ending::Partly(error),
             (Err(error), _) => Ending::Failed(error),
         }
     }
@@ -50,6 +52,7 @@ mod tests {
             }
         };
         let closed = || Err(outgoing::Error::Closed.into());
+        let refused = |command: &str| Error::Refused { command: command.to_owned(), reason: "no".to_owned() };
         for (result, problem, last, expected) in [
             (Ok(()), None, false, "well"),
             (Ok(()), Some(Error::NotSent), false, "partly"),
@@ -57,6 +60,8 @@ mod tests {
             (closed(), None, false, "failed"),
             (closed(), Some(Error::NotSent), false, "failed"),
             (closed(), None, true, "partly"),
+            (Err(refused("QUIT")), None, false, "partly"),
+            (Err(refused("SELECT x")), None, false, "failed"),
             (Err(store::Error::ReadOnly.into()), None, true, "failed"),
         ] {
             assert_eq!(of(result, problem, last), expected);

@@ -89,7 +89,7 @@ struct Known {
     avoided: RefCell<BTreeMap<Feature, bool>>,
 }
 
-/// A feature that a poll can do without if the server hangs up on it. UIDL is not among them: without it messages are
+/// A feature that a poll can do without if the server hangs up on it, or has no answer to it. UIDL is not among them: without it messages are
 /// known by other identities, so a line that breaks by chance would bring every message twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each is the command of that name")]
@@ -144,8 +144,11 @@ impl ServerQuirks {
     /// again.
     pub fn tries_without<T>(&self, ended: &Result<T, Error>, asked: Option<Feature>) -> bool {
         let hung_up = ended.as_ref().is_err_and(Error::is_a_hang_up);
-        let tries = hung_up && asked.is_some_and(|feature| self.avoid(feature));
-        if hung_up && !tries {
+        let broke = hung_up || ended.as_ref().is_err_and(Error::is_no_answer);
+        // Somebody in between who answers a mechanism with nonsense must not be shown the password for it.
+        let is_to_blame = |feature| if feature == Feature::Sasl { hung_up } else { broke };
+        let tries = asked.is_some_and(|feature| is_to_blame(feature) && self.avoid(feature));
+        if broke && !tries {
             self.0.avoided.borrow_mut().retain(|_, proved| *proved);
         }
         tries

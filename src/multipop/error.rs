@@ -83,6 +83,23 @@ impl Error {
         matches!(self, Error::Outgoing(Way::Closed | Way::Connection(_)))
     }
 
+    /// Whether the server refused to delete what was collected.
+    pub fn is_of_deletions(&self) -> bool {
+        let deletes = ["DELE ", "QUIT", "UID STORE ", "UID EXPUNGE ", "EXPUNGE"];
+        matches!(self, Error::Refused { command, .. } if deletes.iter().any(|verb| command.starts_with(verb)))
+    }
+
+    /// Whether the server refused a list, or a folder, without which nothing can be collected from it.
+    fn is_of_a_folder(&self) -> bool {
+        let lists = ["LIST", "UIDL", "SELECT ", "EXAMINE ", "UID FETCH 1:"];
+        matches!(self, Error::Refused { command, .. } if lists.iter().any(|verb| command.starts_with(verb)))
+    }
+
+    /// Whether the server has said nothing, or nothing that makes sense, to what it was asked last.
+    pub fn is_no_answer(&self) -> bool {
+        matches!(self, Error::Outgoing(outgoing::Error::Silence) | Error::Protocol(_))
+    }
+
     /// Whether the server is the reason that the poll ended.
     pub fn is_of_the_server(&self) -> bool {
         !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Token(_))
@@ -110,6 +127,13 @@ impl Error {
             }
             Error::Protocol(_) | Error::Chatter => {
                 "Check that protocol, port and security are those that the provider tells."
+            }
+            Error::Refused { .. } if self.is_of_deletions() => {
+                "All of it was collected, and none of it comes twice. Look whether the provider lets programs delete mail, \
+                 or set leave_on_server for the source."
+            }
+            Error::Refused { .. } if self.is_of_a_folder() => {
+                "Check that the folder is one that the server has. If it lasts, ask the provider."
             }
             Error::Refused { .. } => {
                 "The other messages are collected all the same. If it lasts, ask the provider."

@@ -37,6 +37,10 @@ pub struct Behaviour {
     pub break_after: Option<usize>,
     /// The reply to a command that begins with this text.
     pub reply: Option<(&'static str, String)>,
+    /// The commands that are refused.
+    pub refuses: &'static [&'static str],
+    /// Messages are sent as they are, and then a dot and this line end.
+    pub bare_end: Option<&'static str>,
     /// The server falls silent at a command that begins with this text.
     pub silent_at: Option<&'static str>,
     /// The server ends the connection at a command that begins with this text.
@@ -185,6 +189,10 @@ impl Provider {
                 continue;
             }
             let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
+            if behaviour.refuses.contains(&command) {
+                self.say(stream, b"-ERR no\r\n").await?;
+                continue;
+            }
             let number = argument.parse::<usize>().unwrap_or(0);
             let listed = |value: &dyn Fn(&Mail) -> String| {
                 let lines =
@@ -208,6 +216,9 @@ impl Provider {
                     let lines = octets[body..].split_inclusive(|octet| *octet == b'\n').take(lines);
                     let end = body + lines.map(<[u8]>::len).sum::<usize>();
                     [b"+OK\r\n", &stuffed(&octets[..end])[..], b".\r\n"].concat()
+                }
+                "RETR" if let Some(end) = behaviour.bare_end => {
+                    [b"+OK\r\n", &mails[number - 1].octets[..], b".", end.as_bytes()].concat()
                 }
                 "RETR" => [b"+OK\r\n", &stuffed(&mails[number - 1].octets)[..], b".\r\n"].concat(),
                 "DELE" => {

@@ -15,6 +15,10 @@
 //!   at the server: the server has renumbered its messages, or somebody moves them in a circle. It may be the last
 //!   copy. Its new identity takes the place of earlier ones that are no longer listed: a server that renumbers in
 //!   each session must not make the ledger grow.
+//! - A unique-id may be used again once its message is gone (RFC 1939 section 7), and some servers count them anew in
+//!   each session. So what was collected earlier is deleted there only after its beginning was compared, and so is what
+//!   was gone and is back. What turns out to be another message has an identity of its own, made of the unique-id and
+//!   its content.
 //! - Unique-ids belong to one server. Where the source has another host than before, some messages are compared by
 //!   their content. If they are not the same, the unique-ids of the new host are kept apart from those of the earlier
 //!   one.
@@ -27,7 +31,7 @@ use std::collections::{HashMap, HashSet};
 use ring::digest::SHA256;
 
 use self::table::{Met, Table};
-use super::content;
+use super::content::{self, Hash};
 use crate::config::Source;
 use crate::store::{IdentityHash, Known, SourceKey, identity_hash};
 
@@ -107,6 +111,11 @@ impl Identity {
         Identity::new("anew", b"")
     }
 
+    /// The identity of another message that has the unique-id of an earlier one, by its content.
+    pub fn reused(&self, content: u64) -> Identity {
+        Identity::new("reused", &[&content.to_be_bytes()[..], &self.0].concat())
+    }
+
     /// Stands for a message in one listing if it has no identity before it is read.
     pub fn in_place(handle: u32) -> Identity {
         Identity::new("place", &handle.to_be_bytes())
@@ -122,6 +131,9 @@ pub enum Verdict {
     Read,
     /// Collected: delete it at the server.
     Delete,
+    /// The message that had this identity was collected: compare its content, and ask [`Ledger::same`] if it is the
+    /// same.
+    Compare(Identity),
     /// Larger than `max_size`: it stays, the user is told, and this is noted under this identity.
     Tell(Identity),
     /// Collected while the board's clock was not set: note the date anew under this identity.
@@ -275,6 +287,7 @@ impl Ledger {
             unique_id => self.distinct("uidl", &self.numbered(unique_id), size),
         };
         match identity {
+            Some(identity) if self.is_doubtful(&identity) => Verdict::Compare(identity),
             Some(identity) => self.judge(identity, size),
             None if self.is_too_large(size) => match self.sized(size) {
                 Some(identity) => self.tell(&identity),
@@ -282,6 +295,29 @@ impl Ledger {
             },
             None => Verdict::Read,
         }
+    }
+
+    /// Judges a collected message of `identity`, whose content is the same as before.
+    pub fn same(&mut self, identity: Identity) -> Verdict {
+        match self.look(&identity) {
+            Some(collected) => self.judge_known(identity, collected),
+            None => Verdict::Leave,
+        }
+    }
+
+    /// Whether the message of `identity` would be deleted at the server, or is back after it was gone, and can be told
+    /// from another one.
+    fn is_doubtful(&mut self, identity: &Identity) -> bool {
+        let Some((known, _)) = self.entry(identity) else { return false };
+        let (date, has_content, was_gone) = (known.date.get(), known.content != 0, known.unlisted != 0);
+        has_content && (was_gone || self.judge_known(*identity, date) == Verdict::Delete)
+    }
+
+    /// Whether this is the content of the message that was collected under `identity`, or of another collected one.
+    pub fn is_known_as(&mut self, identity: &Identity, hash: Hash) -> bool {
+        self.entry(identity).is_some_and(|(known, _)| known.content == hash.content)
+            || self.entry(&identity.reused(hash.content)).is_some()
+            || hash.is_told_apart && self.has_content(hash.content)
     }
 
     /// Whether the message with this unique-id was collected.

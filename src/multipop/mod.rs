@@ -7,6 +7,8 @@
 //! A poll is one loop (`driver`) over the state machine of its protocol (`pop3`, `imap`).
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
+#[cfg(test)]
+mod answer_tests;
 mod budget;
 mod collection;
 mod content;
@@ -36,6 +38,8 @@ mod progress;
 mod reading;
 mod refusal;
 mod remote;
+#[cfg(test)]
+mod reuse_tests;
 mod schedule;
 pub mod state;
 mod status;

@@ -28,6 +28,9 @@ struct Noted {
     /// Octets that messages need, found out by this poll, or known before and listed by this poll.
     now: HashMap<Identity, u64>,
     failures: HashMap<Identity, Failures>,
+    /// Collected messages that were found to be the same when they were listed again, with their listed sizes, by polls
+    /// before this one, and those that this poll has listed.
+    compared: [HashMap<Identity, u64>; 2],
 }
 
 /// Polls that broke off at a message.
@@ -54,6 +57,26 @@ impl Needs {
         let mut noted = self.0.borrow_mut();
         let now = std::mem::take(&mut noted.now);
         noted.before.extend(now);
+        let [before, now] = &mut noted.compared;
+        before.extend(now.drain());
+    }
+
+    /// Whether the listed message of `identity` was compared by an earlier poll, and has been listed since.
+    pub fn is_compared(&self, identity: &Identity, size: u64) -> bool {
+        let [before, now] = &mut self.0.borrow_mut().compared;
+        let is_same = before.remove(identity).is_some_and(|known| known == size);
+        if is_same {
+            now.insert(*identity, size);
+        }
+        is_same
+    }
+
+    /// Notes that the message of `identity` is the one that was collected: the server lists what it was told to delete.
+    pub fn compared(&self, identity: Identity, size: u64) {
+        let [before, now] = &mut self.0.borrow_mut().compared;
+        if before.len() + now.len() < REMEMBERED {
+            now.insert(identity, size);
+        }
     }
 
     /// Octets that the listed message of `identity` is known to need; 0 if nothing is known.
@@ -105,7 +128,9 @@ impl Needs {
 
     /// The whole mailbox is listed: forgets the needs of messages that were not.
     pub fn all_listed(&self) {
-        self.0.borrow_mut().before.clear();
+        let mut noted = self.0.borrow_mut();
+        noted.before.clear();
+        noted.compared[0].clear();
     }
 }
 

@@ -53,6 +53,9 @@ impl Letterhead {
     /// The letter about a source of which `troubled` messages cannot be collected, poll after poll; it is letter
     /// number `count` about that.
     pub fn partly(&self, troubled: u32, error: &Error, count: u32, now: i64) -> String {
+        if error.is_of_deletions() {
+            return self.undeleted(error, count, now);
+        }
         let what = messages(troubled);
         let subject = match troubled {
             0 | 1 => format!("A message at {} cannot be collected", self.host),
@@ -66,6 +69,23 @@ impl Letterhead {
             Letterhead::trouble(error),
             wrapped(&format!(
                 "It is tried again, and all others come meanwhile. As long as this lasts you get this message {}.",
+                how_often(count)
+            )),
+        ];
+        self.letter(&subject, &body.join("\n"), now)
+    }
+
+    /// The letter about a server that does not delete what was collected.
+    fn undeleted(&self, error: &Error, count: u32, now: i64) -> String {
+        let subject = format!("Collected mail is not deleted at {}", self.host);
+        let body = [
+            wrapped(&format!(
+                "Your mail at {} (user {}) is collected as usual, but the server does not delete it there afterwards.",
+                self.host, self.username
+            )),
+            Letterhead::trouble(error),
+            wrapped(&format!(
+                "It is tried again. As long as this lasts you get this message {}.",
                 how_often(count)
             )),
         ];
@@ -342,6 +362,20 @@ mod tests {
         assert!(letter.contains("is collected\r\nas usual, but a message cannot be had.\r\n"), "{letter}");
         assert!(!letter.contains("could not be"), "{letter}");
         assert!(letterhead().partly(3, &Error::NotSent, 1, 0).contains("but 3 messages cannot"));
+    }
+
+    /// Catches: a user who is told that mail does not come, when all of it has come and is only not deleted there.
+    #[test]
+    fn what_is_not_deleted_has_been_collected() {
+        for command in ["DELE 1", "QUIT", "UID STORE 1 +FLAGS.SILENT (\\Deleted)", "UID EXPUNGE 1", "EXPUNGE"]
+        {
+            let error = Error::Refused { command: command.to_owned(), reason: "read-only".to_owned() };
+            let letter = letterhead().partly(1, &error, 1, 0);
+            assert!(letter.contains("Subject: Collected mail is not deleted at pop."), "{letter}");
+            assert!(!letter.contains("cannot be"), "{letter}");
+        }
+        let error = Error::Refused { command: "SELECT \"x\"".to_owned(), reason: "no".to_owned() };
+        assert!(!error.advice().contains("collected all the same"));
     }
 
     /// Catches: a line longer than 998 octets, which no message may have, and a command that is broken although it is

@@ -82,7 +82,8 @@ impl<'c> Reading<'c> {
                 self.collection.tell_then_delete(&wanted, None);
                 continue;
             }
-            let looks = self.looks_first && !wanted.last && !wanted.is_looked_at && wanted.identity.is_some();
+            let is_compared = wanted.is_doubtful || self.looks_first && wanted.identity.is_some();
+            let looks = is_compared && !wanted.last && !wanted.is_looked_at;
             if looks && mailbox.head(message, true) {
                 self.looking.push_back(wanted);
                 return true;
@@ -196,8 +197,16 @@ impl<'c> Reading<'c> {
     fn take_in(&mut self, arrival: Arrival) {
         let (handle, identity, _) = arrival.so_far();
         let (came, listed) = (arrival.came(), self.collection.listed_size(handle));
+        if came == 0 && listed > 0 {
+            // Nothing is no message, and the one that is listed must not be deleted for it.
+            self.collection.incomplete();
+            self.collection.problem(Error::NotSent);
+            self.collection.broke_off(handle, identity, &Content::new());
+            return;
+        }
         let is_short = arrival.is_kept() && came < listed / 2;
         if is_short && self.short.insert(handle) {
+            // Whether it is to be compared is noted by its handle.
             self.wanted.put_back(Wanted { is_looked_at: true, ..Wanted::new(handle, identity) });
             return;
         }

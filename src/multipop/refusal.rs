@@ -7,11 +7,32 @@ use crate::outgoing::{About, Answer};
 /// A response code (RFC 2449 section 8, RFC 5530) and the words after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// In upper case and without its brackets; empty for none.
+    /// Its name in upper case, and its arguments, without its brackets; empty for none.
     pub code: String,
     /// The text, without control characters and cut to a limit.
     pub text: String,
 }
+
+/// Words of a refusal that passes, where it has no code.
+const LATER: [&str; 15] = [
+    "too many",
+    "too often",
+    "try again",
+    "try later",
+    "later",
+    "temporar",
+    "in use",
+    "busy",
+    "lock maildrop",
+    "lock mailbox",
+    "locked by",
+    "already locked",
+    "login limit",
+    "another session",
+    "unavailable",
+];
+/// Words of a refusal that concerns the user or the password, whatever else it says.
+const WRONG: [&str; 7] = ["password", "invalid", "incorrect", "wrong", "failed", "login failure", "unknown"];
 
 impl Refusal {
     /// Parses the text after `-ERR`, `NO` or `BAD`.
@@ -20,7 +41,10 @@ impl Refusal {
             .strip_prefix('[')
             .and_then(|rest| rest.split_once(']'))
             .map_or(("", text), |(code, text)| (code, text.trim()));
-        Refusal { code: printable(code).to_ascii_uppercase(), text: printable(text) }
+        // What follows the name of the code may be an address, to be opened as it stands.
+        let code = printable(code);
+        let (name, rest) = code.split_at(code.find(' ').unwrap_or(code.len()));
+        Refusal { code: name.to_ascii_uppercase() + rest, text: printable(text) }
     }
 
     /// What a refused login is about. The codes for "later" are those of RFC 2449 section 8.1, RFC 3206 section 4 and
@@ -31,6 +55,12 @@ impl Refusal {
             return About::Now;
         }
         let text = self.text.to_ascii_lowercase();
+        // Codes that say nothing about the reason: Gmail has [ALERT] for too many connections.
+        let is_untold = ["", "ALERT"].contains(&self.code.as_str());
+        let is_of_the_login = WRONG.iter().any(|word| text.contains(word));
+        if is_untold && !is_of_the_login && LATER.iter().any(|words| text.contains(words)) {
+            return About::Now;
+        }
         let words = ["command", "mechanism", "implement", "support", "recogni"];
         match self.code.is_empty() && words.iter().any(|word| text.contains(word)) {
             true => About::MethodOrLogin,
@@ -74,6 +104,18 @@ mod tests {
             ("Authentication failed", About::Login),
             ("[in-use] Do you have another session?", About::Now),
             ("[UNAVAILABLE] User's backend is down", About::Now),
+            // Catches: a mailbox that is in use and is reported as a wrong password, and then left alone for hours.
+            ("[ALERT] Too many simultaneous connections. (Failure)", About::Now),
+            ("Unable to lock maildrop: mailbox is locked by another POP session", About::Now),
+            (
+                "Exceeded the login limit for a 15 minute period. Reduce the frequency of requests.",
+                About::Now,
+            ),
+            ("Server temporarily unavailable", About::Now),
+            ("[ALERT] Invalid credentials (Failure)", About::Login),
+            ("Too many failed logins", About::Login),
+            ("[AUTH] Wrong password, try again", About::Login),
+            ("Account is locked", About::Login),
             ("", About::Login),
         ] {
             assert_eq!(Refusal::parse(text).about(), about, "{text}");
@@ -85,6 +127,8 @@ mod tests {
         for (text, shown) in [
             ("[AUTH] no\u{7}", "[AUTH] no"),
             ("[broken", "[broken"),
+            // Catches: an address in capitals, which cannot be opened.
+            ("[webalert https://x/Abc] Log in there", "[WEBALERT https://x/Abc] Log in there"),
             ("a\r\nSubject: b", "aSubject: b"),
             ("", "no reason given"),
         ] {

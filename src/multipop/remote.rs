@@ -64,6 +64,15 @@ pub trait RemoteMailbox {
     /// Whether the next event needs no further octets.
     fn has_more(&self) -> bool;
 
+    /// Whether the message that is coming may be over, though its end is not the one of the protocol: silence would
+    /// tell.
+    fn may_be_over(&self) -> bool {
+        false
+    }
+
+    /// The server says nothing after [`RemoteMailbox::may_be_over`]: the message is over, unless nonsense follows.
+    fn says_nothing(&mut self) {}
+
     /// Takes out the octets that are to be sent.
     fn to_send(&mut self) -> String;
 

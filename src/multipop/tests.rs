@@ -70,6 +70,17 @@ pub(super) async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, 
     poll_by(&Time::default(), source, store, Duration::from_secs(5)).await
 }
 
+/// One poll of several that share what they have found out, by the provider's clock.
+pub(super) async fn poll_again(
+    provider: &Provider,
+    source: &Source,
+    store: &Store,
+    experience: &Experience,
+) -> (Result<(), Error>, Outcome) {
+    let (patience, budget) = (Duration::from_secs(5), Budget::usual(&provider.time));
+    poll_with(source, store, patience, budget, &Config::default(), experience.clone()).await
+}
+
 /// The messages in the INBOX of `ann`, sorted.
 pub(super) async fn inbox(store: &Store) -> Vec<Vec<u8>> {
     let account = store.account("ann").await.unwrap();

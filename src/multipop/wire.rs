@@ -75,6 +75,11 @@ pub trait Opening {
     /// What the server was asked for last, if a poll can do without it.
     fn asks(&self) -> Option<Feature>;
 
+    /// Whether a line that begins so answers nothing that could be asked.
+    fn is_no_answer(&self, _: &[u8]) -> bool {
+        false
+    }
+
     /// Takes in a line of the server, without its line end.
     ///
     /// # Errors
@@ -172,13 +177,17 @@ impl Wire {
         self.token.as_ref()
     }
 
-    /// Makes a new connection with the same parameters.
+    /// Makes a new connection with the same parameters, after one that ended for `why`.
     ///
     /// # Errors
     /// As [`Wire::connect`].
-    pub async fn reconnect(&mut self, source: &Source) -> Result<(), Error> {
-        // A server that takes one connection at a time waits for the end of this one.
-        self.close().await;
+    pub async fn reconnect(&mut self, source: &Source, why: Option<&Error>) -> Result<(), Error> {
+        // A server that takes one connection at a time waits for the end of this one. One that talks nonsense may do
+        // so without end.
+        match why {
+            Some(Error::Protocol(_)) => self.stream.cut(),
+            _ => self.close().await,
+        }
         self.stream = dial(source, self.timeout, &self.withdrawal, self.budget.time()).await?;
         self.progress();
         Ok(())
@@ -199,11 +208,14 @@ impl Wire {
     /// # Errors
     /// The error of the opening or of the connection.
     pub async fn open<O: Opening>(&mut self, source: &Source, opening: &mut O) -> Result<O::Opened, Error> {
-        let (mut line, mut step) = (Vec::new(), Step::Read);
+        let (mut line, mut step, mut is_greeted) = (Vec::new(), Step::Read, false);
         loop {
             match step {
                 Step::Done(opened) => return Ok(opened),
                 Step::Send(command) => {
+                    if !std::mem::replace(&mut is_greeted, true) {
+                        self.pass_over_greeting(opening)?;
+                    }
                     self.method = method(&command).or(self.method);
                     self.queue(&command);
                     self.queue("\r\n");
@@ -222,6 +234,16 @@ impl Wire {
             }
             step = opening.line(&line).await?;
         }
+    }
+
+    /// Drops the lines of a greeting behind its first one that have come: none of them answers what is sent only now.
+    fn pass_over_greeting(&mut self, opening: &impl Opening) -> Result<(), Error> {
+        while let Some(lf) = memchr::memchr(b'\n', self.stream.buffered())
+            && opening.is_no_answer(self.stream.buffered())
+        {
+            self.take(lf + 1, 0)?;
+        }
+        Ok(())
     }
 
     /// Changes to TLS and verifies the server.

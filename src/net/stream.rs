@@ -295,6 +295,11 @@ impl Stream {
         Poll::Pending
     }
 
+    /// Ends the connection at once, whatever the other end still sends.
+    pub fn cut(&self) {
+        let _ = self.tcp.get_ref().shutdown(Shutdown::Both);
+    }
+
     /// Flushes and closes, with a TLS close_notify. Waits a moment until the other end closes too: to close with
     /// unread input would reset the connection, and the last reply could be lost.
     pub async fn close(&mut self) {

@@ -183,7 +183,9 @@ impl Collection {
         };
         match (verdict, incoming) {
             (Verdict::Collect(identity), Some(incoming)) => {
-                let hash = content.hash(self.sizes.remove(&handle).unwrap_or(came));
+                let hash = content.hash(self.sizes.get(&handle).copied().unwrap_or(came));
+                let Some(identity) = self.identity_of_whole(handle, identity, hash) else { return };
+                self.sizes.remove(&handle);
                 match hash.filter(|hash| hash.is_told_apart && self.ledger.has_content(hash.content)) {
                     Some(hash) => self.note_duplicate(identity, hash.content),
                     None if self.should_deliver(handle, identity, hash, content.twin()) => {

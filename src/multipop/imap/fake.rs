@@ -49,6 +49,11 @@ pub struct Provider {
     pub uid_plus: Cell<bool>,
     /// The connection ends when a command that begins with this text comes.
     pub hangs_up_at: Cell<Option<&'static str>>,
+    /// A command that begins with this text is answered with [`Provider::refusal`].
+    pub refused: Cell<Option<&'static str>>,
+    pub refusal: Cell<&'static str>,
+    /// Commands that come before the answer to the one before them are dropped.
+    pub one_at_a_time: Cell<bool>,
     pub idle: Cell<bool>,
     pub break_after: Cell<usize>,
     pub sent: Cell<usize>,
@@ -65,6 +70,9 @@ impl Provider {
             uid_validity: Cell::new(77),
             uid_plus: Cell::new(true),
             hangs_up_at: Cell::new(None),
+            refused: Cell::new(None),
+            refusal: Cell::new("NO no such folder"),
+            one_at_a_time: Cell::new(false),
             idle: Cell::new(false),
             break_after: Cell::new(usize::MAX),
             sent: Cell::new(0),
@@ -113,6 +121,14 @@ impl Provider {
             };
             if self.hangs_up_at.get().is_some_and(|at| command.starts_with(at)) {
                 return Ok(());
+            }
+            if self.refused.get().is_some_and(|at| command.starts_with(at)) {
+                self.say(stream, &format!("{tag} {}\r\n", self.refusal.get())).await?;
+                continue;
+            }
+            if self.one_at_a_time.get() && !stream.buffered().is_empty() {
+                let dropped = stream.buffered().len();
+                stream.consume(dropped);
             }
             if let Some((_, name)) = command.split_once("SELECT ").or(command.split_once("EXAMINE ")) {
                 selected = name.trim_matches('"').to_owned();

@@ -38,6 +38,8 @@ pub struct Opening {
     /// Whether the server may be asked for its capabilities.
     has_capa: bool,
     tag: u32,
+    /// The goodbye that came during the login.
+    bye: Option<String>,
     state: State,
 }
 
@@ -55,6 +57,7 @@ impl Opening {
             capabilities: Vec::new(),
             has_capa: true,
             tag: 0,
+            bye: None,
             state: State::Greeting,
         })
     }
@@ -65,6 +68,18 @@ impl Opening {
             has_capa: !quirks.avoids(Feature::Capabilities),
             login: self.login.without_sasl(quirks.avoids(Feature::Sasl)).with_habit(quirks.habit()),
             ..self
+        }
+    }
+
+    fn is_logging_in(&self) -> bool {
+        matches!(self.state, State::Sasl | State::User | State::Password | State::LoggingIn)
+    }
+
+    /// The error of a server that hung up: with its goodbye, if it has said one.
+    pub fn goodbye(&mut self, error: Error) -> Error {
+        match self.bye.take() {
+            Some(why) if error.is_a_hang_up() => Error::TurnedAway(why),
+            _ => error,
         }
     }
 
@@ -185,7 +200,13 @@ impl wire::Opening for Opening {
 
     async fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
         let response = match parse(line) {
+            // Some servers say goodbye before they answer a login that they refuse: the answer counts.
+            Response::Bye(why) if self.is_logging_in() => {
+                self.bye.get_or_insert(why);
+                return Ok(Step::Read);
+            }
             Response::Bye(why) => return Err(Error::TurnedAway(why)),
+            _ if line.is_empty() => return Ok(Step::Read),
             Response::Capability(capabilities) => {
                 self.capabilities = capabilities;
                 return Ok(Step::Read);

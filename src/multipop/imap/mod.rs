@@ -6,6 +6,8 @@
 //! server lacks that, with EXPUNGE, but only if that removes no messages that others have marked.
 
 #[cfg(test)]
+mod answer_tests;
+#[cfg(test)]
 pub mod fake;
 #[cfg(test)]
 mod hostile_tests;
@@ -20,7 +22,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 
 pub use self::login::Opening;
@@ -35,6 +37,7 @@ use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 use super::wire::is_said_by;
 use crate::config::Source;
 use crate::message::mailbox_name;
+use crate::outgoing::About;
 
 /// Requests under way. At a round trip of 40 ms a window of 32 used a third of what a server can send.
 const WINDOW: usize = 128;
@@ -42,6 +45,8 @@ const WINDOW: usize = 128;
 const BEGINNING: u32 = 16 * 1024;
 /// Messages that one command names, at most: some servers take no line of more than 8000 octets.
 const NAMED_AT_ONCE: usize = 500;
+/// Folders of which the server's way to write their names is remembered, at most.
+const WRITTEN: usize = 1000;
 /// Messages that a folder without UIDVALIDITY may have: each of them is read whole.
 const UNKNOWN_LIMIT: u32 = 100_000;
 
@@ -59,8 +64,8 @@ enum Request {
     Folders(String),
     /// IDLE (RFC 2177).
     Idle,
-    /// SELECT of a folder, named in UTF-8, or EXAMINE where `changes` is false.
-    Select { folder: String, changes: bool },
+    /// SELECT of a folder, named as the server writes it, or EXAMINE where `changes` is false.
+    Select { name: String, changes: bool },
     /// All messages of the folder with their UIDs, sizes and flags.
     List,
     /// FETCH of one message without marking it as seen.
@@ -87,9 +92,9 @@ impl Request {
             }
             Request::Folders(pattern) => format!("LIST \"\" {}", quoted(&mailbox_name::encode(pattern))),
             Request::Idle => "IDLE".to_owned(),
-            Request::Select { folder, changes } => {
+            Request::Select { name, changes } => {
                 let word = if *changes { "SELECT" } else { "EXAMINE" };
-                format!("{word} {}", quoted(&mailbox_name::encode(folder)))
+                format!("{word} {}", quoted(name))
             }
             Request::List => "UID FETCH 1:* (UID RFC822.SIZE FLAGS)".to_owned(),
             Request::Fetch(uid) => format!("UID FETCH {uid} (UID FLAGS INTERNALDATE BODY.PEEK[])"),
@@ -130,8 +135,13 @@ pub struct Mailbox {
     is_idling: bool,
     /// Whether IDLE is to end as soon as it is in force.
     is_woken: bool,
+    /// Whether EXAMINE is known here.
+    has_examine: bool,
+    /// How the server writes the names of folders where that is not how they are written here.
+    written: HashMap<String, String>,
     uid_validity: Option<u32>,
-    exists: u32,
+    /// How many messages the folder has; `None` where the server has not told.
+    exists: Option<u32>,
     /// Whether more messages have come since.
     has_news: bool,
     /// The UIDs of the listing that came so far, in any order. Flag updates look like listed messages.
@@ -168,8 +178,10 @@ impl Mailbox {
             has_idle: false,
             is_idling: false,
             is_woken: false,
+            has_examine: true,
+            written: HashMap::new(),
             uid_validity: None,
-            exists: 0,
+            exists: None,
             has_news: false,
             seen: HashSet::new(),
             without_size: Vec::new(),
@@ -213,20 +225,20 @@ impl Mailbox {
             }
             Response::Id(id) if is_said_by(&self.own, id.as_bytes()) => return Err(Error::Itself),
             Response::Folder(name) if self.is_listing_folders() => {
-                if let Some(name) = mailbox_name::decode(&name) {
+                if let Some(name) = self.named(&name) {
                     return Ok(Event::Folder(name));
                 }
             }
-            Response::Exists(n) if self.is_selecting() => self.exists = n,
+            Response::Exists(n) if self.is_selecting() => self.exists = Some(n),
             // News that come while nobody waits for them are left to the next round.
             Response::Exists(n) => {
-                let is_news = n > mem::replace(&mut self.exists, n);
+                let is_news = n > self.exists.replace(n).unwrap_or(0);
                 self.has_news |= is_news;
                 if is_news && self.is_asked(&Request::Idle) {
                     return Ok(Event::News);
                 }
             }
-            Response::Expunge => self.exists = self.exists.saturating_sub(1),
+            Response::Expunge => self.exists = self.exists.map(|exists| exists.saturating_sub(1)),
             Response::Ok(Some(value)) if self.is_selecting() => self.uid_validity = Some(value),
             Response::Bye(why) if !self.is_asked(&Request::Logout) => return Err(Error::TurnedAway(why)),
             Response::Continue(_) if self.is_asked(&Request::Idle) => {
@@ -258,7 +270,8 @@ impl Mailbox {
             Request::Capability if self.wants_id => self.ask(Request::Id),
             Request::Capability | Request::Id | Request::Folders(_) => {}
             Request::Idle => self.is_idling = false,
-            Request::Select { .. } if self.exists > 0 => self.ask(Request::List),
+            // Some servers tell of the messages too late, or not at all.
+            Request::Select { .. } if self.exists != Some(0) => self.ask(Request::List),
             Request::Select { .. } | Request::List => self.is_listed = true,
             Request::Fetch(uid) => {
                 if let Some(at) = self.whole.iter().position(|whole| *whole == uid) {
@@ -271,6 +284,11 @@ impl Mailbox {
             }
             Request::Look(uid) if self.no_longer_awaited(uid).is_some() => return Event::HeadOver(uid),
             Request::Look(_) => {}
+            Request::Flag(uids) if self.has_uid_plus && self.quirks.is_slow() => {
+                let flagged = u32::try_from(uids.len()).unwrap_or(u32::MAX);
+                self.ask(Request::Expunge(uids));
+                return Event::Deleted(flagged);
+            }
             Request::Flag(uids) => return Event::Deleted(u32::try_from(uids.len()).unwrap_or(u32::MAX)),
             Request::Expunge(_) | Request::ExpungeAll | Request::Logout => {}
         }
@@ -282,6 +300,14 @@ impl Mailbox {
         let message = match *request {
             // The server may refuse these.
             Request::Id | Request::Capability => return Ok(Event::Done),
+            // Not every server knows EXAMINE. SELECT without a change does as well.
+            Request::Select { ref name, changes: false }
+                if self.has_examine && refusal.about() == About::MethodOrLogin =>
+            {
+                self.has_examine = false;
+                self.ask(Request::Select { name: name.clone(), changes: true });
+                return Ok(Event::Done);
+            }
             Request::Select { .. } | Request::List => {
                 return Err(Error::Refused { command, reason });
             }
@@ -291,6 +317,18 @@ impl Mailbox {
             _ => None,
         };
         Ok(Event::Refused { command, reason, message })
+    }
+
+    /// The name of a listed folder in UTF-8. Where it is not written as it should be, the server's way to write it is
+    /// remembered, since only by that the folder can be opened. A name that is no modified UTF-7 at all is taken as it
+    /// stands. `None` for one that no quoted string can hold.
+    fn named(&mut self, wire: &[u8]) -> Option<String> {
+        let written = std::str::from_utf8(wire).ok().filter(|name| !name.contains(char::is_control))?;
+        let name = mailbox_name::decode(wire).unwrap_or_else(|| written.to_owned());
+        if mailbox_name::encode(&name) != written && self.written.len() < WRITTEN {
+            self.written.entry(name.clone()).or_insert_with(|| written.to_owned());
+        }
+        Some(name)
     }
 
     fn is_listing_folders(&self) -> bool {
@@ -327,7 +365,9 @@ impl Mailbox {
             Some(_) => Event::Other,
             None => {
                 self.is_listed = false;
-                Event::AllListed { agrees: self.seen.len() >= self.exists as usize }
+                Event::AllListed {
+                    agrees: self.exists.is_some_and(|exists| self.seen.len() >= exists as usize),
+                }
             }
         }
     }
@@ -383,11 +423,12 @@ impl RemoteMailbox for Mailbox {
     }
 
     fn list(&mut self, folder: &str) {
-        (self.uid_validity, self.exists, self.is_listed) = (None, 0, false);
+        (self.uid_validity, self.exists, self.is_listed) = (None, None, false);
         self.seen.clear();
         self.without_size.clear();
         self.has_news = false;
-        self.ask(Request::Select { folder: folder.to_owned(), changes: self.changes });
+        let name = self.written.get(folder).cloned().unwrap_or_else(|| mailbox_name::encode(folder));
+        self.ask(Request::Select { name, changes: self.changes || !self.has_examine });
     }
 
     fn fetch(&mut self, message: Uid) {
@@ -409,7 +450,7 @@ impl RemoteMailbox for Mailbox {
     fn delete(&mut self, messages: &mut VecDeque<Uid>) {
         let uids: Vec<Uid> = messages.drain(..messages.len().min(NAMED_AT_ONCE)).collect();
         self.ask(Request::Flag(uids.clone()));
-        if self.has_uid_plus {
+        if self.has_uid_plus && !self.quirks.is_slow() {
             self.ask(Request::Expunge(uids));
         }
     }
@@ -445,7 +486,7 @@ impl RemoteMailbox for Mailbox {
     }
 
     fn has_room(&self) -> bool {
-        self.under_way.len() < WINDOW
+        self.under_way.len() < if self.quirks.is_slow() { 1 } else { WINDOW }
     }
 
     fn asks(&self) -> Option<Feature> {

@@ -143,8 +143,7 @@ impl Responses {
             // A response has one message at most. To look for the UID before each of many literals would be quadratic
             // work.
             let before = self.line.get(..start).unwrap_or_default();
-            let is_message =
-                !self.has_message && (ends_with(before, b"BODY[] ") || ends_with(before, b"BODY[]<0> "));
+            let is_message = !self.has_message && ends_with_a_message(before);
             self.line.truncate(start);
             if len <= NAME_LIMIT && starts_with(&self.line, b"* LIST ") {
                 self.line.push(b'"');
@@ -190,9 +189,17 @@ fn starts_with(text: &[u8], start: &[u8]) -> bool {
     text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
-fn ends_with(text: &[u8], end: &[u8]) -> bool {
-    let at = text.len().checked_sub(end.len());
-    at.and_then(|at| text.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+/// Whether a message follows `text`. Some servers repeat the name as it was asked for.
+fn ends_with_a_message(text: &[u8]) -> bool {
+    let named = text.trim_ascii_end();
+    let start = named.iter().rposition(|octet| b" (".contains(octet)).map_or(0, |at| at + 1);
+    named.len() < text.len() && is_message(named.get(start..).unwrap_or_default())
+}
+
+/// Whether the item of this name is the message.
+fn is_message(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 4] = [b"BODY[]", b"BODY[]<0>", b"BODY.PEEK[]", b"BODY.PEEK[]<0>"];
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
@@ -252,10 +259,10 @@ fn fetch(line: &[u8]) -> Option<Fetch> {
     let rest = line.strip_prefix(b"* ")?;
     let digits = rest.iter().take_while(|octet| octet.is_ascii_digit()).count();
     let (sequence, rest) = rest.split_at(digits);
-    let (keyword, mut items) = rest.split_at_checked(b" FETCH (".len())?;
-    if sequence.is_empty() || !keyword.eq_ignore_ascii_case(b" FETCH (") {
-        return None;
-    }
+    let (keyword, rest) = rest.trim_ascii_start().split_at_checked(b"FETCH".len())?;
+    let is_fetch = !sequence.is_empty() && keyword.eq_ignore_ascii_case(b"FETCH") && rest.starts_with(b" ");
+    let mut items = rest.trim_ascii_start().strip_prefix(b"(").filter(|_| is_fetch)?;
+    let mut is_torn = false;
     let mut fetch = Fetch::default();
     while let Some((name, rest)) = word(items) {
         let Some((value, rest)) = word(rest) else { break };
@@ -272,12 +279,14 @@ fn fetch(line: &[u8]) -> Option<Fetch> {
                 let date = String::from_utf8(unquoted(value)).ok();
                 fetch.date = date.and_then(|date| date::parse_internal(&date)).map(|date| date.unix);
             }
-            b"BODY[]" | b"BODY[]<0>" if value.starts_with(b"\"") => fetch.body = Some(unquoted(value)),
+            name if is_message(name) && value.starts_with(b"\"") => fetch.body = Some(unquoted(value)),
+            // A literal with too large a length has swallowed the blank that ends it.
+            name if is_message(name) => is_torn = value.starts_with(LITERAL) && value != LITERAL,
             _ => {}
         }
         items = rest;
     }
-    fetch.is_whole = items.trim_ascii() == b")";
+    fetch.is_whole = items.trim_ascii() == b")" && !is_torn;
     Some(fetch)
 }
 

@@ -4,6 +4,9 @@
 //! only, so a message with a bare LF before a dot can neither end early nor pass its rest off as replies. For a
 //! server that ends its own status lines with a bare LF, a dot after LF ends the response. Servers differ in whether
 //! they stuff a dot after a bare LF: two dots there are taken for a stuffed one, a single dot is left alone.
+//!
+//! Some servers send a message as it is and then their end, though its last line ends with a bare LF. Such a dot on a
+//! line of its own is held back: if the server then says nothing, it was the end.
 
 /// Takes a multi-line response apart as it comes.
 #[derive(Debug)]
@@ -25,8 +28,14 @@ enum At {
     Cr,
     /// After a bare LF.
     BareLf,
-    /// After a bare LF and a dot.
+    /// After a bare LF and a dot, which is held back.
     BareDot,
+    /// After that dot and a CR, held back, too.
+    BareDotCr,
+    /// After a dot on a line of its own behind a bare LF. It ended with CRLF, or with a bare LF. All of it is held back.
+    Doubt {
+        crlf: bool,
+    },
 }
 
 /// What [`Dots::next`] found.
@@ -38,6 +47,8 @@ pub enum Piece<'a> {
     End,
     /// The input is used up.
     More,
+    /// What follows a dot on a line of its own behind a bare LF looks like a status line.
+    StatusLine,
 }
 
 impl Dots {
@@ -65,11 +76,24 @@ impl Dots {
                     self.at = At::Cr;
                     return Piece::Octets(b"\r");
                 }
-                (At::BareLf, b'.') => {
-                    self.skip(input, At::BareDot);
+                (At::BareLf, b'.') => self.skip(input, At::BareDot),
+                (At::BareDot, b'\r') => self.skip(input, At::BareDotCr),
+                (At::BareDot, b'\n') => self.skip(input, At::Doubt { crlf: false }),
+                (At::BareDotCr, b'\n') => self.skip(input, At::Doubt { crlf: true }),
+                (At::BareDot, b'.') => {
+                    self.skip(input, At::Text);
                     return Piece::Octets(b".");
                 }
-                (At::BareDot, b'.') => self.skip(input, At::Text),
+                (At::BareDot, _) => {
+                    self.at = At::Text;
+                    return Piece::Octets(b".");
+                }
+                (At::BareDotCr, _) => {
+                    self.at = At::Cr;
+                    return Piece::Octets(b".\r");
+                }
+                (At::Doubt { .. }, b'+' | b'-') => return Piece::StatusLine,
+                (At::Doubt { .. }, _) => return Piece::Octets(self.believe()),
                 _ => {
                     let (text, rest) = input.split_at(self.text(input));
                     *input = rest;
@@ -78,6 +102,18 @@ impl Dots {
             }
         }
         Piece::More
+    }
+
+    /// Whether what came so far may be all, though its end is not the one that it should be.
+    pub fn may_be_over(&self) -> bool {
+        matches!(self.at, At::Doubt { .. })
+    }
+
+    /// Takes the line that was held back for text, and returns it.
+    pub fn believe(&mut self) -> &'static [u8] {
+        let crlf = self.at == At::Doubt { crlf: true };
+        self.at = if crlf { At::Start } else { At::BareLf };
+        if crlf { b".\r\n" } else { b".\n" }
     }
 
     fn skip(&mut self, input: &mut &[u8], to: At) {
@@ -121,6 +157,7 @@ mod tests {
                 match dots.next(&mut rest) {
                     Piece::Octets(octets) => text.extend_from_slice(octets),
                     Piece::More => break,
+                    Piece::StatusLine => text.extend_from_slice(dots.believe()),
                     Piece::End => return (text, Some(input[fed - rest.len()..].to_vec())),
                 }
             }
@@ -139,6 +176,7 @@ mod tests {
             ("a\n..\n...b\n.c\r\n.\r\n", "a\n.\n..b\n.c\r\n", ""),
             (".\rx\r\n.\r\r\n.\r\n", "\rx\r\n\r\r\n", ""),
             ("\r\r\n.\r\n", "\r\r\n", ""),
+            ("a\n.\r\n+OK\n.\n-ERR\n.\rb\n.c\r\n.\r\n", "a\n.\r\n+OK\n.\n-ERR\n.\rb\n.c\r\n", ""),
         ] {
             for size in 1..=input.len() {
                 let (got, after) = read(input.as_bytes(), false, size);

@@ -164,7 +164,15 @@ impl wire::Opening for Opening {
         }
     }
 
+    /// Some servers greet with several lines.
+    fn is_no_answer(&self, line: &[u8]) -> bool {
+        !matches!(line.first(), Some(b'+' | b'-'))
+    }
+
     async fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
+        if line.is_empty() {
+            return Ok(Step::Read);
+        }
         match mem::replace(&mut self.state, State::Over) {
             State::Greeting => match status(line)? {
                 Status::Ok(text) => {
@@ -183,7 +191,13 @@ impl wire::Opening for Opening {
                 _ => self.after_capa(),
             },
             State::CapaList { .. } if line == b"." => self.after_capa(),
-            State::CapaList { lines: CAPABILITIES_LIMIT } => {
+            // What was taken for the answer was a second line of the greeting, and this is the answer.
+            State::CapaList { lines: 0 } if matches!(Status::parse(line), Some(Status::Refused(_))) => {
+                self.capabilities.known = false;
+                self.after_capa()
+            }
+            state @ State::CapaList { lines: CAPABILITIES_LIMIT } => {
+                self.state = state;
                 Err(Error::Protocol("its list of capabilities has no end".to_owned()))
             }
             State::CapaList { lines } => {
@@ -206,6 +220,10 @@ impl wire::Opening for Opening {
                 }
                 (_, Status::Challenge(_)) => Err(not_pop3(line)),
                 (State::User, Status::Ok(_)) => self.answer(Answer::Challenge("")).await,
+                // Nothing was shown that could be granted: some servers ask so for more.
+                (State::Sasl, Status::Ok(_)) if self.login.needs_no_challenge() => {
+                    self.answer(Answer::Challenge("")).await
+                }
                 (_, Status::Ok(_)) => self.answer(Answer::Granted).await,
             },
             State::Securing | State::Over => Err(not_pop3(line)),

@@ -234,12 +234,31 @@ fn strange_servers_end_the_login() {
         ("S: 220 mail.example ESMTP", "the server does not keep to the protocol: it said \"220 mail"),
         ("S: -ERR [SYS/PERM] blocked", "the server turned us away: [SYS/PERM] blocked"),
         ("S: +OK\nC: CAPA\nS: -ERR\nC: USER tim\nS: + more", "the server does not keep to"),
-        ("S: +OK\nC: CAPA\nS: +OK\nS: SASL PLAIN\nS: .\nC: AUTH PLAIN\nS: +OK", "the login failed"),
+        (
+            "S: +OK\nC: CAPA\nS: +OK\nS: SASL SCRAM-SHA-256\nS: .\nC: AUTH SCRAM-SHA-256\nS: +OK",
+            "the login failed",
+        ),
     ] {
         auto(&format!("\n{dialog}\nERROR {end}"));
     }
     let endless = format!("\nS: +OK\nC: CAPA\nS: +OK\n{}ERROR the server does not", "S: X\n".repeat(201));
     auto(&endless);
+}
+
+/// Catches: a server that asks for PLAIN and LOGIN in other ways than RFC 5034 section 4 says, and that nobody can log
+/// in to without TLS.
+#[test]
+fn plain_and_login_go_on_however_they_are_asked_for() {
+    for challenge in ["+OK", "+OK go on", "+", "+ go ahead, please!", "+ \"\""] {
+        let dialog = format!(
+            "\nS: +OK\nC: CAPA\nS: +OK\nS: SASL PLAIN\nS: .\nC: AUTH PLAIN\nS: {challenge}\n\
+             C: AHRpbQB0YW5zdGFhZg==\nS: +OK\nOPEN"
+        );
+        play(SourceAuth::Auto, Security::None, &dialog);
+    }
+    let dialog = "\nS: +OK\nC: CAPA\nS: +OK\nS: SASL LOGIN\nS: .\nC: AUTH LOGIN\nS: + Username:\nC: dGlt\n\
+                  S: + Password:\nC: dGFuc3RhYWY=\nS: +OK\nOPEN";
+    play(SourceAuth::Auto, Security::None, dialog);
 }
 
 #[test]

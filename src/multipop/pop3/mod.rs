@@ -22,6 +22,7 @@ use super::collection::Handle;
 use super::errand::{Feature, ServerQuirks};
 use super::refusal::Refusal;
 use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
+use super::wanted::Handles;
 
 /// Requests under way, where the server allows more than one. At a round trip of 40 ms a window of 32 used a third of
 /// what a server can send.
@@ -87,6 +88,8 @@ pub struct Maildrop {
     has_quit: bool,
     /// Messages for which UIDL gave a unique-id.
     identified: u32,
+    /// Which these are: a list that names a message twice has one message.
+    named: Handles,
     /// Lines of lists that could not be parsed.
     nonsense: u32,
     /// A message that has ended and is not confirmed yet. If it was cut at a lone dot in its text, what follows is
@@ -95,6 +98,8 @@ pub struct Maildrop {
     /// The line in `line` has confirmed a message and is still to be read as a reply; the value tells whether it
     /// ended with a bare LF.
     again: Option<bool>,
+    /// The server has said nothing after what may have been the end of a message.
+    is_over: bool,
 }
 
 impl Maildrop {
@@ -114,9 +119,11 @@ impl Maildrop {
             unnamed: None,
             has_quit: false,
             identified: 0,
+            named: Handles::default(),
             nonsense: 0,
             whole: None,
             again: None,
+            is_over: false,
         }
     }
 
@@ -215,6 +222,8 @@ impl Maildrop {
                 Ok(Event::Done)
             }
             Request::Uidl => match self.unlisted.take() {
+                // Some servers have no list where there is no message.
+                Some(_) if self.stat == Some(0) => Ok(Event::AllListed { agrees: true }),
                 Some(error) => Err(error),
                 None => {
                     self.unnamed = Some(0);
@@ -253,6 +262,10 @@ impl Maildrop {
         if self.under_way.front() == Some(&Request::Uidl) {
             // A line was cut off: two long unique-ids may differ only in what is missing.
             let unique_id = if whole { value } else { b"" };
+            if self.named.contains(message) {
+                return Ok(Event::Other);
+            }
+            self.named.insert(message);
             self.identified += 1;
             let size = self.listing.size(message);
             return Ok(Event::Listed(Listed { message, unique_id, size, is_deleted: false }));
@@ -306,6 +319,7 @@ impl RemoteMailbox for Maildrop {
     fn list(&mut self, _: &str) {
         (self.listing, self.stat, self.unlisted) = (Listing::default(), None, None);
         (self.unnamed, self.identified, self.nonsense) = (None, 0, 0);
+        self.named = Handles::default();
         self.ask(if self.quirks.avoids(Feature::Stat) { Request::List } else { Request::Stat });
     }
 
@@ -366,7 +380,15 @@ impl RemoteMailbox for Maildrop {
     }
 
     fn has_more(&self) -> bool {
-        self.again.is_some()
+        self.again.is_some() || self.is_over
+    }
+
+    fn may_be_over(&self) -> bool {
+        matches!(&self.reading, Reading::Message(dots) if dots.may_be_over())
+    }
+
+    fn says_nothing(&mut self) {
+        self.is_over = self.may_be_over();
     }
 
     fn to_send(&mut self) -> String {
@@ -377,8 +399,23 @@ impl RemoteMailbox for Maildrop {
         if let Some(message) = self.unnamed {
             return Ok(self.unnamed(message));
         }
+        if mem::take(&mut self.is_over) {
+            return self.done();
+        }
         if let Reading::Message(dots) = &mut self.reading {
             return match dots.next(input) {
+                // Only the octets could tell whether that is text, and they are the sender's. With one request at a
+                // time nothing follows the end.
+                Piece::StatusLine if self.under_way.len() > 1 => {
+                    Err(Error::Protocol("a message does not end with CRLF, a dot and CRLF".to_owned()))
+                }
+                Piece::StatusLine => {
+                    let octets = dots.believe();
+                    match self.under_way.front() {
+                        Some(Request::Top(..)) => Ok(Event::Head(octets)),
+                        _ => Ok(Event::Piece(octets)),
+                    }
+                }
                 Piece::Octets(octets) if matches!(self.under_way.front(), Some(Request::Top(..))) => {
                     Ok(Event::Head(octets))
                 }
@@ -400,6 +437,8 @@ impl RemoteMailbox for Maildrop {
         match self.reading {
             Reading::List(_) if self.line == b"." => self.done(),
             Reading::List(lines) => self.listed(lines),
+            // Nobody asked for an empty line, and it answers nothing.
+            Reading::Status if self.line.is_empty() => Ok(Event::Other),
             Reading::Status | Reading::Message(_) => self.status(bare_lf),
         }
     }

@@ -195,6 +195,9 @@ impl Found {
             Verdict::Read => self.unknown += 1,
             Verdict::Tell(_) => self.large += 1,
             Verdict::Delete => self.deletable += 1,
+            Verdict::Compare(identity) => {
+                self.deletable += u64::from(ledger.same(identity) == Verdict::Delete)
+            }
             Verdict::Redate(_) | Verdict::Leave => {}
         }
     }
