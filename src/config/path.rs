@@ -44,11 +44,15 @@ pub fn set(config: &mut Config, path: &str, value: &str) -> Result<(), PathError
 
 /// Sets `setting` to `value`, read as TOML, or else with the quotes or brackets that were left out put around it.
 fn change(config: &mut Config, section: Section, setting: &Setting, value: &str) -> Result<(), String> {
-    let as_it_is = match DeValue::parse(value) {
+    let toml = DeValue::parse(value);
+    // A text in quotes, or a list, is what it says. Read once more it would be stored with its quotes and brackets.
+    let is_complete =
+        toml.as_ref().is_ok_and(|toml| matches!(toml.get_ref(), DeValue::Array(_) | DeValue::Table(_)));
+    let as_it_is = match toml {
         Ok(toml) => setting.set(config, section, toml.get_ref()).map_err(|wrong| wrong.what),
         Err(error) => Err(error.message().to_owned()),
     };
-    if as_it_is.is_ok() {
+    if as_it_is.is_ok() || is_complete || value.starts_with(['"', '\'']) {
         return as_it_is;
     }
     let bare = if setting.list {
@@ -61,7 +65,7 @@ fn change(config: &mut Config, section: Section, setting: &Setting, value: &str)
     let completed = setting.set(config, section, completed.get_ref()).map_err(|wrong| wrong.what);
     // Where a value that begins like TOML fits in neither reading, the error of the first is told. `[::]:143` fits in the
     // second.
-    if value.starts_with(['"', '\'', '[', '{']) { completed.or(as_it_is) } else { completed }
+    if value.starts_with(['[', '{']) { completed.or(as_it_is) } else { completed }
 }
 
 /// The setting at `path` as TOML writes it; a secret as `"[secret]"` unless `with_secrets` is set.
@@ -358,6 +362,8 @@ mod tests {
             ("account.a.b.address", "ab@home.example", r#""ab@home.example""#),
             ("account.office.source.1.host", "192.168.1.9", r#""192.168.1.9""#),
             ("account.office.source.1.oauth2.client_id", "pillarbox", r#""pillarbox""#),
+            ("account.office.source.1.folder", "[Gmail]/Sent", r#""[Gmail]/Sent""#),
+            ("smarthost.username", r#"o'neil "x""#, r#""o'neil \"x\"""#),
         ] {
             assert_eq!(set(&mut config, path, value), Ok(()), "{path}");
             assert_eq!(get(&config, path, true).as_deref(), Ok(then), "{path}");
@@ -385,6 +391,13 @@ mod tests {
             ("server.domains", "", "server.domains: a list of 0 does not fit: it takes 1 to 64 values"),
             ("server.domains", r#"["a", "b""#, "server.domains: unclosed array"),
             ("server.hostname", r#""a b""#, r#"server.hostname: "a b" is not a host name"#),
+            // Catches: a complete value that is refused and then stored with its quotes or brackets as the text.
+            ("account.office.source.1.folder", "[]", "account.office.source.1.folder: "),
+            ("account.office.source.1.folder", "[1]", "account.office.source.1.folder: "),
+            ("smarthost.password", r#""a\tb""#, "smarthost.password: "),
+            ("smarthost.username", r#""x" y"#, "smarthost.username: "),
+            ("smarthost.username", r#""x"#, "smarthost.username: "),
+            ("smarthost.username", "'x", "smarthost.username: "),
             ("account.office.name", "bureau", "account.office.name: `rename account OLD NEW` gives"),
             (
                 "account.office.connector",

@@ -141,7 +141,8 @@ impl Provider {
             if read_line(stream, &mut line, 1000).await? != LineEnd::Complete {
                 return Ok(());
             }
-            let line = String::from_utf8(line.clone()).unwrap();
+            // A client may also try TLS.
+            let line = String::from_utf8_lossy(&line).into_owned();
             self.heard.borrow_mut().push(line.clone());
             let behaviour = self.behaviour.borrow().clone();
             if behaviour.drops_what_is_pipelined && !stream.buffered().is_empty() {

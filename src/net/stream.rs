@@ -33,6 +33,9 @@ const SHORT: usize = 4 * 1024;
 /// Reads and writes without waiting after which other tasks get their turn.
 const TURNS: u8 = 16;
 
+/// Pieces that [`Stream::cut`] reads at most: as many as the system keeps for a connection by default.
+const UNREAD: usize = 512;
+
 /// How long [`Stream::close`] may take if the peer has stopped reading.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -298,6 +301,14 @@ impl Stream {
     /// Ends the connection at once, whatever the other end still sends.
     pub fn cut(&self) {
         let _ = self.tcp.get_ref().shutdown(Shutdown::Both);
+        // The system ends the connection when more comes, and what nobody reads keeps a peer that never pauses from
+        // sending more.
+        let mut unread = [0; CHUNK];
+        for _ in 0..UNREAD {
+            if !matches!(self.tcp.get_ref().read(&mut unread), Ok(1..)) {
+                break;
+            }
+        }
     }
 
     /// Flushes and closes, with a TLS close_notify. Waits a moment until the other end closes too: to close with
