@@ -273,7 +273,7 @@ impl Decoder {
             Decoding::Utf32(order, begun) => utf32(order, begun, octets, out),
             Decoding::Page(page) => {
                 out.extend(octets.iter().map(|&b| match page.get(usize::from(b).wrapping_sub(128)) {
-                    Some(&c) => char::from_u32(c.into()).unwrap_or(char::REPLACEMENT_CHARACTER),
+                    Some(c) => char::from_u32(c.into()).unwrap_or(char::REPLACEMENT_CHARACTER),
                     None => char::from(b),
                 }))
             }
