@@ -220,8 +220,11 @@ impl Login {
     /// Whether the mechanism that is under way goes on whatever the server's challenge says, and has proved nothing
     /// yet: PLAIN and LOGIN. Some servers ask in words instead of base64, and some in other ways.
     pub fn needs_no_challenge(&self) -> bool {
-        let asks_in_words = matches!(self.method, Some(Method::Sasl(Mechanism::Plain | Mechanism::Login)));
-        asks_in_words && matches!(&self.state, State::Sasl(client) if !client.has_proved())
+        self.may_ask_in_words() && matches!(&self.state, State::Sasl(client) if !client.has_proved())
+    }
+
+    fn may_ask_in_words(&self) -> bool {
+        matches!(self.method, Some(Method::Sasl(Mechanism::Plain | Mechanism::Login)))
     }
 
     /// The user name at the server.
@@ -313,10 +316,9 @@ impl Login {
 
     async fn respond(&mut self, mut client: Box<Client>, challenge: &str) -> Result<Next, Error> {
         let proved = client.has_proved();
-        let asks_in_words = matches!(self.method, Some(Method::Sasl(Mechanism::Plain | Mechanism::Login)));
         let response = match decode(challenge) {
             Ok(challenge) => client.respond(&challenge).await,
-            Err(_) if asks_in_words => client.respond(b"").await,
+            Err(_) if self.may_ask_in_words() => client.respond(b"").await,
             Err(error) => Err(error),
         };
         match response {
