@@ -19,14 +19,12 @@ const ALL: Capabilities = Capabilities {
     mechanisms: Vec::new(),
 };
 
-/// `S:` is a line of the server, `C:` a line of the client, `!` anything else it does. The message
-/// has 500 octets, some of them above 127.
-fn transact(
+/// A transaction with a message of 500 octets from `demo@home.example`.
+fn transaction(
     capabilities: &Capabilities,
     way: ContentCommand,
     reset: bool,
     recipients: &[&str],
-    transcript: &str,
 ) -> Transaction {
     let sender = Mailbox::parse("demo@home.example").ok();
     let recipients: Vec<_> = recipients.iter().map(|r| Recipient::from(Mailbox::parse(r).unwrap())).collect();
@@ -41,7 +39,19 @@ fn transact(
         dsn: &dsn,
     };
     let envelope = message.envelope(capabilities);
-    let mut transaction = Transaction::new(&envelope, 500, way, reset, capabilities);
+    Transaction::new(&envelope, 500, way, reset, capabilities)
+}
+
+/// `S:` is a line of the server, `C:` a line of the client, `!` anything else it does. The message
+/// has 500 octets, some of them above 127.
+fn transact(
+    capabilities: &Capabilities,
+    way: ContentCommand,
+    reset: bool,
+    recipients: &[&str],
+    transcript: &str,
+) -> Transaction {
+    let mut transaction = transaction(capabilities, way, reset, recipients);
     let mut did = describe(Ok(transaction.begin())).into_iter();
     for expected in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let Some(line) = expected.strip_prefix("S: ") else {
@@ -251,20 +261,7 @@ fn one_too_many_is_told_from_other_refusals() {
         ("550 Unknown", "552 5.5.3 Enough", "552 5.5.3 Enough", false),
     ] {
         let taken = first.starts_with('2');
-        let sender = Mailbox::parse("demo@home.example").ok();
-        let recipients = to.map(|to| Recipient::from(Mailbox::parse(to).unwrap()));
-        let dsn = dsn::Request::default();
-        let message = Message {
-            sender: &sender,
-            ascii_sender: None,
-            recipients: &recipients,
-            size: 500,
-            eight_bit: true,
-            utf8: false,
-            dsn: &dsn,
-        };
-        let mut transaction =
-            Transaction::new(&message.envelope(&ALL), 500, ContentCommand::Data, false, &ALL);
+        let mut transaction = transaction(&ALL, ContentCommand::Data, false, &to);
         let _ = transaction.begin();
         let content = if taken { &["354 Go", "354 Go", "250 Taken"][..] } else { &["554 Nobody"] };
         let mut step = None;
