@@ -50,6 +50,8 @@ pub struct Poller {
     /// The watches by account and identity of the source. A removed source stays until its last poll has ended, so
     /// that there are never two polls of one source: the second would not see what the first is about to commit.
     watches: RefCell<BTreeMap<(String, u64), Rc<Watch>>>,
+    /// Those of them that wait for a task of their own.
+    new: RefCell<Vec<Rc<Watch>>>,
 }
 
 impl Poller {
@@ -64,6 +66,7 @@ impl Poller {
             transfers,
             twins: Twins::default(),
             watches: RefCell::default(),
+            new: RefCell::default(),
         })
     }
 
@@ -73,7 +76,8 @@ impl Poller {
         pace::run(&tasks, async {
             loop {
                 let changed = self.context.changed();
-                for watch in self.arrange(&self.context.config()) {
+                self.arrange();
+                for watch in self.new.take() {
                     tasks.spawn(self.keep(watch)).detach();
                 }
                 changed.await;
@@ -85,6 +89,7 @@ impl Poller {
     /// Polls the sources of `account`, or all sources, without waiting for their interval. Returns how many sources
     /// will be polled.
     pub fn collect_now(&self, account: Option<&str>) -> usize {
+        self.arrange();
         let watches = self.watches.borrow();
         watches
             .values()
@@ -114,6 +119,7 @@ impl Poller {
     /// Ends the polls of `account`, or all polls, and begins no other before [`Poller::collect_now`]. Returns how
     /// many sources were stopped.
     pub fn stop(&self, account: Option<&str>) -> usize {
+        self.arrange();
         let watches = self.watches.borrow();
         let meant = watches.values().filter(|watch| account.is_none_or(|account| watch.account == account));
         meant.filter(|watch| watch.hold()).count()
@@ -137,12 +143,13 @@ impl Poller {
             .collect()
     }
 
-    /// Puts `config` in force. Returns the sources that are new and need a task.
-    fn arrange(&self, config: &Config) -> Vec<Rc<Watch>> {
+    /// Puts the settings in force. Whoever asks for a poll right after a commit need not wait for [`Poller::run`], which
+    /// hears of it in its own turn.
+    fn arrange(&self) {
+        let config = self.context.config();
         let mut watches = self.watches.borrow_mut();
-        let mut new = Vec::new();
         let mut wanted = BTreeSet::new();
-        for (account, source) in sources(config) {
+        for (account, source) in sources(&config) {
             let key = (account.to_owned(), source.id);
             if !wanted.insert(key.clone()) {
                 log::warn!("{account}: {} is a source twice, the second one is not polled", source.host);
@@ -150,13 +157,12 @@ impl Poller {
             }
             let watch = watches.entry(key).or_insert_with(|| {
                 let watch = Rc::new(Watch::new(account, source, &self.context.time));
-                new.push(watch.clone());
+                self.new.borrow_mut().push(watch.clone());
                 watch
             });
-            watch.arrange(config, source);
+            watch.arrange(&config, source);
         }
         watches.iter().filter(|(key, _)| !wanted.contains(key)).for_each(|(_, watch)| watch.remove());
-        new
     }
 
     /// Polls one source until it is removed.

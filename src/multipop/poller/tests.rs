@@ -152,6 +152,29 @@ fn new_settings_concern_only_the_sources_that_they_change() {
     });
 }
 
+/// Catches: `collect` in the breath after `commit` that knows of no source, since the poller had no turn in between; and
+/// a source that gets two tasks, and so two polls, for it.
+#[test]
+fn a_source_can_be_collected_right_after_its_commit() {
+    let [first, second] = [Provider::new(&[]), Provider::new(&[])];
+    let both = config(&[account("first", &first), account("second", &second)]);
+    let mut one = both.clone();
+    one.accounts.truncate(1);
+    play(one, &[&first, &second], async |poller, context| {
+        until("the first", async || poller.status()[0].last_poll.is_some()).await;
+        context.reconfigure(both, context.tls());
+        assert_eq!(poller.stop(Some("second")), 1);
+        assert_eq!(poller.collect_now(Some("second")), 1);
+        until("the second", async || poller.status()[1].last_poll.is_some()).await;
+        Timer::after(Duration::from_millis(20)).await;
+        assert_eq!((logins(&first), logins(&second)), (1, 1));
+        assert_eq!(poller.watches.borrow().len(), 2);
+
+        context.reconfigure(config(&[]), context.tls());
+        assert_eq!(poller.collect_now(None), 0, "what was removed is not collected");
+    });
+}
+
 #[test]
 fn a_source_can_be_removed_in_the_middle_of_a_poll_and_come_back() {
     let provider = Provider::new(&[Mail::new("1", "a\r\n"), Mail::new("2", "b\r\n")]);
