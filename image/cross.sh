@@ -69,7 +69,8 @@ else
   export RUSTC_BOOTSTRAP=1
   # The start files (crt1.o) come from zig, not from a self-contained target that is not there.
   flags="$flags -Clink-self-contained=no"
-  set -- --target "$triple" -Zbuild-std=std,panic_abort
+  # Without the printer of backtraces, which has nothing to read in a stripped program without unwinding tables.
+  set -- --target "$triple" -Zbuild-std=std,panic_abort -Zbuild-std-features=default
 fi
 
 export "${variable}_RUSTFLAGS=$flags"
