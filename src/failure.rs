@@ -37,6 +37,11 @@ impl Failure {
                 io::ErrorKind::ReadOnlyFilesystem => {
                     "the file system is read-only: choose another place, or mount it for writing".to_owned()
                 }
+                io::ErrorKind::IsADirectory => "it is a folder: name a file".to_owned(),
+                io::ErrorKind::NotADirectory => {
+                    "a part of this path is a file, where a folder should be".to_owned()
+                }
+                io::ErrorKind::AlreadyExists => "there is a file of that name: choose another one".to_owned(),
                 io::ErrorKind::StorageFull => "no room is left there: remove something".to_owned(),
                 _ => error.to_string(),
             };

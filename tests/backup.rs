@@ -206,6 +206,9 @@ fn what_is_broken_off_or_damaged_leaves_everything_as_it_was() {
         );
         assert_eq!(names(&appliance.data()), before, "{what}");
     }
+    let fresh = appliance.scratch.join("fresh");
+    let refused = pillarbox(&["restore", "--data", fresh.to_str().unwrap()], &dest);
+    assert_eq!((refused.code, fresh.exists()), (Some(1), false), "{refused:?}");
     let missing = pillarbox(&["restore", "--data", "nowhere"], &folder.join("c.tar"));
     assert_eq!(missing.code, Some(3), "{missing:?}");
     assert!(!Path::new("nowhere").exists());

@@ -236,6 +236,8 @@ fn what_the_system_refuses_is_told_in_one_line() {
         ("run --data file/data", "file/data"),
         ("run --data a --config taken.toml", address.as_str()),
         ("run --data b --config nowhere.toml", "nowhere.toml"),
+        ("run --data b --config .", "it is a folder: name a file"),
+        ("run --data file", "there is a file of that name"),
         ("run --data c --config silent.toml --serial /dev/null", "/dev/null"),
         ("import silent.toml --data file/data", "file/data"),
     ] {
@@ -246,6 +248,7 @@ fn what_the_system_refuses_is_told_in_one_line() {
         assert!(outcome.stderr.contains(words), "{args}: {}", outcome.stderr);
         assert_eq!(outcome.stderr.trim().lines().count(), 1, "{args}: {}", outcome.stderr);
     }
+    assert!(!scratch.path().join("b").exists(), "a data folder for settings that are not there");
 }
 
 #[test]

@@ -367,9 +367,11 @@ fn the_console_gives_the_terminal_back_as_it_was() {
     screen.follow(keys.try_clone().unwrap());
     wait_for("the greeting", || screen.find("`help` lists"));
     assert_ne!(settings(), before, "the terminal is not raw");
-    keys.write_all(b"show status\rquit\r").unwrap();
+    // Control-D at a question gives up: it is no empty password, and no password `quit`.
+    keys.write_all(b"password demo\r\x04show status\rquit\r").unwrap();
     let status = wait_for("the end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
     wait_for("the answer", || screen.find("sessions"));
+    assert!(screen.find("once more").is_none(), "{:?}", screen.lines());
     assert_eq!(settings(), before);
 }

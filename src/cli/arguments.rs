@@ -362,6 +362,7 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, Failure> 
     match all_verbs().find(|verb| verb.name == of_two_words) {
         Some(verb) => request(verb, words.skip(1)),
         None if is_first_word(&name) && matches!(&*second, "--help" | "-h") => Ok(Request::Help(Some(name))),
+        None if is_first_word(&name) => Err(no_such_second(&name, &second)),
         None => Err(unknown(&name)),
     }
 }
@@ -375,13 +376,19 @@ fn is_first_word(name: &str) -> bool {
     all_verbs().any(|verb| verb.name.split_once(' ').is_some_and(|(first, _)| first == name))
 }
 
-fn unknown(name: &str) -> Failure {
-    let advice = if is_first_word(name) {
-        format!("`pillarbox help {name}` lists what follows it")
-    } else {
-        "`pillarbox help` lists the commands".to_owned()
+fn no_such_second(first: &str, second: &str) -> Failure {
+    let what = match second.is_empty() || second.starts_with('-') {
+        true => format!("{first}: a word is missing"),
+        false => format!("{first} {second}: no such command"),
     };
-    Failure::Usage(format!("{name}: no such command: {advice}"))
+    Failure::Usage(format!("{what}: `pillarbox help {first}` lists what follows it"))
+}
+
+fn unknown(name: &str) -> Failure {
+    match is_first_word(name) {
+        true => no_such_second(name, ""),
+        false => Failure::Usage(format!("{name}: no such command: `pillarbox help` lists the commands")),
+    }
 }
 
 /// Sorts the words that follow `verb`. The value of an option may be the next word, or may follow after `=`.
@@ -588,8 +595,8 @@ mod tests {
     fn what_is_wrong_is_told_with_the_usage() {
         for (line, told) in [
             ("serve", "serve: no such command: `pillarbox help` lists the commands"),
-            ("mail", "mail: no such command: `pillarbox help mail` lists what follows it"),
-            ("mail show", "mail: no such command: `pillarbox help mail` lists what follows it"),
+            ("mail", "mail: a word is missing: `pillarbox help mail` lists what follows it"),
+            ("mail show", "mail show: no such command: `pillarbox help mail` lists what follows it"),
             ("mail import office", "SRC is missing: usage: pillarbox mail import ACCOUNT SRC [--data DIR]"),
             (
                 "mail export a b --format zip",
@@ -599,7 +606,7 @@ mod tests {
                 "queue hold",
                 "N|account|all is missing: usage: pillarbox queue hold N|account|all [NAME] [--data DIR]",
             ),
-            ("queue", "queue: no such command: `pillarbox help queue` lists what follows it"),
+            ("queue --data x", "queue: a word is missing: `pillarbox help queue` lists what follows it"),
             ("check", "FILE.toml is missing: usage: pillarbox check FILE.toml [--data DIR]"),
             ("import a b", "b is one word too many: usage: pillarbox import FILE.toml [--data DIR]"),
             (

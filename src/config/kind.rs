@@ -28,7 +28,14 @@ impl Wrong {
     /// The usual error: `value` does not have the form of `K`.
     pub(super) fn form<K: Kind>(value: &DeValue<'_>) -> Wrong {
         let shown = if K::SECRET { "this".to_owned() } else { shown(value) };
-        Wrong::new(format!("{shown} is not {}", K::form()))
+        // `port = "465"` does not look as if it were no port.
+        let fits_bare = |text: &str| DeValue::parse(text).is_ok_and(|bare| K::read(bare.get_ref()).is_ok());
+        match value {
+            DeValue::String(text) if !K::LIST && fits_bare(text) => {
+                Wrong::new(format!("{shown} is a text: write it without quotes"))
+            }
+            _ => Wrong::new(format!("{shown} is not {}", K::form())),
+        }
     }
 }
 
@@ -82,6 +89,15 @@ pub(super) fn shown_text(text: &str) -> String {
     match text.char_indices().nth(ENOUGH) {
         Some((end, _)) => quoted(text.get(..end).unwrap_or_default()) + "…",
         None => quoted(text),
+    }
+}
+
+/// A name out of a file, as an error shows it: in quotes where it could be anything, such as an order to the terminal.
+pub(super) fn shown_name(name: &str) -> String {
+    let is_bare = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    match !name.is_empty() && name.len() <= 60 && name.bytes().all(is_bare) {
+        true => name.to_owned(),
+        false => shown_text(name),
     }
 }
 

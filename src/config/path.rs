@@ -56,7 +56,10 @@ fn change(config: &mut Config, section: Section, setting: &Setting, value: &str)
         return as_it_is;
     }
     let bare = if setting.list {
-        let elements = value.split([',', ' ']).filter(|element| !element.is_empty());
+        // `[1m, 2m]` is a list without the quotes of its elements; `[Gmail]` and `[::1]` are elements.
+        let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let inner = inner.filter(|inner| inner.contains(',') && !inner.contains(['[', ']']));
+        let elements = inner.unwrap_or(value).split([',', ' ']).filter(|element| !element.is_empty());
         format!("[{}]", elements.map(quoted).collect::<Vec<_>>().join(", "))
     } else {
         quoted(value)
@@ -363,6 +366,8 @@ mod tests {
             ("account.office.source.1.host", "192.168.1.9", r#""192.168.1.9""#),
             ("account.office.source.1.oauth2.client_id", "pillarbox", r#""pillarbox""#),
             ("account.office.source.1.folder", "[Gmail]/Sent", r#""[Gmail]/Sent""#),
+            ("account.office.source.1.folder", "[Gmail]", r#""[Gmail]""#),
+            ("smarthost.retry", "[1m, 2m]", r#"["1m", "2m"]"#),
             ("smarthost.username", r#"o'neil "x""#, r#""o'neil \"x\"""#),
         ] {
             assert_eq!(set(&mut config, path, value), Ok(()), "{path}");
@@ -386,6 +391,7 @@ mod tests {
                 "blue",
                 r#""colour": no such setting: a path looks like server.hostname or account.NAME.source.1.host"#,
             ),
+            ("smarthost.port", r#""465""#, r#"smarthost.port: "465" is a text: write it without quotes"#),
             ("server.connector", "yes", r#"server.connector: "yes" is not true or false"#),
             ("smarthost.port", "70000", r#"smarthost.port: "70000" is not a port from 1 to 65535"#),
             ("server.domains", "", "server.domains: a list of 0 does not fit: it takes 1 to 64 values"),

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check::findings;
+use super::kind::shown_name;
 use super::nearest::nearest;
 use super::password::MIN_PASSWORD;
 use super::problem::{At, Place, Problem, Section, Severity};
@@ -183,7 +184,7 @@ impl Reading {
                                 .to_owned()
                         }
                     };
-                    self.error(line, format!("unknown section {other}: {advice}"));
+                    self.error(line, format!("unknown section {}: {advice}", shown_name(other)));
                     continue;
                 }
             };
@@ -331,11 +332,12 @@ impl Reading {
             _ => &[],
         };
         let known = section.settings().iter().map(|setting| setting.key).chain(further.iter().copied());
-        let advice = match nearest(name, known.clone()) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("known here are {}", known.collect::<Vec<_>>().join(", ")),
+        let advice = match (nearest(name, known.clone()), home_of(section, name)) {
+            (_, Some(home)) => format!("it belongs into {home}"),
+            (Some(near), None) => format!("did you mean {near}?"),
+            (None, None) => format!("known here are {}", known.collect::<Vec<_>>().join(", ")),
         };
-        self.error(line, format!("unknown key {name}: {advice}"));
+        self.error(line, format!("unknown key {}: {advice}", shown_name(name)));
     }
 
     /// Takes over stored secrets and reports the rules that are broken.
@@ -412,4 +414,27 @@ fn tables<'v, 'i>(value: &'v DeValue<'i>) -> Option<impl Iterator<Item = (Range<
     let elements = value.as_array()?;
     let table = |element: &'v Spanned<DeValue<'i>>| Some((element.span(), element.get_ref().as_table()?));
     elements.iter().all(|element| element.get_ref().is_table()).then(|| elements.iter().filter_map(table))
+}
+
+/// The one table, other than `section`, that has a setting `name`. In TOML each key belongs to the last table above it.
+fn home_of(section: Section, name: &str) -> Option<&'static str> {
+    let tables = [
+        (Section::Server, "[server]"),
+        (Section::Listen, "[listen]"),
+        (Section::Network, "[network]"),
+        (Section::Tls, "[tls]"),
+        (Section::Smarthost, "[smarthost]"),
+        (Section::Multipop, "[multipop]"),
+        (Section::Account(0), "[[account]]"),
+        (Section::Source(0, 0), "[[account.source]]"),
+    ];
+    let mut homes = tables.into_iter().filter(|(table, _)| table.setting(name).is_some());
+    let (_, home) = homes.next()?;
+    let whose = match section {
+        Section::AppPassword(..) | Section::Source(..) | Section::OAuth2(..) if home == "[[account]]" => {
+            "[[account]], above what begins with [[account."
+        }
+        _ => home,
+    };
+    homes.next().is_none().then_some(whose)
 }

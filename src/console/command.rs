@@ -74,7 +74,12 @@ pub fn run(session: &mut Session, world: &dyn World, line: &str) -> Step {
             Some(arguments) => (command.run)(session, world, &arguments),
             None => Step::Refuse(format!("usage: {}", command.usage())),
         },
-        [] => Step::Refuse(format!("there is no command `{first}`: `help` lists them all")),
+        [] => Step::Refuse(match words.get(1).filter(|_| !meant(&[first]).is_empty()) {
+            Some(second) => format!(
+                "there is no command `{first} {second}`: `help {first}` lists what may follow `{first}`"
+            ),
+            None => format!("there is no command `{first}`: `help` lists them all"),
+        }),
         several => {
             let usages: Vec<_> = several.iter().map(|command| command.usage()).collect();
             Step::Refuse(format!("one of: {}", usages.join(" | ")))

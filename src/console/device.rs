@@ -43,14 +43,14 @@ impl Session {
     pub(super) fn show_log(&mut self, world: &dyn World, _: &[&str]) -> Step {
         match world.log() {
             Some(lines) => Step::Say(lines),
-            None => Step::Refuse(operator::NO_DEVICE.to_owned()),
+            None => Step::Refuse(operator::NO_LOG.to_owned()),
         }
     }
 
     pub(super) fn log_follow(&mut self, world: &dyn World, _: &[&str]) -> Step {
         match world.board() {
             Some(_) => Step::Work(Work::Follow),
-            None => Step::Refuse(operator::NO_DEVICE.to_owned()),
+            None => Step::Refuse(operator::NO_LOG.to_owned()),
         }
     }
 

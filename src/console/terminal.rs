@@ -53,8 +53,9 @@ pub(super) async fn interactive(
         };
         let step = match event {
             Event::Line(line) => session.line(operator, &Zeroizing::new(line)),
-            Event::Interrupted => session.interrupted(),
-            Event::End => session.line(operator, "quit"),
+            Event::End if input == Input::Command => session.line(operator, "quit"),
+            // At a question it gives up, as Control-C does: it is neither an answer nor an empty password.
+            Event::Interrupted | Event::End => session.interrupted(),
         };
         if input == Input::Command && session.asks_for_a_secret() && matches!(step, Step::Refuse(_)) {
             editor.forget_latest();

@@ -200,6 +200,9 @@ fn what_is_wrong_is_not_put_in_force() {
     for (line, words) in [
         ("set server.max_connections many", "server.max_connections"),
         ("set server.hostnam x", "server.hostname"),
+        ("show nix", "there is no command `show nix`: `help show` lists what may follow `show`"),
+        ("rename anna x", "there is no command `rename anna`: `help rename` lists"),
+        ("nix show", "there is no command `nix`: `help` lists them all"),
         ("add account No-Good!", "No-Good!"),
         ("add source nobody", "nobody"),
         ("remove account nobody", "nobody"),

@@ -18,6 +18,13 @@ pub(crate) enum Download {
     Backup,
 }
 
+/// What a client of HTTP/1.0 hears, who would take a backup that breaks off for a whole one.
+pub(super) fn in_chunks_only() -> Response {
+    let words =
+        "a backup is sent in chunks, so that one that breaks off is seen to: ask for it with HTTP/1.1";
+    Response::words("505 HTTP Version Not Supported", words)
+}
+
 /// Sends the head of `response`, and what follows.
 pub(super) async fn send(
     stream: &mut Stream,

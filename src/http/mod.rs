@@ -176,7 +176,12 @@ pub async fn serve(mut stream: Stream, implicit_tls: bool, site: &Site, busy: im
                     return if taken { Ok(true) } else { heard.map(|()| false) };
                 }
                 None => {
-                    let response = Box::pin(respond(&mut stream, &mut request, site)).await?;
+                    let response = match Box::pin(respond(&mut stream, &mut request, site)).await? {
+                        Response { follows: Some(_), .. } if request.is_http_1_0 => {
+                            download::in_chunks_only()
+                        }
+                        response => response,
+                    };
                     (response, request.method != Method::Head)
                 }
             },

@@ -51,6 +51,8 @@ pub struct Request {
     pub length: Option<u64>,
     /// Whether the client waits for `100 Continue` before it sends the content (RFC 9110 section 10.1.1).
     pub expects_continue: bool,
+    /// The client speaks HTTP/1.0, and cannot read what comes in chunks (RFC 9112 section 6.1).
+    pub is_http_1_0: bool,
     /// The beginning of the content, which was read with the head.
     pub begun: Vec<u8>,
 }
@@ -136,10 +138,13 @@ pub(crate) fn parse(octets: &[u8]) -> Option<Result<Request, Response>> {
         (Some("POST"), _) => Method::Post,
         _ => return Some(Err(Response::not_allowed(GET))),
     };
-    Some(
-        whole(method, target, request.headers, octets.get(end..).unwrap_or_default())
-            .map_err(Response::error),
-    )
+    let begun = octets.get(end..).unwrap_or_default();
+    let whole = whole(method, target, request.headers, begun).map(|whole| match request.version {
+        // RFC 9110 section 10.1.1: `Expect` of such a client is nothing to answer.
+        Some(0) => Request { is_http_1_0: true, expects_continue: false, ..whole },
+        _ => whole,
+    });
+    Some(whole.map_err(Response::error))
 }
 
 /// The target of a request, taken apart.
@@ -198,6 +203,7 @@ fn whole(
         length: length.map(|text| digits(&text).ok_or(BAD)).transpose()?,
         expects_continue: field("Expect")?.is_some_and(|text| text.eq_ignore_ascii_case("100-continue")),
         begun: begun.to_vec(),
+        is_http_1_0: false,
     })
 }
 
@@ -275,6 +281,10 @@ mod tests {
         assert_eq!((request.length, request.expects_continue), (Some(4), true));
         assert_eq!(request.authorization.unwrap().as_str(), "Basic eA==");
         assert_eq!(request.begun, b"rest");
+        // RFC 9110 section 10.1.1. Catches: a client of HTTP/1.0 that gets `100 Continue`, which it takes for the answer.
+        let old = parse(b"POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+        let old = old.unwrap().unwrap();
+        assert_eq!((old.expects_continue, old.is_http_1_0), (false, true));
         let length =
             |fields: &str| parsed(fields).unwrap().map(|request| request.length).map_err(|it| it.status);
         assert_eq!(length("Transfer-Encoding: chunked\r\n"), Ok(None));

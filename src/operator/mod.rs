@@ -42,6 +42,10 @@ pub use trial::TRIAL;
 pub const NO_DEVICE: &str =
     "this appliance does not run from a card image: whoever started it updates, restarts and stops it";
 
+/// What others hear who ask for the log.
+pub const NO_LOG: &str =
+    "this appliance does not run from a card image: its log is where whoever started it keeps it";
+
 /// Why changes are not taken that were made to settings which are no longer in force.
 pub const CHANGED: &str = "the settings were changed by someone else meanwhile";
 /// Pause after a wrong password.

@@ -108,6 +108,14 @@ pop_only_lan = true              #! unknown key pop_only_lan: did you mean pop_l
 sources = []                     #! unknown key sources: did you mean source?
 [[account.sauce]]                #! unknown key sauce: did you mean source?
 [[acount]]                       #! unknown section acount: did you mean [[account]]?
+["\u001b[2Jx"]                   #! unknown section "\u001B[2Jx": there are [server], [listen], [network], [tls], [smarthost], [multipop] and [[account]]
+[listen]
+"a\rb" = 1                       #! unknown key "a\rb": known here are pop3, pop3s, imap, imaps, submission, submissions, lan_smtp, http, https
+hostname = "mail.home.example"   #! unknown key hostname: it belongs into [server]
+[smarthost]
+port = "465"                     #! port: "465" is a text: write it without quotes
+[multipop]
+enabled = "true"                 #! enabled: "true" is a text: write it without quotes
 "#,
     );
 }

@@ -229,6 +229,12 @@ fn a_backup_is_downloaded() {
         };
         let refused = String::from_utf8(ask("wrong").await).unwrap();
         assert!(refused.starts_with("HTTP/1.1 422 ") && refused.contains("name=\"password\""), "{refused}");
+        // Catches: chunks for a client that takes them for the backup itself (RFC 9112 section 6.1).
+        let typed = format!("token={token}&password=right");
+        let request = form("/server/backup", &cookie, PLAIN, typed.as_bytes());
+        let old = String::from_utf8(request).unwrap().replacen("HTTP/1.1", "HTTP/1.0", 1);
+        let refused = String::from_utf8(ask_over_tls(&site, old.as_bytes()).await).unwrap();
+        assert!(refused.starts_with("HTTP/1.1 505 ") && refused.contains("Content-Length"), "{refused}");
         let reply = ask("right").await;
         let head = reply.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
         let shown = String::from_utf8_lossy(&reply[..head]);
