@@ -255,7 +255,7 @@ impl Appliance {
         let tls =
             start::certificate(&config, &Present::now(None), &*flash, options.tolerates_failures()).await?;
         let store = Store::new(flash.clone());
-        let settled = folders::settle(&store, &config).await;
+        let settled = folders::name_folders(&store, &config).await;
         let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
         let key = start::login_key(&*flash).await?;
@@ -319,7 +319,7 @@ impl Appliance {
         executor.spawn(extracting::run(context.clone())).detach();
         executor.spawn(prove(context.clone())).detach();
         executor.spawn(folders::finish_deleting(context)).detach();
-        executor.spawn(tidy(appliance.clone())).detach();
+        executor.spawn(tidy_accounts(appliance.clone())).detach();
         executor.spawn(maintain_store(appliance.clone())).detach();
         if options.board.is_some() {
             appliance.announcing.begin(&appliance, executor);
@@ -372,10 +372,10 @@ impl Appliance {
         self.identity.follow(&self.context, &*self.flash).await;
     }
 
-    async fn put_in_force(&self, mut config: Config, kept: Kept) -> Result<(), String> {
+    async fn put_in_force(&self, mut config: Config, kept: Persistence) -> Result<(), String> {
         let _one_at_a_time = self.storing.lock().await;
         let before = self.context.config();
-        if kept != Kept::Already {
+        if kept != Persistence::Already {
             config.identify(&before);
         }
         // These settings may have been made before a provider replaced a refresh token.
@@ -392,9 +392,9 @@ impl Appliance {
             return Err(error);
         }
         let stored = match kept {
-            Kept::Now => self.folder.save(&config).await,
-            Kept::Already if succeeded => self.folder.renew(&config).await,
-            Kept::Already | Kept::Not => Ok(()),
+            Persistence::Now => self.folder.save(&config).await,
+            Persistence::Already if succeeded => self.folder.renew(&config).await,
+            Persistence::Already | Persistence::Not => Ok(()),
         };
         if let Err(error) = stored {
             self.listen(&before.listen, self.options.tolerates_failures()).await?;
@@ -402,11 +402,11 @@ impl Appliance {
         }
         let apart = self.stored.take();
         *self.stored.borrow_mut() = match kept {
-            Kept::Not => apart.or_else(|| Some(Config::clone(&before))),
-            Kept::Now | Kept::Already => None,
+            Persistence::Not => apart.or_else(|| Some(Config::clone(&before))),
+            Persistence::Now | Persistence::Already => None,
         };
         // From here until the settings are in force, no other task has a turn.
-        self.settle_folders(&config, kept != Kept::Not).await;
+        self.settle_folders(&config, kept != Persistence::Not).await;
         self.context.reconfigure(config, tls);
         self.announcing.look();
         self.follow_certificate().await;
@@ -416,7 +416,7 @@ impl Appliance {
 
 /// How the settings that are put in force relate to those of the next start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
+enum Persistence {
     /// The settings are stored before they are in force.
     Now,
     /// The settings were read from the flash.
@@ -479,7 +479,7 @@ async fn open_every_store(context: &Context) -> Result<(), String> {
     Ok(())
 }
 
-async fn tidy(appliance: Rc<Appliance>) {
+async fn tidy_accounts(appliance: Rc<Appliance>) {
     loop {
         async_io::Timer::after(TIDY).await;
         appliance.context.store.close_unused();
@@ -538,18 +538,18 @@ impl Keeper for Appliance {
 
 impl operator::Appliance for Appliance {
     fn apply(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
-        Box::pin(self.put_in_force(config, Kept::Now))
+        Box::pin(self.put_in_force(config, Persistence::Now))
     }
 
     fn try_out(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
-        Box::pin(self.put_in_force(config, Kept::Not))
+        Box::pin(self.put_in_force(config, Persistence::Not))
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
         Box::pin(async {
             let loaded = self.folder.load().map_err(|error| error.to_string())?;
             match loaded {
-                Some(loaded) => self.put_in_force(loaded.config, Kept::Already).await,
+                Some(loaded) => self.put_in_force(loaded.config, Persistence::Already).await,
                 None => Err("no configuration is stored".to_owned()),
             }
         })

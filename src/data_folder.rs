@@ -77,7 +77,7 @@ impl DataFolder {
     /// # Errors
     /// What the system says.
     pub fn accept_copy(&self) -> Result<(), Failure> {
-        origin::settle(&self.lock).map_err(Failure::system(disk::LOCK))
+        origin::accept(&self.lock).map_err(Failure::system(disk::LOCK))
     }
 
     /// The stored settings; see [`file::load`], which sets aside what cannot be used.

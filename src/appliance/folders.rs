@@ -9,8 +9,8 @@ use crate::store::Store;
 
 /// Gives the folders of the accounts in `config` their names. Returns whether all of them have their names; where not, it has
 /// to be tried again when nobody has the folders open.
-pub(super) async fn settle(store: &Store, config: &Config) -> bool {
-    match store.settle(&config.owners()).await {
+pub(super) async fn name_folders(store: &Store, config: &Config) -> bool {
+    match store.name_folders(&config.owners()).await {
         Ok(settled) => settled,
         Err(error) => {
             log::warn!("the folders of the accounts: {error}");
@@ -32,7 +32,7 @@ impl Appliance {
     pub(super) async fn settle_folders(&self, config: &Config, stored: bool) {
         self.renames_pending.set(false);
         if stored {
-            self.renames_pending.set(!settle(&self.context.store, config).await);
+            self.renames_pending.set(!name_folders(&self.context.store, config).await);
         } else if let Err(error) = self.context.store.assign(&config.owners()) {
             log::warn!("the folders of the accounts: {error}");
         }

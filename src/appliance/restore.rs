@@ -51,7 +51,7 @@ pub async fn restore(
     let system =
         |error: io::Error| Failure::System(format!("{error}; start again, and what was begun is ended"));
     place::decide(&*flash).await.map_err(system)?;
-    let aside = place::settle(&*flash).await.map_err(system)?.flatten();
+    let aside = place::carry_out(&*flash).await.map_err(system)?.flatten();
     Ok(Restored { aside, ..made })
 }
 
@@ -157,7 +157,7 @@ impl Restored {
 /// # Errors
 /// What the flash says. Then mail is in two folders, and the caller must not go on.
 pub async fn finish_restore(flash: &dyn Flash) -> Result<Option<Option<String>>, Failure> {
-    let settled = place::settle(flash).await;
+    let settled = place::carry_out(flash).await;
     let settled = settled.map_err(Failure::system("a restore that was cut short cannot be ended"))?;
     if let Some(aside) = &settled {
         let aside = aside.as_deref().unwrap_or("nothing");

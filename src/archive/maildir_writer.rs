@@ -70,11 +70,11 @@ pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure
         uidlist.write(dovecot::uidlist_line(uid, &base).as_bytes())?;
         manifest.write(Line { uid, modseq, date: date.get(), size, flags, place: None }.text().as_bytes())?;
     }
-    batch.settle().await?;
+    batch.put_in_place().await?;
     target.sync_dir(&format!("{prefix}cur")).await?;
     target.put(&format!("{prefix}{}", dovecot::KEYWORDS), &dovecot::keywords(&header.keywords)).await?;
-    uidlist.settle(&format!("{prefix}{}", dovecot::UIDLIST)).await?;
-    manifest.settle(&format!("{prefix}{MANIFEST}")).await?;
+    uidlist.put_in_place(&format!("{prefix}{}", dovecot::UIDLIST)).await?;
+    manifest.put_in_place(&format!("{prefix}{MANIFEST}")).await?;
     target.sync_dir(folder.as_deref().unwrap_or_default()).await
 }
 

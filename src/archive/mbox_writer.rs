@@ -54,9 +54,9 @@ pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure
     // A manifest must never be beside a file that it does not describe.
     target.remove(&path)?;
     target.sync_dir("").await?;
-    draft.settle(&mbox).await?;
+    draft.put_in_place(&mbox).await?;
     target.sync_dir("").await?;
-    description.settle(&path).await
+    description.put_in_place(&path).await
 }
 
 async fn write_message(

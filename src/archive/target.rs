@@ -137,7 +137,7 @@ impl Target {
     pub async fn put(&self, path: &str, text: &str) -> Result<(), Failure> {
         let mut draft = self.create(format!("{path}.new"))?;
         draft.write(text.as_bytes())?;
-        draft.settle(path).await
+        draft.put_in_place(path).await
     }
 
     fn set_modified(&self, path: &str, date: i64) -> io::Result<()> {
@@ -215,7 +215,7 @@ impl Draft<'_> {
     ///
     /// # Errors
     /// What the system says.
-    pub async fn settle(mut self, name: &str) -> Result<(), Failure> {
+    pub async fn put_in_place(mut self, name: &str) -> Result<(), Failure> {
         self.flush()?;
         self.file.sync().await.map_err(self.target.at(&self.path))?;
         self.target.rename(&self.path, name)
@@ -243,14 +243,14 @@ impl<'a> Batch<'a> {
         draft.flush()?;
         self.target.set_modified(&draft.path, date).map_err(self.target.at(&draft.path))?;
         self.waiting.push((draft.file, draft.path, name));
-        if self.waiting.len() >= BATCH { self.settle().await } else { Ok(()) }
+        if self.waiting.len() >= BATCH { self.put_in_place().await } else { Ok(()) }
     }
 
     /// Syncs all files and gives them their names.
     ///
     /// # Errors
     /// What the system says.
-    pub async fn settle(&mut self) -> Result<(), Failure> {
+    pub async fn put_in_place(&mut self) -> Result<(), Failure> {
         for some in self.waiting.chunks(SIDE_BY_SIDE) {
             let syncs = some.iter().map(|(file, ..)| file.sync()).collect();
             all(syncs).await.map_err(Failure::at(&self.target.root))?;

@@ -134,7 +134,7 @@ impl BootState {
     }
 
     /// `active` stays; `to_try` is what the next start tries; the last trial is forgotten.
-    fn settle(&mut self, active: Slot, to_try: Option<Slot>) {
+    fn decide(&mut self, active: Slot, to_try: Option<Slot>) {
         self.0[ACTIVE] = Slot::octet(Some(active));
         self.0[TRY] = Slot::octet(to_try);
         self.0[TRIED] = 0;
@@ -267,7 +267,7 @@ impl<P: Partition> Slots<P> {
             return Ok(());
         }
         let mut after = before.clone();
-        after.settle(self.running, None);
+        after.decide(self.running, None);
         self.store(&before, &after)
     }
 
@@ -295,7 +295,7 @@ impl<P: Partition> Slots<P> {
             return Err(SlotsError::Empty(other));
         }
         let mut after = before.clone();
-        after.settle(self.running, Some(other));
+        after.decide(self.running, Some(other));
         self.store(&before, &after)?;
         Ok(other)
     }
@@ -308,7 +308,7 @@ impl<P: Partition> Slots<P> {
     pub fn begin(&self) -> Result<Writing<'_, P>, SlotsError> {
         let before = self.unless_on_trial()?;
         let mut after = before.clone();
-        after.settle(self.running, None);
+        after.decide(self.running, None);
         self.store(&before, &after)?;
         let digest = digest::Context::new(&digest::SHA256);
         Ok(Writing { slots: self, slot: self.running.other(), written: 0, digest })
@@ -366,7 +366,7 @@ impl<P: Partition> Writing<'_, P> {
         }
         let before = slots.state()?;
         let mut after = before.clone();
-        after.settle(slots.running, Some(slot));
+        after.decide(slots.running, Some(slot));
         slots.store(&before, &after)
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::kind::{Literal, Named};
+use super::kind::{Choices, TextForm};
 use super::oauth2::{Endpoint, is_provider};
 use super::{Large, PlaintextLogin, Protocol, Security, Service, SourceAuth};
 
@@ -165,14 +165,14 @@ impl Grammar for Domain {
     }
 }
 
-impl Literal for SocketAddr {
+impl TextForm for SocketAddr {
     const FORM: &'static str = r#"an ADDRESS:PORT such as "127.0.0.1:1143" or "[::]:143""#;
     fn parse(text: &str) -> Option<SocketAddr> {
         text.parse().ok()
     }
 }
 
-impl Literal for IpNet {
+impl TextForm for IpNet {
     const FORM: &'static str = r#"a network such as "192.168.0.0/16" or "fe80::/10", or one address"#;
     /// Drops the bits beyond the prefix. Refuses IPv4-mapped networks, which would never match: the addresses of clients are
     /// compared as IPv4.
@@ -185,30 +185,30 @@ impl Literal for IpNet {
     }
 }
 
-impl Named for PlaintextLogin {
+impl Choices for PlaintextLogin {
     const NAMES: &'static [(&'static str, Self)] =
         &[("never", PlaintextLogin::Never), ("lan", PlaintextLogin::Lan), ("always", PlaintextLogin::Always)];
 }
 
-impl Named for Service {
+impl Choices for Service {
     const NAMES: &'static [(&'static str, Self)] =
         &[("pop3", Service::Pop3), ("imap", Service::Imap), ("submission", Service::Submission)];
 }
 
-impl Named for Security {
+impl Choices for Security {
     const NAMES: &'static [(&'static str, Self)] =
         &[("tls", Security::Tls), ("starttls", Security::Starttls), ("none", Security::None)];
 }
 
-impl Named for Large {
+impl Choices for Large {
     const NAMES: &'static [(&'static str, Self)] = &[("leave", Large::Leave), ("delete", Large::Delete)];
 }
 
-impl Named for Protocol {
+impl Choices for Protocol {
     const NAMES: &'static [(&'static str, Self)] = &[("pop3", Protocol::Pop3), ("imap", Protocol::Imap)];
 }
 
-impl Named for SourceAuth {
+impl Choices for SourceAuth {
     const NAMES: &'static [(&'static str, Self)] = &[
         ("auto", SourceAuth::Auto),
         ("SCRAM-SHA-256", SourceAuth::ScramSha256),

@@ -18,7 +18,7 @@ pub enum Holder {
 
 /// What is known of a holder.
 #[derive(Debug, Clone, Copy)]
-pub struct Held<'a> {
+pub struct HolderSettings<'a> {
     /// The client that asks for the permission.
     pub client: &'a OAuth2,
     /// The login that the permission is for.
@@ -41,10 +41,10 @@ impl Source {
     }
 }
 
-impl Held<'_> {
+impl HolderSettings<'_> {
     /// Whether one permission is good for both holders.
-    fn is_like(&self, other: &Held<'_>) -> bool {
-        let scope = |held: &Held<'_>| held.client.scope_for(held.purpose).to_owned();
+    fn shares_permission_with(&self, other: &HolderSettings<'_>) -> bool {
+        let scope = |held: &HolderSettings<'_>| held.client.scope_for(held.purpose).to_owned();
         self.client.is_same_client(other.client)
             && self.username.eq_ignore_ascii_case(other.username)
             && scope(self) == scope(other)
@@ -60,22 +60,22 @@ impl Config {
     }
 
     /// What is known of `holder`; `None` where it has no client, or where no holder has this identity.
-    pub fn held(&self, holder: Holder) -> Option<Held<'_>> {
-        self.all_held().find(|(found, _)| *found == holder).map(|(_, held)| held)
+    pub fn settings_of(&self, holder: Holder) -> Option<HolderSettings<'_>> {
+        self.all_with_settings().find(|(found, _)| *found == holder).map(|(_, held)| held)
     }
 
-    fn all_held(&self) -> impl Iterator<Item = (Holder, Held<'_>)> {
+    fn all_with_settings(&self) -> impl Iterator<Item = (Holder, HolderSettings<'_>)> {
         let smarthost = &self.smarthost;
         let first = smarthost.oauth2.as_deref().map(|client| {
             let (username, ca) = (smarthost.username.as_str(), smarthost.ca.as_str());
-            (Holder::Smarthost, Held { client, username, purpose: Purpose::Smtp, ca })
+            (Holder::Smarthost, HolderSettings { client, username, purpose: Purpose::Smtp, ca })
         });
         let sources = self.accounts.iter().flat_map(|account| {
             account.sources.iter().filter_map(|source| {
                 let holder = Holder::Source { account: account.id, source: source.id };
                 let client = source.oauth2.as_deref()?;
                 let (username, ca) = (source.username.as_str(), source.ca.as_str());
-                Some((holder, Held { client, username, purpose: source.protocol.into(), ca }))
+                Some((holder, HolderSettings { client, username, purpose: source.protocol.into(), ca }))
             })
         });
         first.into_iter().chain(sources)
@@ -83,14 +83,17 @@ impl Config {
 
     /// All clients of the configuration.
     pub fn clients(&self) -> impl Iterator<Item = &OAuth2> {
-        self.all_held().map(|(_, held)| held.client)
+        self.all_with_settings().map(|(_, held)| held.client)
     }
 
     /// All holders that the permission of `holder` is good for: `holder` itself, and each one of the same login, client and
     /// scope.
     pub fn sharing_permission(&self, holder: Holder) -> Vec<Holder> {
-        let Some(held) = self.held(holder) else { return Vec::new() };
-        self.all_held().filter(|(_, other)| other.is_like(&held)).map(|(holder, _)| holder).collect()
+        let Some(held) = self.settings_of(holder) else { return Vec::new() };
+        self.all_with_settings()
+            .filter(|(_, other)| other.shares_permission_with(&held))
+            .map(|(holder, _)| holder)
+            .collect()
     }
 
     /// All clients with their holders, to be changed.
@@ -122,7 +125,9 @@ impl Config {
     /// unless its token in `self` is no longer that of `before`: somebody has set it by hand.
     pub fn merge_refresh_tokens(&mut self, before: &Config, now: &Config) {
         for (holder, client) in self.clients_mut() {
-            let (Some(before), Some(now)) = (before.held(holder), now.held(holder)) else { continue };
+            let (Some(before), Some(now)) = (before.settings_of(holder), now.settings_of(holder)) else {
+                continue;
+            };
             if client.is_same_client(now.client) && client.refresh_token == before.client.refresh_token {
                 client.refresh_token = now.client.refresh_token.clone();
             }

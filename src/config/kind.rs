@@ -211,12 +211,12 @@ pub(super) fn too_long<const N: usize>(what: &str) -> Wrong {
 pub struct Choice<T>(PhantomData<T>);
 
 /// A type whose values have words in the text form.
-pub trait Named: Copy + PartialEq + 'static {
+pub trait Choices: Copy + PartialEq + 'static {
     /// Every value and its word.
     const NAMES: &'static [(&'static str, Self)];
 }
 
-impl<T: Named> Kind for Choice<T> {
+impl<T: Choices> Kind for Choice<T> {
     type Value = T;
     fn form() -> String {
         let words: Vec<_> = T::NAMES.iter().map(|(word, _)| quoted(word)).collect();
@@ -239,17 +239,17 @@ impl<T: Named> Kind for Choice<T> {
 }
 
 /// A type that has a text form of its own and needs only a description.
-pub trait Literal: Display + Sized {
+pub trait TextForm: Display + Sized {
     /// What is right, with an article: see [`Kind::form`].
     const FORM: &'static str;
     /// Reads the text form; `None` where `text` does not have it.
     fn parse(text: &str) -> Option<Self>;
 }
 
-/// A [`Literal`] in quotes.
+/// A [`TextForm`] in quotes.
 pub struct Quoted<T>(PhantomData<T>);
 
-impl<T: Literal> Kind for Quoted<T> {
+impl<T: TextForm> Kind for Quoted<T> {
     type Value = T;
     fn form() -> String {
         T::FORM.to_owned()

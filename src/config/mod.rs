@@ -47,7 +47,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::credential::Verifier;
 
 pub use addresses::Destination;
-pub use holder::{Held, Holder};
+pub use holder::{Holder, HolderSettings};
 pub use listen::{Listen, Listener, ServerProtocol};
 pub use network::Network;
 pub use oauth2::{Endpoint, Purpose};

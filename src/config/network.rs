@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::check::Finding;
-use super::kind::{Kind, Literal, Wrong, quoted};
+use super::kind::{Kind, TextForm, Wrong, quoted};
 use super::problem::Section;
 use super::{Config, Host, Text};
 
@@ -77,7 +77,7 @@ impl Kind for Gateway {
     }
 }
 
-impl Literal for IpAddr {
+impl TextForm for IpAddr {
     const FORM: &'static str = r#"an address such as "192.168.1.1""#;
     fn parse(text: &str) -> Option<IpAddr> {
         text.parse().ok()

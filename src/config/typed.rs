@@ -8,7 +8,7 @@ use super::path::{self, PathError, find};
 
 /// A setting in a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Typed {
+pub enum FormInput {
     /// On or off.
     Switch(bool),
     /// One of a few words.
@@ -26,11 +26,11 @@ pub enum Typed {
 ///
 /// # Errors
 /// No such path.
-pub fn get(config: &Config, path: &str) -> Result<(Typed, &'static str), PathError> {
+pub fn get(config: &Config, path: &str) -> Result<(FormInput, &'static str), PathError> {
     let (section, setting) = find(config, path)?;
     let (words, help) = ((setting.words)(), setting.help);
     if setting.secret {
-        return Ok((Typed::Secret(section.has(config, setting)), help));
+        return Ok((FormInput::Secret(section.has(config, setting)), help));
     }
     let printed = setting.print(config, section).unwrap_or_else(|| quoted(""));
     let value = DeValue::parse(&printed).ok();
@@ -40,13 +40,13 @@ pub fn get(config: &Config, path: &str) -> Result<(Typed, &'static str), PathErr
     };
     let value = value.as_ref().map(toml::Spanned::get_ref);
     Ok(match value {
-        Some(DeValue::Boolean(on)) => (Typed::Switch(*on), help),
+        Some(DeValue::Boolean(on)) => (FormInput::Switch(*on), help),
         Some(DeValue::Array(values)) => {
-            (Typed::Lines(values.iter().map(|value| plain(value.get_ref())).collect()), help)
+            (FormInput::Lines(values.iter().map(|value| plain(value.get_ref())).collect()), help)
         }
-        Some(value) if setting.list => (Typed::Lines(vec![plain(value)]), help),
-        Some(value) if !words.is_empty() => (Typed::Choice { words, chosen: plain(value) }, help),
-        value => (Typed::Text(value.map(plain).unwrap_or_default()), help),
+        Some(value) if setting.list => (FormInput::Lines(vec![plain(value)]), help),
+        Some(value) if !words.is_empty() => (FormInput::Choice { words, chosen: plain(value) }, help),
+        value => (FormInput::Text(value.map(plain).unwrap_or_default()), help),
     })
 }
 
@@ -101,27 +101,27 @@ mod tests {
             set(&mut config, path, value).unwrap();
         }
         let shown = |path: &str| get(&config, path).unwrap().0;
-        let lines = |lines: &[&str]| Typed::Lines(lines.iter().map(|it| (*it).to_owned()).collect());
+        let lines = |lines: &[&str]| FormInput::Lines(lines.iter().map(|it| (*it).to_owned()).collect());
         assert_eq!(shown("account.office.source.1.folder"), lines(&["INBOX", "Sent Items", "a, b"]));
-        assert_eq!(shown("account.office.source.1.username"), Typed::Text("\"office\" [x]".to_owned()));
+        assert_eq!(shown("account.office.source.1.username"), FormInput::Text("\"office\" [x]".to_owned()));
         assert_eq!(shown("server.lan"), lines(&["10.0.0.0/8", "fe80::/10"]));
         assert_eq!(shown("listen.lan_smtp"), lines(&[]));
-        assert_eq!(shown("smarthost.port"), Typed::Text("465".to_owned()));
-        assert_eq!(shown("smarthost.password"), Typed::Secret(false));
-        assert_eq!(shown("account.office.imap"), Typed::Switch(true));
+        assert_eq!(shown("smarthost.port"), FormInput::Text("465".to_owned()));
+        assert_eq!(shown("smarthost.password"), FormInput::Secret(false));
+        assert_eq!(shown("account.office.imap"), FormInput::Switch(true));
         let (before, mut paths) = (config.clone(), paths(&config));
-        paths.retain(|path| !matches!(get(&before, path), Ok((Typed::Secret(_), _))));
+        paths.retain(|path| !matches!(get(&before, path), Ok((FormInput::Secret(_), _))));
         assert!(paths.len() > 80);
         for path in paths {
             let typed = match get(&config, &path).unwrap().0 {
-                Typed::Switch(on) => on.to_string(),
-                Typed::Choice { words, chosen } => {
+                FormInput::Switch(on) => on.to_string(),
+                FormInput::Choice { words, chosen } => {
                     assert!(words.contains(&chosen.as_str()), "{path}: {chosen}");
                     chosen
                 }
-                Typed::Text(text) => text,
-                Typed::Lines(lines) => lines.join("\n"),
-                Typed::Secret(_) => continue,
+                FormInput::Text(text) => text,
+                FormInput::Lines(lines) => lines.join("\n"),
+                FormInput::Secret(_) => continue,
             };
             let outcome = set(&mut config, &path, &typed);
             // A setting that has no value yet does not accept the empty one.
@@ -144,7 +144,7 @@ mod tests {
         ] {
             set(&mut config, path, chosen).unwrap();
             set(&mut config, path, "  ").unwrap();
-            assert_eq!(get(&config, path).unwrap().0, Typed::Text(usual.to_owned()), "{path}");
+            assert_eq!(get(&config, path).unwrap().0, FormInput::Text(usual.to_owned()), "{path}");
         }
         for (protocol, security, usual) in [
             ("imap", "tls", "993"),
@@ -159,7 +159,7 @@ mod tests {
             set(&mut config, &port, "").unwrap();
             assert_eq!(
                 get(&config, &port).unwrap().0,
-                Typed::Text(usual.to_owned()),
+                FormInput::Text(usual.to_owned()),
                 "{protocol} {security}"
             );
         }
@@ -170,7 +170,7 @@ mod tests {
             set(&mut config, "smarthost.port", "").unwrap();
             assert_eq!(
                 get(&config, "smarthost.port").unwrap().0,
-                Typed::Text(usual.to_owned()),
+                FormInput::Text(usual.to_owned()),
                 "{security}"
             );
         }

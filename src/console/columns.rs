@@ -16,13 +16,13 @@ pub fn parts(candidates: &[String], word: &str) -> Vec<String> {
 
 /// The words in columns, downwards first, in lines of at most so many columns unless a word alone is longer.
 pub fn columns(words: &[String], across: usize) -> String {
-    const APART: usize = 2;
+    const GAP: usize = 2;
     let widest = words.iter().map(|word| width::of_text(word)).max().unwrap_or_default();
-    let across = ((across + APART) / (widest + APART)).max(1);
+    let across = ((across + GAP) / (widest + GAP)).max(1);
     let rows = words.len().div_ceil(across).max(1);
     let line = |row: usize| {
         let cells = words.iter().skip(row).step_by(rows);
-        let cells: String = cells.map(|word| width::padded(word, widest + APART)).collect();
+        let cells: String = cells.map(|word| width::padded(word, widest + GAP)).collect();
         cells.trim_end().to_owned()
     };
     (0..rows).map(line).collect::<Vec<_>>().join("\r\n")

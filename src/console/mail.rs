@@ -134,13 +134,13 @@ impl Job {
 
 /// What waits to be written to the one who looks on.
 #[derive(Default)]
-struct News {
+struct PendingOutput {
     progress: Cell<Option<Progress>>,
     told: RefCell<Vec<String>>,
     more: Event,
 }
 
-impl Watch for News {
+impl Watch for PendingOutput {
     fn progress(&self, progress: Progress) {
         self.progress.set(Some(progress));
         self.more.notify(1);
@@ -151,7 +151,7 @@ impl Watch for News {
     }
 }
 
-impl News {
+impl PendingOutput {
     /// Everything since the last call.
     fn take(&self) -> String {
         let mut text = String::new();
@@ -195,7 +195,7 @@ pub(super) async fn serve(
     let context = &operator.context;
     let (name, path) = (job.account(), job.path().display());
     log::info!("mail of {name}: {} {path} begins", job.verb());
-    let news = News::default();
+    let news = PendingOutput::default();
     let config = context.config();
     let work = async { Ok(job.run(&config, &context.store, &news).await) };
     let gone = async { Err(news.write(stream).await) };

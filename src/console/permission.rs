@@ -53,7 +53,7 @@ fn holder(config: &Config, words: &[&str]) -> Result<Holder, String> {
         }
         _ => return Err("usage: oauth2 NAME [NUMBER] | oauth2 smarthost".to_owned()),
     };
-    if auth != SourceAuth::OAuth2 || config.held(holder).is_none() {
+    if auth != SourceAuth::OAuth2 || config.settings_of(holder).is_none() {
         return Err("it logs in with a password: set its auth to oauth2, with .oauth2.provider and \
                     .oauth2.client_id, and `commit`"
             .to_owned());
@@ -70,7 +70,7 @@ pub(super) async fn ask(
     keys: bool,
 ) -> io::Result<Step> {
     let username =
-        operator.context.config().held(holder).map_or(String::new(), |held| held.username.to_owned());
+        operator.context.config().settings_of(holder).map_or(String::new(), |held| held.username.to_owned());
     match Box::pin(operator.tokens.ask(holder)).await {
         Err(error) => Ok(Step::Refuse(format!("{error}. {}", error.advice()))),
         Ok(Asking::Code(code)) => {

@@ -172,7 +172,7 @@ impl Session {
 
 /// What waits to be written to who looks on.
 #[derive(Default)]
-struct News {
+struct PendingOutput {
     told: RefCell<Vec<String>>,
     /// How far it is.
     now: RefCell<Option<String>>,
@@ -180,7 +180,7 @@ struct News {
     problems: Cell<usize>,
 }
 
-impl News {
+impl PendingOutput {
     fn far(&self, words: String) {
         *self.now.borrow_mut() = Some(words);
         self.more.notify(1);
@@ -242,7 +242,7 @@ fn form(text: &str, at: At) -> Vec<u8> {
     }
 }
 
-impl Watch for News {
+impl Watch for PendingOutput {
     fn progress(&self, progress: Progress) {
         let Progress { messages, of_messages, octets, of_octets } = progress;
         self.far(format!(
@@ -271,7 +271,7 @@ pub(super) async fn run(
         return Ok(Step::Refuse(why.to_owned()));
     }
     let _alone = alone.filter(|_| work.is_alone());
-    let (news, shown) = (News::default(), Cell::new(0));
+    let (news, shown) = (PendingOutput::default(), Cell::new(0));
     let (mut reader, mut writer) = split(stream);
     let done = async { Ok(Some(perform(operator, session, &work, &news).await)) };
     let broken_off = async {
@@ -315,7 +315,7 @@ impl Work {
 }
 
 /// Does it while its medium can be written to, where it writes: all is there when this says so.
-async fn perform(operator: &Operator, session: &mut Session, work: &Work, news: &News) -> Step {
+async fn perform(operator: &Operator, session: &mut Session, work: &Work, news: &PendingOutput) -> Step {
     let (Some((medium, writes)), Some(device)) = (work.medium(), &operator.context.device) else {
         return done(operator, session, work, news).await;
     };
@@ -339,7 +339,7 @@ async fn perform(operator: &Operator, session: &mut Session, work: &Work, news: 
     }
 }
 
-async fn done(operator: &Operator, session: &mut Session, work: &Work, news: &News) -> Step {
+async fn done(operator: &Operator, session: &mut Session, work: &Work, news: &PendingOutput) -> Step {
     let store = &operator.context.store;
     let said = |outcome: Result<String, Failure>| match outcome {
         Ok(words) => Step::Say(words + "\n"),

@@ -38,7 +38,7 @@ pub fn is_copy(lock: &File) -> bool {
 ///
 /// # Errors
 /// What the system says.
-pub fn settle(lock: &File) -> std::io::Result<()> {
+pub fn accept(lock: &File) -> std::io::Result<()> {
     words(lock).map_or(Ok(()), |words| write(lock, &words))
 }
 
@@ -85,7 +85,7 @@ mod tests {
         for _ in 0..2 {
             assert!(is_copy(&open(&copy)));
         }
-        settle(&open(&copy)).unwrap();
+        accept(&open(&copy)).unwrap();
         assert!(!is_copy(&open(&copy)));
         fs::rename(&first, &moved).unwrap();
         assert!(!is_copy(&open(&moved)), "another path is no other file");

@@ -40,7 +40,7 @@ use crate::operator::Operator;
 use authority::{Own, Sight};
 use download::Download;
 use form::Form;
-use pages::permission::Asked;
+use pages::permission::PendingPermissions;
 use request::{Method, Request};
 use session::Sessions;
 use visit::Visit;
@@ -139,7 +139,7 @@ pub struct Site {
     /// Of the tokens of forms that nobody is logged in for.
     key: [u8; 32],
     /// Permissions that are being asked for elsewhere.
-    asked: RefCell<Asked>,
+    asked: RefCell<PendingPermissions>,
 }
 
 impl Site {

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::authority::{Authority, Own, Sight};
 use super::form::Form;
 use super::pages::fields::{self, Marks, STARS};
-use super::pages::permission::Asked;
+use super::pages::permission::PendingPermissions;
 use super::request::{Method, Request};
 use super::session::{self, Person, Seen};
 use super::words::{self, Words};
@@ -20,7 +20,7 @@ use crate::access;
 use crate::config::Config;
 use crate::config::check::check;
 use crate::config::problem::{At, Problem};
-use crate::config::typed::{self, Typed};
+use crate::config::typed::{self, FormInput};
 use crate::operator::reach::{self, Scheme};
 use crate::operator::{CHANGED, Operator, TRIAL};
 
@@ -48,7 +48,7 @@ pub struct Visit<'a> {
 }
 
 /// Paths of settings and what is wrong with them; an empty path where it is no setting's.
-pub type Wrong = Vec<(String, String)>;
+pub type FieldErrors = Vec<(String, String)>;
 
 /// What became of changes.
 pub enum Outcome {
@@ -57,7 +57,7 @@ pub enum Outcome {
     /// They are in force for [`TRIAL`], since they would shut out whoever made them.
     OnTrial,
     /// They are not.
-    Wrong(Wrong),
+    FieldErrors(FieldErrors),
     /// They would shut out whoever makes them, for this reason, and he was not asked yet.
     ShutsOut(&'static str),
 }
@@ -189,7 +189,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The permissions that are being asked for.
-    pub fn asked(&self) -> &RefCell<Asked> {
+    pub fn asked(&self) -> &RefCell<PendingPermissions> {
         &self.site.asked
     }
 
@@ -200,14 +200,14 @@ impl<'a> Visit<'a> {
 
     /// Takes what the form says of the settings `keys` of the section at `section` over: what is wrong with which. A secret that
     /// was typed is kept for the next page, where stars stand for it.
-    pub fn take(&self, config: &mut Config, section: &str, keys: &[&'static str]) -> Wrong {
+    pub fn take(&self, config: &mut Config, section: &str, keys: &[&'static str]) -> FieldErrors {
         let mut wrong = fields::take(config, section, keys, &self.form);
         wrong.extend(self.marks().merge(config, section, keys, &self.form, self.words.changed_by_another));
         let Some(cookie) = &self.request.cookie else { return wrong };
         let mut sessions = self.site.sessions.borrow_mut();
         for (key, typed) in keys.iter().filter_map(|key| Some((key, self.form.get(key)?))) {
             let path = format!("{section}.{key}");
-            let is_secret = matches!(typed::get(config, &path), Ok((Typed::Secret(_), _)));
+            let is_secret = matches!(typed::get(config, &path), Ok((FormInput::Secret(_), _)));
             match typed {
                 _ if !is_secret => {}
                 STARS => {
@@ -239,7 +239,7 @@ impl<'a> Visit<'a> {
             At::Line(_) => (String::new(), problem.text.clone()),
         };
         if problems.iter().any(Problem::is_error) {
-            return Outcome::Wrong(problems.iter().filter(|it| it.is_error()).map(told).collect());
+            return Outcome::FieldErrors(problems.iter().filter(|it| it.is_error()).map(told).collect());
         }
         // What was so before is no news.
         let known = check(&self.config);
@@ -261,9 +261,9 @@ impl<'a> Visit<'a> {
                 if shuts_out.is_some() { Outcome::OnTrial } else { Outcome::Done(warnings) }
             }
             Err(why) if why == CHANGED => {
-                Outcome::Wrong(vec![(String::new(), self.words.changed_meanwhile.to_owned())])
+                Outcome::FieldErrors(vec![(String::new(), self.words.changed_meanwhile.to_owned())])
             }
-            Err(why) => Outcome::Wrong(vec![(String::new(), why)]),
+            Err(why) => Outcome::FieldErrors(vec![(String::new(), why)]),
         }
     }
 

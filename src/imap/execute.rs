@@ -8,7 +8,7 @@ use super::input::Input;
 use super::server::Connection;
 use crate::auth::Verdict;
 use crate::imap::commands::progress::Progress;
-use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::outcome::{MailboxUpdates, Outcome, Reply};
 use crate::imap::state::session::Session;
 use crate::imap::state::updates::Updates;
 use crate::net::line::LineEnd;
@@ -100,13 +100,13 @@ impl Connection {
     /// Tells the client of changes in the selected mailbox, then sends the tagged response.
     pub async fn reply(&mut self, reply: Reply) -> io::Result<()> {
         self.tell_selected(&reply.news).await?;
-        let tagged = self.session.tagged(&reply);
+        let tagged = self.session.tagged_response(&reply);
         self.write(&tagged).await?;
         self.say(reply.goodbye.unwrap_or_default()).await
     }
 
     /// Tells the client of changes in the selected mailbox.
-    pub async fn tell_selected(&mut self, news: &News) -> io::Result<()> {
+    pub async fn tell_selected(&mut self, news: &MailboxUpdates) -> io::Result<()> {
         let mut updates = self.session.news(news);
         // RFC 5465 section 5.1: a client that has sent NOTIFY is told the UID.
         self.tell_updates(&mut updates, news.uid || self.session.notify.is_some()).await?;

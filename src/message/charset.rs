@@ -66,7 +66,7 @@ impl Charset {
             Some(encoding) if encoding == WINDOWS_1252 && is_ascii(name) => Charset::Unlabelled,
             Some(encoding) if encoding == ISO_2022_JP => Charset::Iso2022Jp,
             Some(encoding) if encoding != X_USER_DEFINED => Charset::Known(encoding),
-            _ => Charset::otherwise(name).unwrap_or(Charset::Unlabelled),
+            _ => Charset::by_alias(name).unwrap_or(Charset::Unlabelled),
         }
     }
 
@@ -83,7 +83,7 @@ impl Charset {
     }
 
     /// The character set for a name that the web does not have. Anything between letters and digits is ignored.
-    fn otherwise(name: &[u8]) -> Option<Charset> {
+    fn by_alias(name: &[u8]) -> Option<Charset> {
         /// Letters and digits of a name that are looked at: no known name is longer.
         const MAX: usize = 40;
         let letters = name.iter().filter(|b| b.is_ascii_alphanumeric()).take(MAX).map(u8::to_ascii_lowercase);

@@ -97,8 +97,8 @@ fn title_case(c: char) -> char {
         '\u{1f1}'..='\u{1f3}' => '\u{1f2}',
         '\u{10d0}'..='\u{10ff}' => c,
         // Greek letters with iota subscript, which upper case writes as a second letter.
-        '\u{1f80}'..='\u{1f87}' | '\u{1f90}'..='\u{1f97}' | '\u{1fa0}'..='\u{1fa7}' => behind(c, 8),
-        '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => behind(c, 9),
+        '\u{1f80}'..='\u{1f87}' | '\u{1f90}'..='\u{1f97}' | '\u{1fa0}'..='\u{1fa7}' => plus(c, 8),
+        '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => plus(c, 9),
         _ => {
             let mut upper = c.to_uppercase();
             match (upper.next(), upper.next()) {
@@ -109,7 +109,7 @@ fn title_case(c: char) -> char {
     }
 }
 
-fn behind(c: char, n: u32) -> char {
+fn plus(c: char, n: u32) -> char {
     char::from_u32(u32::from(c) + n).unwrap_or(c)
 }
 

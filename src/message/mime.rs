@@ -113,7 +113,7 @@ impl Structure {
     }
 
     /// The index after the part with index `at` and the parts within it.
-    pub fn behind(&self, at: usize) -> usize {
+    pub fn index_after(&self, at: usize) -> usize {
         self.0.get(at).map_or(self.0.len(), |part| part.next)
     }
 

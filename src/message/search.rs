@@ -12,7 +12,7 @@ use super::encoded_word::decode;
 pub use super::fold::Needle;
 use super::header::{self, MAX_HEADER, MAX_VALUE};
 pub use super::texts::Scope;
-use super::texts::{Look, Walk};
+use super::texts::{TextVisitor, TextWalk};
 use crate::flash::ReadAt;
 
 /// Whether a field `name` in the header block at `header` contains the needle.
@@ -119,14 +119,14 @@ fn list(field: &[u8], quoted: bool) -> String {
 
 /// Searches a whole message for a text, step by step.
 pub struct Search<'a> {
-    walk: Walk<'a>,
+    walk: TextWalk<'a>,
     needle: &'a Needle,
 }
 
 impl<'a> Search<'a> {
     /// Begins to search `message` for `needle`.
     pub fn new(message: &'a dyn ReadAt, needle: &'a Needle, scope: Scope) -> Search<'a> {
-        Search { walk: Walk::new(message, scope), needle }
+        Search { walk: TextWalk::new(message, scope), needle }
     }
 
     /// Octets that were read so far.
@@ -144,7 +144,7 @@ impl<'a> Search<'a> {
     }
 }
 
-impl Look for &Needle {
+impl TextVisitor for &Needle {
     fn text(&mut self, text: &str) -> bool {
         self.is_in(text)
     }

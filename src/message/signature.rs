@@ -13,7 +13,7 @@ use std::io;
 use super::fold::Needle;
 use super::mime::Structure;
 use super::search::texts_of_addresses;
-use super::texts::{Look, Scope, Walk};
+use super::texts::{Scope, TextVisitor, TextWalk};
 use crate::flash::ReadAt;
 
 /// The version of signatures. It must be raised with each change of `message::texts`, of charsets, of collation, of
@@ -50,7 +50,7 @@ const SAMPLES: usize = 16;
 /// Makes the signature of a message, step by step.
 pub struct Signer<'a> {
     message: &'a dyn ReadAt,
-    walk: Walk<'a>,
+    walk: TextWalk<'a>,
     grams: Grams,
     /// Whether the addresses were read.
     begun: bool,
@@ -59,7 +59,7 @@ pub struct Signer<'a> {
 impl<'a> Signer<'a> {
     /// A signer for `message`, which has this `structure`.
     pub fn new(message: &'a dyn ReadAt, structure: Structure) -> Signer<'a> {
-        let walk = Walk::over(message, structure, Scope::Text);
+        let walk = TextWalk::over(message, structure, Scope::Text);
         Signer { message, walk, grams: Grams::default(), begun: false }
     }
 
@@ -141,7 +141,7 @@ impl Grams {
     }
 }
 
-impl Look for Grams {
+impl TextVisitor for Grams {
     fn text(&mut self, text: &str) -> bool {
         let mut folded = std::mem::take(&mut self.folded);
         folded.clear();

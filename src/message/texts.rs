@@ -1,7 +1,7 @@
 //! The texts of a message that a search reads, as a user sees them: decoded from any charset, and folded for
 //! comparison. Attachments that are not text are skipped, but their names are read.
 //!
-//! A walk goes in steps of a window. The [`Look`] that gets the texts says when it has seen enough.
+//! A walk goes in steps of a window. The [`TextVisitor`] that gets the texts says when it has seen enough.
 
 use std::io;
 use std::ops::Range;
@@ -20,11 +20,11 @@ use super::window::{LOOKAHEAD, Window};
 use crate::flash::ReadAt;
 
 /// Gets the texts of a message.
-pub trait Look {
+pub trait TextVisitor {
     /// Looks at a complete text, of a field or of a name. Returns whether that is enough.
     fn text(&mut self, text: &str) -> bool;
     /// Looks at a piece of a longer text, folded, which is new from the offset `new` on. Before it are the last
-    /// octets of the piece before, at most as many as [`Look::overlap`]. Returns whether that is enough.
+    /// octets of the piece before, at most as many as [`TextVisitor::overlap`]. Returns whether that is enough.
     fn piece(&mut self, folded: &mut Vec<u8>, new: usize) -> bool;
     /// Octets of a piece that are given again with the next one.
     fn overlap(&self) -> usize;
@@ -47,7 +47,7 @@ pub enum Scope {
 }
 
 /// A walk through the texts of a message.
-pub struct Walk<'a> {
+pub struct TextWalk<'a> {
     message: &'a dyn ReadAt,
     scope: Scope,
     stage: Stage<'a>,
@@ -62,16 +62,16 @@ enum Stage<'a> {
     Done,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> TextWalk<'a> {
     /// A walk at the beginning of `message`.
-    pub fn new(message: &'a dyn ReadAt, scope: Scope) -> Walk<'a> {
+    pub fn new(message: &'a dyn ReadAt, scope: Scope) -> TextWalk<'a> {
         let stage = Stage::Structure(Box::new(Scanner::new(message)));
-        Walk { message, scope, stage, passed: 0 }
+        TextWalk { message, scope, stage, passed: 0 }
     }
 
     /// A walk at the beginning of `message`, whose structure is known.
-    pub fn over(message: &'a dyn ReadAt, structure: Structure, scope: Scope) -> Walk<'a> {
-        Walk { message, scope, stage: Stage::Part(structure, 0), passed: 0 }
+    pub fn over(message: &'a dyn ReadAt, structure: Structure, scope: Scope) -> TextWalk<'a> {
+        TextWalk { message, scope, stage: Stage::Part(structure, 0), passed: 0 }
     }
 
     /// Octets that were read so far.
@@ -84,7 +84,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// Errors of the source.
-    pub fn step(&mut self, look: &mut dyn Look) -> io::Result<Option<bool>> {
+    pub fn step(&mut self, look: &mut dyn TextVisitor) -> io::Result<Option<bool>> {
         let mut found = false;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Structure(mut scanner) => {
@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
                         Stage::Content(structure, at, described, Box::new(content))
                     }
                     (Some(false), _) => {
-                        let behind = structure.behind(at);
+                        let behind = structure.index_after(at);
                         Stage::Part(structure, behind)
                     }
                     (step, _) => {
@@ -185,7 +185,7 @@ impl Described {
         &mut self,
         message: &dyn ReadAt,
         part: &Part,
-        look: &mut dyn Look,
+        look: &mut dyn TextVisitor,
         shown: Option<Shown>,
     ) -> io::Result<bool> {
         let mut window = Window::new(message, part.header());
@@ -266,7 +266,7 @@ impl<'a> Content<'a> {
     }
 
     /// Gives `look` one more window. Returns `None` when there is more.
-    fn step(&mut self, look: &mut dyn Look) -> io::Result<Option<bool>> {
+    fn step(&mut self, look: &mut dyn TextVisitor) -> io::Result<Option<bool>> {
         let piece = self.window.fill(LOOKAHEAD)?;
         let (n, last) = (piece.len(), piece.is_empty());
         self.folded.drain(..self.folded.len().saturating_sub(look.overlap()));

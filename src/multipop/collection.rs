@@ -219,9 +219,9 @@ impl Collection {
 
     /// Begins the next round, once everything of the last one is committed. What the last round noted is known
     /// without another look into the store, unless another task has written there.
-    pub fn go_on(&mut self) {
+    pub fn begin_next_round(&mut self) {
         self.needs.begin();
-        self.ledger.go_on(unix_now());
+        self.ledger.begin_next_round(unix_now());
         if self.ledger.known().len() != self.account.ledger_len(self.key) {
             self.ledger.read_anew(self.account.ledger_of(self.key));
         }
@@ -260,7 +260,7 @@ impl Collection {
         let identity = match verdict {
             Verdict::Compare(identity) if self.needs.is_compared(&identity, size) => {
                 let verdict = self.ledger.same(identity);
-                self.settle(verdict, handle, size);
+                self.apply(verdict, handle, size);
                 return None;
             }
             // The rest is compared with later polls.
@@ -271,7 +271,7 @@ impl Collection {
                 return Some(Wanted { large: size, ..Wanted::new(handle, Some(identity)) });
             }
             other => {
-                self.settle(other, handle, size);
+                self.apply(other, handle, size);
                 return None;
             }
         };
@@ -384,7 +384,7 @@ impl Collection {
         self.needs.all_listed();
         self.progress.listed(self.planned, self.ledger.left(), self.time.now());
         self.is_listed = true;
-        self.anew = self.ledger.anew();
+        self.anew = self.ledger.renumbered();
     }
 
     /// Whether there are more new messages than this round takes on.
@@ -414,7 +414,7 @@ impl Collection {
     }
 
     /// Delivers no message that another source of the account has brought, as `twins` tells.
-    pub fn look_for(&mut self, twins: Twins) {
+    pub fn leave_out_duplicates(&mut self, twins: Twins) {
         self.twins = Some(twins);
     }
 
@@ -474,7 +474,7 @@ impl Collection {
         let size = self.listed_size(handle);
         self.needs.compared(identity, size);
         let verdict = self.ledger.same(identity);
-        self.settle(verdict, handle, size);
+        self.apply(verdict, handle, size);
     }
 
     /// The identity under which a message that came whole is kept, which is another one than `identity` if that belongs
@@ -622,7 +622,7 @@ impl Collection {
 
     /// Notes, at the end of a complete poll, whether the server had renumbered its messages.
     fn note_numbering(&mut self) {
-        let noted = Identity::anew();
+        let noted = Identity::renumbered();
         match self.anew {
             (0, 0) => {}
             (0, _) => {
@@ -648,7 +648,7 @@ impl Collection {
         self.account.fits(self.batch.len() as u64 + 1, self.batch_octets.saturating_add(octets))
     }
 
-    fn settle(&mut self, verdict: Verdict, handle: Handle, size: u64) {
+    fn apply(&mut self, verdict: Verdict, handle: Handle, size: u64) {
         match verdict {
             Verdict::Delete => self.deletable.push_back(handle),
             Verdict::Tell(identity) => {

@@ -253,7 +253,7 @@ impl Session<'_> {
             outcome.add(std::mem::take(&mut collection.outcome));
             if has_left {
                 self.wire.renew();
-                collection.go_on();
+                collection.begin_next_round();
                 continue;
             }
             if result.as_ref().is_err_and(|error| !error.is_of_the_store()) {
@@ -261,7 +261,7 @@ impl Session<'_> {
             }
             // The connection is still good: what is safe here is deleted there, whatever the store says of the rest.
             self.place.give_back();
-            let settled = self.settle(marked > 0, others_deleted).await;
+            let settled = self.take_effect(marked > 0, others_deleted).await;
             if settled.is_ok() {
                 outcome.deleted += marked;
             }
@@ -493,9 +493,9 @@ impl Session<'_> {
     }
 
     /// Makes the deletions count. Without a positive answer nothing is deleted, and the next poll tries again.
-    async fn settle(&mut self, has_deleted: bool, others_deleted: bool) -> Result<(), Error> {
+    async fn take_effect(&mut self, has_deleted: bool, others_deleted: bool) -> Result<(), Error> {
         if has_deleted {
-            self.mailbox.settle(others_deleted);
+            self.mailbox.take_effect(others_deleted);
             self.answers().await?;
         }
         Ok(())

@@ -55,7 +55,7 @@ impl Errand<'_, '_> {
             Collection::new(self.account.clone(), self.source, key, self.config, needs, self.time);
         collection.progress = self.progress.clone();
         if self.source.dedupe {
-            collection.look_for(self.twins.clone());
+            collection.leave_out_duplicates(self.twins.clone());
         }
         collection
     }

@@ -30,7 +30,7 @@ use std::collections::{HashMap, HashSet};
 
 use ring::digest::SHA256;
 
-use self::table::{Met, Table};
+use self::table::{Listing, Table};
 use super::content::{self, Hash};
 use crate::config::Source;
 use crate::store::{IdentityHash, Known, SourceKey, identity_hash};
@@ -107,7 +107,7 @@ impl Identity {
     }
 
     /// The identity whose content says in how many polls in a row the server had renumbered its messages.
-    pub fn anew() -> Identity {
+    pub fn renumbered() -> Identity {
         Identity::new("anew", b"")
     }
 
@@ -218,12 +218,12 @@ impl Ledger {
     fn begin(&mut self) {
         let mut noted = |identity: Identity| {
             let (known, met) = self.table.entry(&hashed(&identity))?;
-            *met = Met::Listed;
+            *met = Listing::Listed;
             Some(known.content)
         };
         self.server_before = noted(Identity::server());
         self.numbering = noted(Identity::numbering()).unwrap_or(0);
-        self.anew_before = noted(Identity::anew()).unwrap_or(0);
+        self.anew_before = noted(Identity::renumbered()).unwrap_or(0);
         self.new.clear();
         self.repeated.clear();
         self.left = 0;
@@ -236,9 +236,9 @@ impl Ledger {
     }
 
     /// Begins the next round: what was noted is durable, and is known from now on.
-    pub fn go_on(&mut self, now: i64) {
+    pub fn begin_next_round(&mut self, now: i64) {
         self.now = now;
-        self.table.go_on();
+        self.table.begin_next_round();
         self.begin();
     }
 
@@ -413,7 +413,7 @@ impl Ledger {
     }
 
     /// In how many polls in a row the server had renumbered its messages: with this poll, and without it.
-    pub fn anew(&self) -> (u64, u64) {
+    pub fn renumbered(&self) -> (u64, u64) {
         let now = if self.is_anew() { self.anew_before.saturating_add(1) } else { 0 };
         (now, self.anew_before)
     }
@@ -427,7 +427,7 @@ impl Ledger {
     /// there are as many new ones.
     fn is_anew(&self) -> bool {
         let there = self.table.all().filter(|(_, known, _)| { known.unlisted } == 0);
-        let gone = there.clone().filter(|(.., met)| *met == Met::No).count();
+        let gone = there.clone().filter(|(.., met)| *met == Listing::No).count();
         let stayed = there.count();
         gone > 0 && gone * 2 >= stayed && self.new.len() >= gone
     }
@@ -440,11 +440,11 @@ impl Ledger {
         }
         for (identity, known, met) in self.table.all() {
             match (met, i64::from(known.unlisted)) {
-                (Met::Listed, 0) | (Met::Replaced, _) => {}
-                (Met::Listed, _) => changes.back.push(*identity),
-                (Met::No, 0) => changes.gone.push(*identity),
-                (Met::No, since) if self.now - since >= REMEMBERED => changes.forgotten.push(*identity),
-                (Met::No, _) => {}
+                (Listing::Listed, 0) | (Listing::Replaced, _) => {}
+                (Listing::Listed, _) => changes.back.push(*identity),
+                (Listing::No, 0) => changes.gone.push(*identity),
+                (Listing::No, since) if self.now - since >= REMEMBERED => changes.forgotten.push(*identity),
+                (Listing::No, _) => {}
             }
         }
         changes
@@ -531,7 +531,7 @@ impl Ledger {
         // An identity of a message that came before under another one must not take the place of a new one.
         for known in [*identity, identity.again()] {
             if let Some((_, met)) = self.entry(&known) {
-                return std::mem::replace(met, Met::Listed) != Met::Listed;
+                return std::mem::replace(met, Listing::Listed) != Listing::Listed;
             }
         }
         // Beyond the limit nothing is collected in this round, so the identity need not be remembered.
@@ -541,11 +541,11 @@ impl Ledger {
     /// Notes that `identity` is listed. Returns when it was collected.
     fn look(&mut self, identity: &Identity) -> Option<i64> {
         let (known, met) = self.entry(identity)?;
-        *met = Met::Listed;
+        *met = Listing::Listed;
         Some(known.date.get())
     }
 
-    fn entry(&mut self, identity: &Identity) -> Option<(&Known, &mut Met)> {
+    fn entry(&mut self, identity: &Identity) -> Option<(&Known, &mut Listing)> {
         self.table.entry(&hashed(identity))
     }
 }

@@ -26,12 +26,12 @@ pub const LEASE: Duration = Duration::from_secs(60);
 pub struct Places {
     time: Time,
     free: Cell<usize>,
-    waiting: RefCell<VecDeque<Rc<Turn>>>,
+    waiting: RefCell<VecDeque<Rc<WaitingPoll>>>,
 }
 
 /// The turn of a waiting poll.
 #[derive(Default)]
-struct Turn {
+struct WaitingPoll {
     has_come: Cell<bool>,
     event: Event,
 }
@@ -63,7 +63,7 @@ impl Places {
 /// A poll in the queue. When dropped it leaves the queue, and passes on a place that it was given meanwhile.
 struct Waiter<'p> {
     places: &'p Places,
-    turn: Rc<Turn>,
+    turn: Rc<WaitingPoll>,
     taken: bool,
 }
 

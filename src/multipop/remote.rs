@@ -38,7 +38,7 @@ pub trait RemoteMailbox {
 
     /// Asks for what makes deletions take effect, if that takes a request. With `others_deleted`, messages that
     /// others have marked as deleted are there, and are to stay.
-    fn settle(&mut self, others_deleted: bool);
+    fn take_effect(&mut self, others_deleted: bool);
 
     /// Whether the server can push news.
     fn waits(&self) -> bool;

@@ -362,7 +362,7 @@ fn what_somebody_else_notes_counts_from_the_next_round_on() {
         transaction.collected(key, collection.identity_of(b"7").octets(), 1_800_000_000);
         transaction.commit().await.unwrap();
         assert!(!collection.knows(b"7"));
-        collection.go_on();
+        collection.begin_next_round();
         assert!(collection.knows(b"7"));
     });
 }

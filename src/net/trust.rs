@@ -34,15 +34,15 @@ pub fn client_config(ca: &str) -> Result<Arc<ClientConfig>, TlsError> {
     shared(named).map_err(|error| TlsError::file(ca, error))
 }
 
-type Named = Vec<CertificateDer<'static>>;
+type Certificates = Vec<CertificateDer<'static>>;
 
 thread_local! {
-    static IN_USE: RefCell<Vec<(Named, Weak<ClientConfig>)>> = const { RefCell::new(Vec::new()) };
+    static IN_USE: RefCell<Vec<(Certificates, Weak<ClientConfig>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The configuration for these certificates, shared by all connections that trust the same ones for as long as there
 /// are any: the built-in roots alone take 12 KB.
-fn shared(named: Named) -> Result<Arc<ClientConfig>, Error> {
+fn shared(named: Certificates) -> Result<Arc<ClientConfig>, Error> {
     IN_USE.with_borrow_mut(|in_use| {
         in_use.retain(|(_, config)| config.strong_count() > 0);
         let same = in_use.iter().find(|(other, _)| *other == named);
@@ -55,7 +55,7 @@ fn shared(named: Named) -> Result<Arc<ClientConfig>, Error> {
     })
 }
 
-pub(super) fn config(named: Named) -> Result<Arc<ClientConfig>, Error> {
+pub(super) fn config(named: Certificates) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     // A certificate that cannot be read as an issuer can still be pinned.
     roots.add_parsable_certificates(named.iter().cloned());

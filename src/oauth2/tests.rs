@@ -62,13 +62,13 @@ impl Stage {
     /// The client of a source, with the settings in force.
     fn client(&self, source: u64) -> OAuth2 {
         let holder = Holder::Source { account: 1, source };
-        self.context.config().held(holder).unwrap().client.clone()
+        self.context.config().settings_of(holder).unwrap().client.clone()
     }
 
     fn refresh_tokens(&self) -> Vec<String> {
         let config = self.context.config();
         (1..=3)
-            .map(|source| config.held(Holder::Source { account: 1, source }).unwrap())
+            .map(|source| config.settings_of(Holder::Source { account: 1, source }).unwrap())
             .map(|held| held.client.refresh_token.reveal().to_owned())
             .collect()
     }

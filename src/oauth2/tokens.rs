@@ -38,7 +38,7 @@ pub trait Keeper {
 
 /// One permission, with all refresh tokens that it had and has.
 struct Grant {
-    /// Held while the token is renewed.
+    /// HolderSettings while the token is renewed.
     turn: Mutex<()>,
     refresh: RefCell<Refresh>,
     /// The refresh token in the settings, if the present one could not be stored so far.
@@ -312,7 +312,7 @@ impl Tokens {
     /// `holder` has no client, or the provider gives no code.
     pub async fn ask(&self, holder: Holder) -> Result<Asking, Error> {
         let config = self.context.config();
-        let held = config.held(holder).ok_or(Error::Settings("it has no oauth2"))?;
+        let held = config.settings_of(holder).ok_or(Error::Settings("it has no oauth2"))?;
         let (client, scope) = (held.client, held.client.scope_for(held.purpose));
         if client.client_id.is_empty() {
             return Err(Error::Settings("its client_id is missing"));
@@ -351,7 +351,7 @@ impl Tokens {
     /// There will be no permission.
     pub async fn look(&self, holder: Holder, device: &mut Device) -> Result<bool, Error> {
         let config = self.context.config();
-        let held = config.held(holder).ok_or(CHANGED)?;
+        let held = config.settings_of(holder).ok_or(CHANGED)?;
         let form = device.ask(held.client);
         match ask::post(held.client.token_endpoint(), &form, held.ca, &self.context.time).await {
             Ok((status, content)) => match device.hear(status, &content)? {
@@ -373,7 +373,7 @@ impl Tokens {
     /// There is no permission.
     pub async fn redeem(&self, holder: Holder, code: &Code, pasted: &str) -> Result<(), Error> {
         let config = self.context.config();
-        let held = config.held(holder).ok_or(CHANGED)?;
+        let held = config.settings_of(holder).ok_or(CHANGED)?;
         let form = code.ask(held.client, &code.code(pasted)?);
         let url = held.client.token_endpoint();
         self.wait_for_no_clock(url)?;
@@ -393,7 +393,7 @@ impl Tokens {
         {
             // Clients that still hold the old refresh token, such as an edit under way, get the new one.
             let like = config.sharing_permission(holder);
-            let old = like.iter().filter_map(|holder| config.held(*holder));
+            let old = like.iter().filter_map(|holder| config.settings_of(*holder));
             let old = old.map(|held| &held.client.refresh_token).filter(|old| !old.is_empty());
             let mut grants = self.grants.borrow_mut();
             for refresh in old.chain([new]) {

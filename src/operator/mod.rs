@@ -146,11 +146,11 @@ pub struct Operator {
     appliance: Rc<dyn Appliance>,
     /// Permissions to log in elsewhere.
     pub tokens: Rc<Tokens>,
-    /// Held while settings are stored and put in force: of two commits at once the second sees the first.
+    /// HolderSettings while settings are stored and put in force: of two commits at once the second sees the first.
     commits: Mutex<()>,
-    /// Held while mail is exported or imported: of two at once neither would know what the other does.
+    /// HolderSettings while mail is exported or imported: of two at once neither would know what the other does.
     pub mail: Mutex<()>,
-    /// Held while a source is tried out.
+    /// HolderSettings while a source is tried out.
     pub tests: Mutex<()>,
     /// Until when the settings in force are on trial.
     trial: Cell<Option<Instant>>,

@@ -15,7 +15,7 @@ use super::Relay;
 use super::delivery::{take, unreadable};
 use super::end::HandingOver;
 use super::entry::Work;
-use super::index::{LARGE, Turn};
+use super::index::{LARGE, Spacing};
 use super::lines::Line;
 use super::queue::Claim;
 use super::settling::Settling;
@@ -28,7 +28,7 @@ use crate::store::Uid;
 
 /// How long the last octets of a message wait after those of the submitter's message before it have left over another
 /// connection: without that pause they might arrive first.
-const APART: Duration = Duration::from_millis(2);
+const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(2);
 /// Messages that may have gone twice and are listed for the operator, at most.
 const MOST_DOUBTFUL: usize = 8;
 
@@ -50,7 +50,7 @@ enum Begun<'a> {
 
 impl Relay {
     /// Runs one connection for as long as there are messages for it.
-    pub(super) async fn converse(&self, line: Line<'_>, first: Claim<'_>) {
+    pub(super) async fn run_connection(&self, line: Line<'_>, first: Claim<'_>) {
         let config = self.context.config();
         let mut client = match self.connect(line.login(), &config).await {
             Ok(client) => client,
@@ -87,11 +87,11 @@ impl Relay {
         config: &Rc<Config>,
     ) -> Result<(), Failure> {
         let settling = Settling::new();
-        settling.run(self.talk(line, client, first, &settling, config)).await
+        settling.run(self.send_all(line, client, first, &settling, config)).await
     }
 
     /// Sends all messages for this connection, while `settling` writes down what became of them.
-    async fn talk<'a>(
+    async fn send_all<'a>(
         &'a self,
         line: &Line<'_>,
         client: &mut Client,
@@ -243,9 +243,9 @@ impl Relay {
             let changed = self.queue.changed();
             let turn = self.queue.index().turn(uid);
             match turn {
-                Some(Turn::Alone) => break,
-                Some(Turn::Behind) => {
-                    Timer::after(APART).await;
+                Some(Spacing::Alone) => break,
+                Some(Spacing::Behind) => {
+                    Timer::after(BETWEEN_CONNECTIONS).await;
                     break;
                 }
                 None if self.standing.is_ending() => return false,
@@ -295,7 +295,7 @@ impl Relay {
         if !goes_again {
             self.postpone(&mut claim.entry, config, &failure.to_string());
         }
-        self.settle(claim).await;
+        self.write_outcome(claim).await;
     }
 
     /// Takes in the outcome for each recipient at once. The returned future writes it down.
@@ -309,7 +309,7 @@ impl Relay {
         let HandedOver { mut claim, recipients, in_doubt } = handed;
         claim.entry.in_doubt = None;
         // The messages behind it need not wait until this is written down.
-        self.queue.index().land(claim.uid());
+        self.queue.index().end_transfer(claim.uid());
         let Outcome { verdicts, left_over, dsn_passed_on, .. } = outcome;
         let is_final =
             |(reply, left): (&Reply, &bool)| !left && (reply.is_positive() || reply.is_permanent());
@@ -325,7 +325,7 @@ impl Relay {
             self.got_through();
         }
         async move {
-            self.settle(claim).await;
+            self.write_outcome(claim).await;
             // Whoever stops the appliance waits up to here.
             drop(in_doubt);
         }

@@ -130,7 +130,7 @@ impl Relay {
             };
             take(&mut claim.entry, &recipient, &reply, "", false, &config, 0);
         }
-        self.settle(claim).await;
+        self.write_outcome(claim).await;
     }
 
     /// Delivers to these accounts and returns the worst of their replies. Two addresses of one account give one
@@ -169,8 +169,8 @@ impl Relay {
     ///
     /// The number of a report is on flash before the report is made. So it is the same report after a power cut, and
     /// arrives once.
-    pub(super) async fn settle(&self, mut claim: Claim<'_>) {
-        for spared in claim.entry.spare() {
+    pub(super) async fn write_outcome(&self, mut claim: Claim<'_>) {
+        for spared in claim.entry.suppress_reports() {
             log::warn!("queue {}: nobody is told of {spared}", claim.uid());
         }
         if has_news(&claim.entry) {

@@ -75,7 +75,7 @@ struct Flight {
 
 /// Whether the last octets of a message must keep a distance to those before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Spacing {
     /// They need not: no message before it went over another connection.
     Alone,
     /// They must: those of an earlier message of the same submitter have just left over another connection.
@@ -122,7 +122,7 @@ impl Index {
         if find_any(&self.slots, uid).is_some_and(|slot| slot.marks & GONE != 0) {
             return;
         }
-        self.land(uid);
+        self.end_transfer(uid);
         let lane = self.number(submitter);
         let (here, outside) = (facts.here.unwrap_or(NEVER), facts.outside.unwrap_or(NEVER));
         let stands = self.slot(uid).map_or(0, |slot| slot.marks & (IN_HERE | IN_LANE));
@@ -149,7 +149,7 @@ impl Index {
 
     /// Notes that nobody works on a message after all. Its work rests until `until` at least; `None`: for ever.
     pub fn rest(&mut self, uid: Uid, until: Option<u32>) {
-        self.land(uid);
+        self.end_transfer(uid);
         let Some(slot) = self.slot_mut(uid) else { return };
         slot.marks &= !BUSY;
         let before = [slot.here, slot.outside];
@@ -170,7 +170,7 @@ impl Index {
 
     /// Removes a message.
     pub fn remove(&mut self, uid: Uid) {
-        self.land(uid);
+        self.end_transfer(uid);
         let Some(slot) = self.slot_mut(uid) else { return };
         let (lane, here, outside) = (slot.lane, slot.here, slot.outside);
         slot.marks |= GONE;
@@ -260,18 +260,18 @@ impl Index {
     /// Whether the last octets of a message may leave: those of its submitter's messages that were begun before it
     /// have left. `None`: not yet. Messages before it on the same connection are not waited for, since nothing
     /// overtakes there.
-    pub fn turn(&self, uid: Uid) -> Option<Turn> {
+    pub fn turn(&self, uid: Uid) -> Option<Spacing> {
         let lane = self.slot(uid).and_then(|slot| self.lanes.get(usize::from(slot.lane)));
-        let Some(lane) = lane else { return Some(Turn::Alone) };
+        let Some(lane) = lane else { return Some(Spacing::Alone) };
         let Some(at) = lane.flying.iter().position(|flight| flight.uid == uid) else {
-            return Some(Turn::Alone);
+            return Some(Spacing::Alone);
         };
         let line = lane.flying.get(at).map_or(0, |flight| flight.line);
         let before = lane.flying.get(..at).unwrap_or_default();
         if before.iter().any(|flight| !flight.ended && flight.line != line) {
             return None;
         }
-        Some(if before.iter().all(|flight| flight.line == line) { Turn::Alone } else { Turn::Behind })
+        Some(if before.iter().all(|flight| flight.line == line) { Spacing::Alone } else { Spacing::Behind })
     }
 
     /// Notes that the last octets of a message leave.
@@ -360,7 +360,7 @@ impl Index {
     }
 
     /// Notes that a message is no longer on its way, though somebody may still work on it.
-    pub fn land(&mut self, uid: Uid) {
+    pub fn end_transfer(&mut self, uid: Uid) {
         let Some(slot) = self.slot(uid).copied() else { return };
         if let Some(lane) = self.lanes.get_mut(usize::from(slot.lane)) {
             lane.flying.retain(|flight| flight.uid != uid);

@@ -308,7 +308,7 @@ impl Relay {
     async fn withdraw(&self, mut claim: Claim<'_>, now: i64) {
         log::info!("queue {}: removed by the operator, and its sender is told", claim.uid());
         claim.entry.withdraw(now);
-        self.settle(claim).await;
+        self.write_outcome(claim).await;
     }
 }
 

@@ -97,7 +97,7 @@ impl Relay {
                 self.queue.tick();
                 match self.next_line() {
                     Some((line, claim)) => {
-                        connections.spawn(Box::pin(self.converse(line, claim))).detach();
+                        connections.spawn(Box::pin(self.run_connection(line, claim))).detach();
                     }
                     None => {
                         let waits = self.queue.index().ready().next().is_some();
@@ -183,7 +183,7 @@ impl Relay {
             }
             if self.queue.save(&claims).await {
                 for claim in claims.drain(..).filter(|claim| has_news(&claim.entry)) {
-                    self.settle(claim).await;
+                    self.write_outcome(claim).await;
                 }
             }
             // Messages that come meanwhile get an attempt of their own.

@@ -60,7 +60,7 @@ impl<'a> Settling<'a> {
         pace::run(&self.executor, talk).await
     }
 
-    /// Begins to settle a message that was answered: `settle` writes down its outcome, together with the note of the
+    /// Begins to settle a message that was answered: `write_outcome` writes down its outcome, together with the note of the
     /// next message if one is expected, or else at once.
     pub fn begin(&self, settle: impl Future<Output = ()> + 'a) {
         let note = self.note.clone();

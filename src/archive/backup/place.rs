@@ -3,7 +3,7 @@
 //!
 //! A backup is read into [`NEW`]. When all of it is there and verified, a plan is written beside it, and one rename
 //! to [`READY`] decides: before it nothing has changed, after it every start goes on until the plan is carried out
-//! ([`settle`]).
+//! ([`carry_out`]).
 
 use std::collections::BTreeSet;
 use std::io;
@@ -84,7 +84,7 @@ pub async fn decide(flash: &dyn Flash) -> io::Result<()> {
 ///
 /// # Errors
 /// What the flash says. Another call goes on.
-pub async fn settle(flash: &dyn Flash) -> io::Result<Option<Option<String>>> {
+pub async fn carry_out(flash: &dyn Flash) -> io::Result<Option<Option<String>>> {
     let there: BTreeSet<String> = flash.list("")?.into_iter().collect();
     if there.contains(NEW) {
         flash.remove_dir(NEW)?;

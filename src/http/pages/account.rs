@@ -8,7 +8,7 @@ use super::{Frame, after, shown, source, to_be_mended};
 use crate::access::may_use_connector;
 use crate::config::{Account, Config, path};
 use crate::http::Response;
-use crate::http::visit::{Visit, Wrong};
+use crate::http::visit::{FieldErrors, Visit};
 
 /// The switches of the page "Mail services".
 const SERVICES: &[&str] = &["pop", "pop_lan_only", "imap", "imap_lan_only", "connector", "multipop"];
@@ -42,7 +42,7 @@ pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
     let Some(account) = visit.config.account(name) else { return Response::error("404 Not Found") };
     let base = format!("/accounts/{name}");
     let of = Of { name, base: base.clone(), is_own: false };
-    let mended = |wrong: Wrong| shown_account(visit, account, &wrong);
+    let mended = |wrong: FieldErrors| shown_account(visit, account, &wrong);
     match (visit.is_post(), rest) {
         (false, []) => mended(Vec::new()),
         (_, ["sources", rest @ ..]) => source::page(visit, &of, rest).await,

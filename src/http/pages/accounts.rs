@@ -6,7 +6,7 @@ use super::people::new_password;
 use super::{Frame, after, shown, to_be_mended};
 use crate::config::{Account, Config, path};
 use crate::http::Response;
-use crate::http::visit::{Visit, Wrong};
+use crate::http::visit::{FieldErrors, Visit};
 
 #[derive(Template)]
 #[template(path = "accounts.html")]
@@ -36,7 +36,7 @@ pub async fn page(visit: &Visit<'_>) -> Response {
     after(visit, outcome, &format!("/accounts/{name}"), |wrong| list(visit, wrong))
 }
 
-fn list(visit: &Visit<'_>, wrong: Wrong) -> Response {
+fn list(visit: &Visit<'_>, wrong: FieldErrors) -> Response {
     let page = Accounts {
         frame: Frame::new(visit, visit.words.accounts),
         accounts: &visit.config.accounts,

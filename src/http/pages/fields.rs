@@ -5,10 +5,10 @@ use askama::Template;
 use data_encoding::BASE64URL_NOPAD;
 use ring::hmac;
 
-use crate::config::typed::{self, Typed};
+use crate::config::typed::{self, FormInput};
 use crate::config::{Config, path};
 use crate::http::form::Form;
-use crate::http::visit::Wrong;
+use crate::http::visit::FieldErrors;
 use crate::http::words::Words;
 
 /// What a form shows in place of a secret that is set or was typed before. A field that still holds it leaves the secret as it
@@ -115,7 +115,7 @@ impl<'a> Marks<'a> {
         keys: &[&'static str],
         form: &Form,
         what: &str,
-    ) -> Wrong {
+    ) -> FieldErrors {
         let mut wrong = Vec::new();
         for key in keys {
             let path = format!("{section}.{key}");
@@ -163,18 +163,18 @@ impl<'a> Fields<'a> {
     /// The field of one setting.
     pub fn field(&self, key: &'static str) -> Field {
         let path = format!("{}.{key}", self.section);
-        let (value, help) = typed::get(self.config, &path).unwrap_or((Typed::Text(String::new()), ""));
+        let (value, help) = typed::get(self.config, &path).unwrap_or((FormInput::Text(String::new()), ""));
         // A box that is not ticked is not sent, but its mark is. If neither was sent, the field is not on the form that was
         // sent.
         let is_on_form = |form: &&Form| form.has(key) || form.has(&format!("was.{key}"));
         let typed = self.typed.filter(is_on_form).map(|form| form.get(key));
         let text = |now: String| typed.map_or(now, |typed| typed.unwrap_or_default().to_owned());
         let input = match value {
-            Typed::Switch(on) => Input::Check(typed.map_or(on, |typed| typed.is_some())),
-            Typed::Choice { words, chosen } => Input::Select(words, text(chosen)),
-            Typed::Text(now) => Input::Text(text(now)),
-            Typed::Lines(now) => Input::Lines(text(now.join("\n"))),
-            Typed::Secret(is_set) => {
+            FormInput::Switch(on) => Input::Check(typed.map_or(on, |typed| typed.is_some())),
+            FormInput::Choice { words, chosen } => Input::Select(words, text(chosen)),
+            FormInput::Text(now) => Input::Text(text(now)),
+            FormInput::Lines(now) => Input::Lines(text(now.join("\n"))),
+            FormInput::Secret(is_set) => {
                 let is_there = typed.map_or(is_set, |typed| typed.is_some_and(|typed| !typed.is_empty()));
                 Input::Password(if is_there { STARS } else { "" })
             }
@@ -213,21 +213,21 @@ pub fn others<'a>(wrong: &[(String, String)], fields: impl Iterator<Item = &'a F
 /// Takes over what was typed for the settings `keys` of the section at `section`. Returns what is wrong with which of them. A
 /// box that is not ticked is not sent. Any other field that was not sent stays as it is, and so does a secret that is
 /// [`STARS`]. A port that nobody has chosen stays the usual one for the protocol and security.
-pub fn take(config: &mut Config, section: &str, keys: &[&'static str], form: &Form) -> Wrong {
+pub fn take(config: &mut Config, section: &str, keys: &[&'static str], form: &Form) -> FieldErrors {
     let mut wrong = Vec::new();
     let usual_port = path::ports(config, section).filter(|(port, usual)| port == usual);
     let usual_port = usual_port.map(|(port, _)| port.to_string());
     for key in keys {
         let path = format!("{section}.{key}");
         let typed = match (typed::get(config, &path), form.get(key)) {
-            (Ok((Typed::Switch(_), _)), typed) => {
+            (Ok((FormInput::Switch(_), _)), typed) => {
                 if typed.is_some() {
                     "true"
                 } else {
                     "false"
                 }
             }
-            (Ok((Typed::Secret(_), _)), Some(STARS)) | (_, None) => continue,
+            (Ok((FormInput::Secret(_), _)), Some(STARS)) | (_, None) => continue,
             (_, Some(typed)) if *key == "port" && usual_port.as_deref() == Some(typed.trim()) => continue,
             (_, Some(typed)) => typed,
         };

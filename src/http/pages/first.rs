@@ -12,7 +12,7 @@ use super::{Frame, Told, addresses, shown, shown_as, to_be_mended};
 use crate::config::{Config, path};
 use crate::http::Response;
 use crate::http::session::Person;
-use crate::http::visit::{Outcome, Visit, Wrong};
+use crate::http::visit::{FieldErrors, Outcome, Visit};
 use crate::net::mdns::local_name;
 
 /// The settings of a source on this page; the source's own page has the others.
@@ -85,7 +85,7 @@ pub async fn page(visit: &Visit<'_>, path: &str) -> Response {
     }
 }
 
-fn form(visit: &Visit<'_>, wrong: &Wrong) -> Response {
+fn form(visit: &Visit<'_>, wrong: &FieldErrors) -> Response {
     let mut scratch = Config::clone(&visit.config);
     let asks_for_account = !visit.config.accounts.is_empty();
     let section = new_source(&mut scratch);
@@ -119,7 +119,7 @@ fn new_source(scratch: &mut Config) -> String {
     format!("account.{SCRATCH}.source.{}", added.unwrap_or_default())
 }
 
-async fn set_up(visit: &Visit<'_>) -> Result<Response, Wrong> {
+async fn set_up(visit: &Visit<'_>) -> Result<Response, FieldErrors> {
     let (words, form) = (visit.words, &visit.form);
     let plain = |text: &str| vec![(String::new(), text.to_owned())];
     if !visit.config.accounts.is_empty() {
@@ -168,7 +168,7 @@ async fn set_up(visit: &Visit<'_>) -> Result<Response, Wrong> {
         return Err(wrong);
     }
     match visit.commit_and_move(candidate).await {
-        Outcome::Wrong(wrong) => return Err(wrong),
+        Outcome::FieldErrors(wrong) => return Err(wrong),
         Outcome::ShutsOut(why) => return Err(plain(why)),
         Outcome::Done(_) | Outcome::OnTrial => {}
     }
@@ -193,7 +193,7 @@ fn has_chosen_domain(config: &Config) -> bool {
     config.server.domains != given.server.domains
 }
 
-fn set(candidate: &mut Config, path: &str, value: &str, wrong: &mut Wrong) {
+fn set(candidate: &mut Config, path: &str, value: &str, wrong: &mut FieldErrors) {
     if let Err(error) = crate::config::typed::set(candidate, path, value) {
         wrong.push((String::new(), error.to_string()));
     }

@@ -6,7 +6,7 @@ use super::people::{App, Login, Of, Servers, apps, change_apps, change_password,
 use super::{Frame, shown, source, to_be_mended};
 use crate::config::Account;
 use crate::http::Response;
-use crate::http::visit::{Visit, Wrong};
+use crate::http::visit::{FieldErrors, Visit};
 
 #[derive(Template)]
 #[template(path = "mine.html")]
@@ -27,7 +27,7 @@ struct Mine {
 pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
     let Some(account) = visit.config.account(name) else { return Response::error("404 Not Found") };
     let of = Of { name, base: "/mine".to_owned(), is_own: true };
-    let mended = |wrong: Wrong| shown_account(visit, account, &wrong);
+    let mended = |wrong: FieldErrors| shown_account(visit, account, &wrong);
     match (visit.is_post(), rest) {
         (false, []) => mended(Vec::new()),
         (_, ["sources", rest @ ..]) if visit.config.server.users_edit_sources => {

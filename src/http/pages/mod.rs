@@ -25,7 +25,7 @@ use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 use super::session::Person;
-use super::visit::{Outcome, Visit, Wrong};
+use super::visit::{FieldErrors, Outcome, Visit};
 use super::words::Words;
 use super::{GET, Response, autoconfig, profile};
 use crate::operator::qr;
@@ -174,14 +174,14 @@ fn after(
     visit: &Visit<'_>,
     outcome: Outcome,
     location: &str,
-    mended: impl FnOnce(Wrong) -> Response,
+    mended: impl FnOnce(FieldErrors) -> Response,
 ) -> Response {
     match outcome {
         Outcome::Done(warnings) if warnings.is_empty() => visit.go(location, visit.words.saved),
         Outcome::Done(warnings) => {
             visit.go(location, &format!("{} {}", visit.words.saved, warnings.join("; ")))
         }
-        Outcome::Wrong(wrong) => mended(wrong),
+        Outcome::FieldErrors(wrong) => mended(wrong),
         Outcome::ShutsOut(why) => {
             // The session keeps the secret that was typed, so the page need not hold it.
             let is_secret = |name: &str| {

@@ -8,7 +8,7 @@ use crate::clock::unix_now;
 use crate::config::{Account, Config, MIN_PASSWORD, path};
 use crate::credential::random_password;
 use crate::http::Response;
-use crate::http::visit::{Outcome, Visit, Wrong};
+use crate::http::visit::{FieldErrors, Outcome, Visit};
 use crate::operator::World;
 use crate::operator::reach::{self, Scheme};
 use crate::operator::status::ago;
@@ -83,9 +83,9 @@ pub async fn change_password(
     login: Option<&str>,
     path: &str,
     location: &str,
-    mended: impl FnOnce(Wrong) -> Response,
+    mended: impl FnOnce(FieldErrors) -> Response,
 ) -> Response {
-    let mut wrong = Wrong::new();
+    let mut wrong = FieldErrors::new();
     if let Some(login) = login
         && let Err(why) = visit.judge(login, visit.form.get("old_password").unwrap_or_default()).await
     {
@@ -102,7 +102,7 @@ pub async fn change_password(
 }
 
 /// A new password of this appliance, typed twice: in the field `name`, and in `name` followed by `_again`.
-pub fn new_password<'v>(visit: &'v Visit<'_>, name: &str, wrong: &mut Wrong) -> &'v str {
+pub fn new_password<'v>(visit: &'v Visit<'_>, name: &str, wrong: &mut FieldErrors) -> &'v str {
     let (words, form) = (visit.words, &visit.form);
     let password = form.get(name).unwrap_or_default();
     if password.chars().count() < MIN_PASSWORD {
@@ -114,7 +114,11 @@ pub fn new_password<'v>(visit: &'v Visit<'_>, name: &str, wrong: &mut Wrong) -> 
 }
 
 /// Adds an app password, which is shown once or put in a profile, or removes one.
-pub async fn change_apps(visit: &Visit<'_>, of: &Of<'_>, mended: impl FnOnce(Wrong) -> Response) -> Response {
+pub async fn change_apps(
+    visit: &Visit<'_>,
+    of: &Of<'_>,
+    mended: impl FnOnce(FieldErrors) -> Response,
+) -> Response {
     let mut candidate = Config::clone(&visit.config);
     let home = format!("{}#apps", of.base);
     if let Some(app) = visit.form.get("remove") {

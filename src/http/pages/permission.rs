@@ -26,7 +26,7 @@ const AGAIN: u64 = 5;
 
 /// The permissions that are being asked for.
 #[derive(Default)]
-pub struct Asked(Vec<Question>);
+pub struct PendingPermissions(Vec<Question>);
 
 struct Question {
     holder: Holder,
@@ -36,7 +36,7 @@ struct Question {
     next: Instant,
 }
 
-impl Asked {
+impl PendingPermissions {
     fn put(&mut self, question: Question) {
         self.take(question.holder);
         if self.0.len() >= MOST {
@@ -74,7 +74,7 @@ struct Page<'a> {
 /// the user's own. The user cannot set where the permission is asked for: the client's secret, which is the operator's, would
 /// go there.
 pub async fn page(visit: &Visit<'_>, holder: Holder, back: &str, is_own: bool) -> Response {
-    let page = At { visit, holder, back, is_own };
+    let page = PermissionPage { visit, holder, back, is_own };
     match visit.is_post() {
         true => page.take().await,
         false => page.look().await,
@@ -82,7 +82,7 @@ pub async fn page(visit: &Visit<'_>, holder: Holder, back: &str, is_own: bool) -
 }
 
 /// The page of one permission.
-struct At<'v> {
+struct PermissionPage<'v> {
     visit: &'v Visit<'v>,
     holder: Holder,
     back: &'v str,
@@ -100,10 +100,10 @@ fn section(config: &Config, holder: Holder) -> Option<String> {
     }
 }
 
-impl At<'_> {
+impl PermissionPage<'_> {
     /// Does what a form says.
     async fn take(&self) -> Response {
-        let At { visit, holder, .. } = *self;
+        let PermissionPage { visit, holder, .. } = *self;
         let operator = visit.operator();
         let here = visit.request.path.as_str();
         let plain = |error: &Error| vec![(String::new(), error.to_string())];
@@ -165,7 +165,7 @@ impl At<'_> {
 
     /// Shows the page. Asks the provider first whether the code was typed, where it may be asked again.
     async fn look(&self) -> Response {
-        let At { visit, holder, .. } = *self;
+        let PermissionPage { visit, holder, .. } = *self;
         let operator = visit.operator();
         let time = &operator.context.time;
         let Some(mut question) = visit.asked().borrow_mut().take(holder) else {
@@ -203,13 +203,13 @@ impl At<'_> {
     }
 
     fn shown(&self, wrong: &[(String, String)]) -> Response {
-        let At { visit, holder, back, is_own } = *self;
+        let PermissionPage { visit, holder, back, is_own } = *self;
 
         let config = visit.operator().context.config();
         let Some(section) = section(&config, holder) else { return Response::error("404 Not Found") };
         let all = Fields::new(&config, &section, visit.words, visit.marks()).mended(&visit.form, wrong);
         let (fields, more) = if is_own { Default::default() } else { (all.of(CLIENT), all.of(URLS)) };
-        let held = config.held(holder);
+        let held = config.settings_of(holder);
         let asked = visit.asked().borrow();
         let asked = asked.0.iter().find(|it| it.holder == holder).map(|it| &it.asking);
         let (link, picture, user_code) = match asked {

@@ -8,7 +8,7 @@ use crate::http::visit::Visit;
 use crate::operator::status::{ago, size};
 use crate::relay::{Act, Which};
 
-struct Row {
+struct QueueRow {
     id: u32,
     from: String,
     to: String,
@@ -23,7 +23,7 @@ struct Row {
 #[template(path = "queue.html")]
 struct Queue {
     frame: Frame,
-    rows: Vec<Row>,
+    rows: Vec<QueueRow>,
     unlisted: usize,
 }
 
@@ -33,7 +33,7 @@ pub async fn page(visit: &Visit<'_>) -> Response {
         return operate(visit).await;
     }
     let status = visit.operator().status();
-    let row = |it: &crate::relay::QueueEntry| Row {
+    let row = |it: &crate::relay::QueueEntry| QueueRow {
         id: it.id,
         from: if it.from.is_empty() { "<>".to_owned() } else { it.from.clone() },
         to: it.to.join(", "),

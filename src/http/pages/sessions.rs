@@ -8,7 +8,7 @@ use crate::http::visit::Visit;
 use crate::operator::World;
 use crate::operator::status::span;
 
-struct Row {
+struct SessionRow {
     id: u64,
     service: &'static str,
     account: String,
@@ -20,7 +20,7 @@ struct Row {
 #[template(path = "sessions.html")]
 struct Sessions {
     frame: Frame,
-    rows: Vec<Row>,
+    rows: Vec<SessionRow>,
 }
 
 /// Shows the connections, or ends one.
@@ -31,7 +31,7 @@ pub fn page(visit: &Visit<'_>) -> Response {
         return visit.go("/sessions", if ended { visit.words.done } else { visit.words.nothing_to_do });
     }
     let device = |device: Option<String>| device.map(|it| format!(" ({it})")).unwrap_or_default();
-    let rows = operator.sessions().into_iter().map(|it| Row {
+    let rows = operator.sessions().into_iter().map(|it| SessionRow {
         id: it.id,
         service: it.listener,
         account: it.account.unwrap_or_default() + &device(it.device),

@@ -29,7 +29,7 @@ const OWN: &[&str] = &[
 const MORE: &[&str] = &["folder", "into", "interval", "max_size", "large", "dedupe", "ca"];
 
 /// A source in the list.
-struct Row {
+struct SourceRow {
     number: usize,
     username: String,
     host: String,
@@ -44,7 +44,7 @@ struct List {
     base: String,
     is_own: bool,
     multipop_is_off: bool,
-    rows: Vec<Row>,
+    rows: Vec<SourceRow>,
 }
 
 #[derive(Template)]
@@ -117,7 +117,7 @@ fn collect(visit: &Visit<'_>, of: &Of<'_>) -> Response {
 fn list(visit: &Visit<'_>, of: &Of<'_>) -> Response {
     let status = visit.operator().poller.status();
     let own = status.iter().filter(|source| source.account == of.name);
-    let row = |(number, source): (usize, &SourceStatus)| Row {
+    let row = |(number, source): (usize, &SourceStatus)| SourceRow {
         number: number + 1,
         username: source.username.clone(),
         host: source.host.clone(),

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::imap::commands::catenate;
 use crate::imap::server::{Connection, Imap};
-use crate::imap::state::outcome::{AfterCommit, Appended, News, Outcome, Reply};
+use crate::imap::state::outcome::{AfterCommit, Appended, MailboxUpdates, Outcome, Reply};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected};
 use crate::imap::state::session::Session;
 use crate::imap::wire::command::{Append, FlagList, Literal, Messages};
@@ -248,7 +248,7 @@ pub fn appended(
     }
     if *replaces {
         out.push_str(&format!("* OK {code}The new message is there\r\n"));
-        let news = News { removes: true, ..News::default() };
+        let news = MailboxUpdates { removes: true, ..MailboxUpdates::default() };
         // Section 4.5: as after UID EXPUNGE.
         return Reply { news, modseq: true, ..Reply::new(tag, "OK REPLACE completed") };
     }

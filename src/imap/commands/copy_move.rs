@@ -1,6 +1,6 @@
 //! COPY (RFC 3501 section 6.4.7) and MOVE (RFC 6851).
 
-use crate::imap::state::outcome::{AfterCommit, Copied, News, Outcome, Reply};
+use crate::imap::state::outcome::{AfterCommit, Copied, MailboxUpdates, Outcome, Reply};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected, none_left};
 use crate::imap::wire::command::{MailboxName, Messages};
 use crate::imap::wire::sequence::write_uid_set;
@@ -52,7 +52,7 @@ impl Selected {
 /// The reply after the messages were copied.
 pub fn copied(account: &Account, tag: String, copied: &Copied, committed: &Committed) -> Reply {
     let code = copy_uid(account, copied, committed).unwrap_or_default();
-    let news = News { uid: copied.uid, ..News::default() };
+    let news = MailboxUpdates { uid: copied.uid, ..MailboxUpdates::default() };
     Reply { news, ..Reply::new(tag, format!("OK {code}COPY completed")) }
 }
 
@@ -67,7 +67,7 @@ pub fn moved(
     if let Some(code) = copy_uid(account, copied, committed) {
         out.push_str(&format!("* OK {code}Moved\r\n"));
     }
-    let news = News { uid: copied.uid, removes: true, ..News::default() };
+    let news = MailboxUpdates { uid: copied.uid, removes: true, ..MailboxUpdates::default() };
     Reply { news, modseq: true, ..Reply::new(tag, "OK MOVE completed") }
 }
 

@@ -1,6 +1,6 @@
 //! EXPUNGE (RFC 3501 section 6.4.3), UID EXPUNGE (RFC 4315 section 2.1), and what CLOSE removes (section 6.4.2).
 
-use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::outcome::{MailboxUpdates, Outcome, Reply};
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::command::{MessageSet, Messages};
 use crate::store::{Flags, Transaction, Uids};
@@ -11,7 +11,7 @@ impl Selected {
         if let Some(read_only) = self.read_only {
             return Outcome::reply(tag, read_only.refusal());
         }
-        let news = News { uid: set.is_some(), removes: true, ..News::default() };
+        let news = MailboxUpdates { uid: set.is_some(), removes: true, ..MailboxUpdates::default() };
         let mut reply = Reply { news, ..Reply::new(tag, "OK EXPUNGE completed") };
         let uids = self.deleted(set);
         if uids.is_empty() {

@@ -7,7 +7,7 @@ use event_listener::EventListener;
 use zeroize::Zeroizing;
 
 use crate::imap::server::Connection;
-use crate::imap::state::outcome::{News, Reply};
+use crate::imap::state::outcome::{MailboxUpdates, Reply};
 use crate::net::line::LineEnd;
 use crate::serving::within;
 
@@ -23,7 +23,7 @@ enum Woken {
     /// The client closed the connection.
     Closed,
     /// The account's mail has changed.
-    News,
+    MailboxUpdates,
     /// The time limit has passed.
     Late,
 }
@@ -56,7 +56,7 @@ impl Connection {
             match self.wait(left.min(STILL_HERE), news).await? {
                 Woken::Octets => return Ok(true),
                 Woken::Closed => return Ok(false),
-                Woken::News => {}
+                Woken::MailboxUpdates => {}
                 Woken::Late if left > STILL_HERE => Box::pin(self.say("* OK Still here\r\n")).await?,
                 Woken::Late => return Err(io::ErrorKind::TimedOut.into()),
             }
@@ -72,7 +72,7 @@ impl Connection {
         };
         let news = async {
             news.await;
-            Ok(Woken::News)
+            Ok(Woken::MailboxUpdates)
         };
         match within(&self.place, &mut self.alarm, limit, smol::future::or(octets, news)).await {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(Woken::Late),
@@ -82,7 +82,7 @@ impl Connection {
 
     /// Tells the client everything that has changed by now.
     async fn tell_news(&mut self, expunge: bool) -> io::Result<()> {
-        self.tell_selected(&News { expunge, ..News::default() }).await?;
+        self.tell_selected(&MailboxUpdates { expunge, ..MailboxUpdates::default() }).await?;
         if self.session.notify.is_some() {
             Box::pin(self.tell_others()).await?;
         }

@@ -8,7 +8,7 @@ use super::{connector, lazy_message, list, mailboxes};
 use crate::config::Config;
 use crate::imap::server::Connection;
 use crate::imap::state::notify::{Knows, MAX_WATCHED, Notify, Others, TooMany};
-use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::outcome::{MailboxUpdates, Outcome, Reply};
 use crate::imap::state::session::{Session, State};
 use crate::imap::wire::command::FetchItem;
 use crate::imap::wire::extension::{Enabled, Extension};
@@ -237,7 +237,7 @@ impl Connection {
         };
         // Section 3.1: changes that have accumulated are reported, whatever is reported from then on.
         let before = self.session.notify.take();
-        self.tell_selected(&News { uid: true, ..News::default() }).await?;
+        self.tell_selected(&MailboxUpdates { uid: true, ..MailboxUpdates::default() }).await?;
         self.session.notify = Some(Box::new(notify));
         let pace = Pace::new();
         loop {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use crate::imap::state::outcome::{AfterCommit, News, Outcome, Reply, Stored};
+use crate::imap::state::outcome::{AfterCommit, MailboxUpdates, Outcome, Reply, Stored};
 use crate::imap::state::own::{OwnChange, Silent};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected, none_left};
 use crate::imap::wire::command::{Messages, StoreArgs};
@@ -18,7 +18,10 @@ impl Selected {
     /// STORE (RFC 3501 section 6.4.6).
     pub fn store(&self, tag: String, messages: &Messages, args: StoreArgs) -> Outcome {
         let answer = |text: Cow<'static, str>| {
-            Outcome::Reply(Reply { news: News::of_messages(messages.uid), ..Reply::new(tag.clone(), text) })
+            Outcome::Reply(Reply {
+                news: MailboxUpdates::of_messages(messages.uid),
+                ..Reply::new(tag.clone(), text)
+            })
         };
         let Some(numbers) = self.choose(messages) else { return answer(NO_SUCH_NUMBER.into()) };
         if let Some(read_only) = self.read_only {
@@ -62,7 +65,7 @@ impl Selected {
             true => "OK STORE completed".into(),
             false => format!("OK [MODIFIED {}] The others were changed meanwhile", self.set(modified, uid)),
         };
-        Reply { news: News { own, ..News::of_messages(uid) }, ..Reply::new(tag, text) }
+        Reply { news: MailboxUpdates { own, ..MailboxUpdates::of_messages(uid) }, ..Reply::new(tag, text) }
     }
 
     /// These messages as a set of UIDs, or of sequence numbers.

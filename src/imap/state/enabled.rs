@@ -40,7 +40,7 @@ impl Session {
     /// that it was told for its HIGHESTMODSEQ. When it was not told of all changes up to there, it would never be
     /// told of them later. So it is told which HIGHESTMODSEQ it may take, and later that it may take a larger one
     /// (RFC 7162 sections 3.2 and 6).
-    pub fn tagged(&mut self, reply: &Reply) -> String {
+    pub fn tagged_response(&mut self, reply: &Reply) -> String {
         let Reply { tag, text, .. } = reply;
         let State::Selected(selected) = &mut self.state else { return format!("{tag} {text}\r\n") };
         let (modseq, told) = (selected.numbers.told_through(), std::mem::take(&mut selected.told));

@@ -193,7 +193,7 @@ pub struct Reply {
     /// The text, beginning with `OK`, `NO` or `BAD`.
     pub text: Cow<'static, str>,
     /// How the client is told of changes in the mailbox before the response.
-    pub news: News,
+    pub news: MailboxUpdates,
     /// Whether an OK contains HIGHESTMODSEQ when QRESYNC is enabled (RFC 7162 section 3.2.7).
     pub modseq: bool,
     /// The text that is sent after the response, before the connection ends; `None` when it does not end.
@@ -203,13 +203,13 @@ pub struct Reply {
 impl Reply {
     /// A response before which the client is told of all changes.
     pub fn new(tag: String, text: impl Into<Cow<'static, str>>) -> Reply {
-        Reply { tag, text: text.into(), news: News::default(), modseq: false, goodbye: None }
+        Reply { tag, text: text.into(), news: MailboxUpdates::default(), modseq: false, goodbye: None }
     }
 }
 
 /// How the client is told of changes in the selected mailbox.
 #[derive(Debug)]
-pub struct News {
+pub struct MailboxUpdates {
     /// Whether EXPUNGE may be sent: not during FETCH, STORE and SEARCH (RFC 3501 section 7.4.1).
     pub expunge: bool,
     /// Whether FETCH responses have the UID, because the command was a UID command (section 6.4.8).
@@ -221,23 +221,23 @@ pub struct News {
     pub own: OwnChange,
 }
 
-impl Default for News {
+impl Default for MailboxUpdates {
     /// All changes are told.
-    fn default() -> News {
-        News { expunge: true, uid: false, removes: false, own: OwnChange::Nothing }
+    fn default() -> MailboxUpdates {
+        MailboxUpdates { expunge: true, uid: false, removes: false, own: OwnChange::Nothing }
     }
 }
 
-impl News {
+impl MailboxUpdates {
     /// How changes are told during FETCH, STORE and SEARCH. Their UID variants are other commands, during which
     /// EXPUNGE may be sent.
-    pub fn of_messages(uid: bool) -> News {
-        News { expunge: uid, uid, removes: false, own: OwnChange::Nothing }
+    pub fn of_messages(uid: bool) -> MailboxUpdates {
+        MailboxUpdates { expunge: uid, uid, removes: false, own: OwnChange::Nothing }
     }
 
     /// How changes are told during SEARCH, SORT and THREAD.
-    pub fn of_search(uid: bool, key: &SearchKey) -> News {
-        News { expunge: uid && !key.names_numbers(), ..News::of_messages(uid) }
+    pub fn of_search(uid: bool, key: &SearchKey) -> MailboxUpdates {
+        MailboxUpdates { expunge: uid && !key.names_numbers(), ..MailboxUpdates::of_messages(uid) }
     }
 }
 

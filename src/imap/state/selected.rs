@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::contexts::Contexts;
 use super::marks::Marks;
-use super::outcome::{News, Outcome};
+use super::outcome::{MailboxUpdates, Outcome};
 use super::own::OwnChange;
 use super::sequence_numbers::{SequenceNumbers, Wanted};
 use super::updates::{ResponseForm, Updates};
@@ -114,7 +114,7 @@ impl Selected {
     }
 
     /// Takes over what has happened in the mailbox, as far as it is `wanted`. Returns what the client must be told.
-    pub fn news(&mut self, news: &News, wanted: Wanted) -> Updates {
+    pub fn news(&mut self, news: &MailboxUpdates, wanted: Wanted) -> Updates {
         let id = self.numbers.mailbox();
         let current = self.account.view(id, |mailbox| self.numbers.is_current(mailbox, wanted));
         // Whether there is something to tell even when nothing has happened.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::marks::Marks;
 use super::notify::Notify;
-use super::outcome::{AfterCommit, News, Outcome, Reply};
+use super::outcome::{AfterCommit, MailboxUpdates, Outcome, Reply};
 use super::selected::{ReadOnly, Selected};
 use super::sequence_numbers::Wanted;
 use super::updates::Updates;
@@ -273,7 +273,7 @@ impl Session {
     }
 
     /// Takes over what has happened in the selected mailbox. Returns what the client must be told now.
-    pub fn news(&mut self, news: &News) -> Updates {
+    pub fn news(&mut self, news: &MailboxUpdates) -> Updates {
         let wanted = self.wanted(news);
         match &mut self.state {
             State::Selected(selected) => selected.news(news, wanted),
@@ -282,7 +282,7 @@ impl Session {
     }
 
     /// What the client is told of the selected mailbox now.
-    fn wanted(&self, news: &News) -> Wanted {
+    fn wanted(&self, news: &MailboxUpdates) -> Wanted {
         match &self.notify {
             None => Wanted::all(news.expunge),
             Some(notify) => {

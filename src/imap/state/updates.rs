@@ -323,7 +323,7 @@ mod tests {
         Deliver,
         Expunge(usize),
         Flags(usize, u64),
-        Told { expunge: bool },
+        ListResponse { expunge: bool },
     }
 
     fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -331,7 +331,7 @@ mod tests {
             3 => Just(Event::Deliver),
             2 => any::<usize>().prop_map(Event::Expunge),
             2 => (any::<usize>(), 0..32_u64).prop_map(|(place, flags)| Event::Flags(place, flags)),
-            2 => any::<bool>().prop_map(|expunge| Event::Told { expunge }),
+            2 => any::<bool>().prop_map(|expunge| Event::ListResponse { expunge }),
         ];
         proptest::collection::vec(event, 0..60)
     }
@@ -344,7 +344,7 @@ mod tests {
             let mut now = mailbox(&[]);
             let mut numbers = SequenceNumbers::new(&now, 1);
             let mut client = Client::default();
-            events.push(Event::Told { expunge: true });
+            events.push(Event::ListResponse { expunge: true });
             for event in events {
                 let modseq = now.highest_modseq + 1;
                 match event {
@@ -355,7 +355,7 @@ mod tests {
                         now.messages.push(message);
                         now.uid_next += 1;
                     }
-                    Event::Told { expunge } => {
+                    Event::ListResponse { expunge } => {
                         let updates = numbers.sync(Some(&now), now.recent_from, Wanted::all(expunge), &OwnChange::Nothing);
                         now.recent_from = now.uid_next;
                         let form = ResponseForm { uid: true, read_only: false, new_keywords: true };

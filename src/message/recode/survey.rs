@@ -113,7 +113,7 @@ impl<'a> Survey<'a> {
                     if let Err(refusal) = self.content(part, at == 0, described, &examination)? {
                         return Ok(Err(refusal));
                     }
-                    let next = structure.behind(at);
+                    let next = structure.index_after(at);
                     (Stage::Part(structure, next), 0)
                 } else {
                     (Stage::Done, 0)

@@ -23,7 +23,7 @@ fn seven_bit(message: &str) -> Result<String, Refusal> {
 /// The decoded contents of a message's parts, without those that contain parts.
 fn contents(message: &[u8]) -> Vec<Vec<u8>> {
     let structure = Structure::of(&message).unwrap();
-    let leaves = structure.parts().iter().enumerate().filter(|(at, _)| structure.behind(*at) == at + 1);
+    let leaves = structure.parts().iter().enumerate().filter(|(at, _)| structure.index_after(*at) == at + 1);
     let decoded = leaves.map(|(_, part)| {
         let known = Binary::of(&message, part).unwrap();
         let mut binary = known.unwrap_or_else(|| Binary::identity(&message, part.content()));

@@ -97,7 +97,7 @@ impl Folded {
         self.column += blanks.len() + text.len();
     }
 
-    /// Appends the encoded words for `text`, with `blanks` before them, and `before` and `behind` directly next to
+    /// Appends the encoded words for `text`, with `blanks` before them, and `before` and `index_after` directly next to
     /// them.
     pub fn put_encoded(&mut self, blanks: &[u8], before: &[u8], text: &[u8], behind: &[u8]) {
         let words = encoded(text);

@@ -44,7 +44,7 @@ fn is_found(message: &[u8], text: &str) -> bool {
 /// Collects the texts that a search reads. The first field says whether references are undone.
 struct Texts(bool, Vec<String>);
 
-impl Look for Texts {
+impl TextVisitor for Texts {
     fn text(&mut self, text: &str) -> bool {
         self.1.push(text.to_owned());
         self.1.push(String::new());
@@ -74,7 +74,7 @@ fn texts(message: &[u8]) -> Vec<String> {
     let mut all = Vec::new();
     for undo in [false, true] {
         let mut look = Texts(undo, Vec::new());
-        let mut walk = Walk::new(&message, Scope::Text);
+        let mut walk = TextWalk::new(&message, Scope::Text);
         while walk.step(&mut look).unwrap().is_none() {}
         all.extend(look.1);
     }

@@ -196,7 +196,7 @@ impl Collection {
             }
             // There was no room for it: a later poll collects it.
             (Verdict::Collect(_), None) => {}
-            (verdict, _) => self.settle(verdict, handle, size),
+            (verdict, _) => self.apply(verdict, handle, size),
         }
     }
 }

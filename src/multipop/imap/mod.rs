@@ -455,7 +455,7 @@ impl RemoteMailbox for Mailbox {
         }
     }
 
-    fn settle(&mut self, others_deleted: bool) {
+    fn take_effect(&mut self, others_deleted: bool) {
         if !self.has_uid_plus && !others_deleted {
             self.ask(Request::ExpungeAll);
         }

@@ -55,7 +55,7 @@ fn asks(mailbox: &mut Mailbox, asked: &str) {
             mailbox.head(uid, true);
         }),
         Some('d') => mailbox.delete(&mut numbers().collect::<VecDeque<_>>()),
-        Some('e') => mailbox.settle(text == "others"),
+        Some('e') => mailbox.take_effect(text == "others"),
         Some('w') if mailbox.waits() && mailbox.is_idle() => mailbox.wait(),
         Some('k') if !mailbox.is_idle() => mailbox.wake(),
         Some('c') => mailbox.close(),

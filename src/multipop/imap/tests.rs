@@ -36,7 +36,7 @@ fn requests_as_they_travel() {
     );
     mailbox.fetch(7);
     mailbox.delete(&mut [7, 9].into());
-    mailbox.settle(false);
+    mailbox.take_effect(false);
     mailbox.close();
     assert_eq!(
         mailbox.to_send(),
@@ -51,7 +51,7 @@ fn without_uidplus_all_that_is_marked_is_expunged_unless_others_marked_some() {
     for (others_deleted, expunge) in [(false, "P9 EXPUNGE\r\n"), (true, "")] {
         let (mut mailbox, _) = listed("IMAP4rev1");
         mailbox.delete(&mut [7].into());
-        mailbox.settle(others_deleted);
+        mailbox.take_effect(others_deleted);
         let sent = format!("P8 UID STORE 7 +FLAGS.SILENT (\\Deleted)\r\n{expunge}");
         assert_eq!(mailbox.to_send(), sent);
     }

@@ -5,7 +5,7 @@ use crate::store::{IdentityHash, Known};
 
 /// Whether this round has met a known identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Met {
+pub enum Listing {
     /// Not listed so far.
     No,
     Listed,
@@ -69,7 +69,7 @@ impl Contents {
 pub struct Table {
     /// In ascending order of the identities.
     known: Vec<(IdentityHash, Known)>,
-    met: Vec<Met>,
+    met: Vec<Listing>,
     /// Where in `known` the entries with a content hash are.
     contents: Contents,
     /// What this round has noted. It counts from the next round on.
@@ -91,7 +91,7 @@ impl Table {
     /// Begins a round, in which nothing was met yet.
     fn begin(&mut self) {
         self.met.clear();
-        self.met.resize(self.known.len(), Met::No);
+        self.met.resize(self.known.len(), Listing::No);
         self.contents = Contents::default();
         self.contents = Contents::of(self.known.iter().map(|(_, known)| known.content));
     }
@@ -102,12 +102,12 @@ impl Table {
     }
 
     /// All that is known, each with whether this round has met it.
-    pub fn all(&self) -> impl Iterator<Item = (&IdentityHash, &Known, Met)> + Clone {
+    pub fn all(&self) -> impl Iterator<Item = (&IdentityHash, &Known, Listing)> + Clone {
         self.known.iter().zip(&self.met).map(|((identity, known), met)| (identity, known, *met))
     }
 
     /// What is known of `identity`, and whether this round has met it.
-    pub fn entry(&mut self, identity: &IdentityHash) -> Option<(&Known, &mut Met)> {
+    pub fn entry(&mut self, identity: &IdentityHash) -> Option<(&Known, &mut Listing)> {
         let at = self.known.binary_search_by(|(known, _)| known.cmp(identity)).ok()?;
         Some((&self.known.get(at)?.1, self.met.get_mut(at)?))
     }
@@ -127,8 +127,9 @@ impl Table {
     pub fn replace(&mut self, content: u64) -> Vec<IdentityHash> {
         let mut replaced = Vec::new();
         for at in self.of_content(content).collect::<Vec<_>>() {
-            if let (Some((identity, _)), Some(met @ Met::No)) = (self.known.get(at), self.met.get_mut(at)) {
-                *met = Met::Replaced;
+            if let (Some((identity, _)), Some(met @ Listing::No)) = (self.known.get(at), self.met.get_mut(at))
+            {
+                *met = Listing::Replaced;
                 replaced.push(*identity);
             }
         }
@@ -140,8 +141,8 @@ impl Table {
     pub fn meet(&mut self, content: u64) -> bool {
         let mut any = false;
         for at in self.of_content(content).collect::<Vec<_>>() {
-            if let Some(met @ Met::No) = self.met.get_mut(at) {
-                *met = Met::Listed;
+            if let Some(met @ Listing::No) = self.met.get_mut(at) {
+                *met = Listing::Listed;
                 any = true;
             }
         }
@@ -155,9 +156,9 @@ impl Table {
     }
 
     /// Begins the next round, once everything that was noted is durable.
-    pub fn go_on(&mut self) {
+    pub fn begin_next_round(&mut self) {
         let mut met = self.met.iter();
-        self.known.retain(|_| met.next() != Some(&Met::Replaced));
+        self.known.retain(|_| met.next() != Some(&Listing::Replaced));
         let mut noted = std::mem::take(&mut self.noted);
         noted.sort_by_key(|(identity, _)| *identity);
         // The last note of an identity counts, but a content of 0 does not replace an earlier one.
@@ -258,21 +259,21 @@ mod tests {
                         continue;
                     }
                     // No server lists an identity again that was replaced in the same round.
-                    if table.entry(&identity).is_some_and(|(_, met)| *met == Met::Replaced) {
+                    if table.entry(&identity).is_some_and(|(_, met)| *met == Listing::Replaced) {
                         continue;
                     }
                     if let Some((_, met)) = table.entry(&identity) {
-                        *met = Met::Listed;
+                        *met = Listing::Listed;
                     }
                     table.note(identity, date as i64, content);
                     let before = store.get(&identity).map_or(0, |known| known.content);
                     let content = if content == 0 { before } else { content };
                     store.insert(identity, Known { date: (date as i64).into(), content, unlisted: 0 });
                 }
-                table.go_on();
+                table.begin_next_round();
                 let expected: Vec<_> = store.clone().into_iter().collect();
                 assert_eq!(table.known(), expected, "seed {seed}, round {round}");
-                assert!(table.all().all(|(.., met)| met == Met::No));
+                assert!(table.all().all(|(.., met)| met == Listing::No));
                 for content in 0..10 {
                     let has = content != 0 && store.values().any(|known| known.content == content);
                     assert_eq!(table.has_content(content), has);

@@ -11,13 +11,13 @@
 /// Takes a multi-line response apart as it comes.
 #[derive(Debug)]
 pub struct Dots {
-    at: At,
+    at: LinePosition,
     bare_lf: bool,
 }
 
 /// The position of the next octet within a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+enum LinePosition {
     Start,
     /// After a dot at the start, which is either stuffed or the end.
     Dot,
@@ -54,46 +54,46 @@ pub enum Piece<'a> {
 impl Dots {
     /// A response whose status line ended in a bare LF, or in CRLF; its first line comes next.
     pub fn new(bare_lf: bool) -> Dots {
-        Dots { at: At::Start, bare_lf }
+        Dots { at: LinePosition::Start, bare_lf }
     }
 
     /// The next piece of `input`, which is moved past it.
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Piece<'a> {
         while let Some(&octet) = input.first() {
             match (self.at, octet) {
-                (At::Start, b'.') => self.skip(input, At::Dot),
-                (At::Dot, b'\r') => self.skip(input, At::DotCr),
-                (At::DotCr, b'\n') => {
-                    self.skip(input, At::Start);
+                (LinePosition::Start, b'.') => self.skip(input, LinePosition::Dot),
+                (LinePosition::Dot, b'\r') => self.skip(input, LinePosition::DotCr),
+                (LinePosition::DotCr, b'\n') => {
+                    self.skip(input, LinePosition::Start);
                     return Piece::End;
                 }
-                (At::Dot, b'\n') if self.bare_lf => {
-                    self.skip(input, At::Start);
+                (LinePosition::Dot, b'\n') if self.bare_lf => {
+                    self.skip(input, LinePosition::Start);
                     return Piece::End;
                 }
-                (At::DotCr, _) => {
+                (LinePosition::DotCr, _) => {
                     // The CR belongs to the text; the octet after it is looked at again.
-                    self.at = At::Cr;
+                    self.at = LinePosition::Cr;
                     return Piece::Octets(b"\r");
                 }
-                (At::BareLf, b'.') => self.skip(input, At::BareDot),
-                (At::BareDot, b'\r') => self.skip(input, At::BareDotCr),
-                (At::BareDot, b'\n') => self.skip(input, At::Doubt { crlf: false }),
-                (At::BareDotCr, b'\n') => self.skip(input, At::Doubt { crlf: true }),
-                (At::BareDot, b'.') => {
-                    self.skip(input, At::Text);
+                (LinePosition::BareLf, b'.') => self.skip(input, LinePosition::BareDot),
+                (LinePosition::BareDot, b'\r') => self.skip(input, LinePosition::BareDotCr),
+                (LinePosition::BareDot, b'\n') => self.skip(input, LinePosition::Doubt { crlf: false }),
+                (LinePosition::BareDotCr, b'\n') => self.skip(input, LinePosition::Doubt { crlf: true }),
+                (LinePosition::BareDot, b'.') => {
+                    self.skip(input, LinePosition::Text);
                     return Piece::Octets(b".");
                 }
-                (At::BareDot, _) => {
-                    self.at = At::Text;
+                (LinePosition::BareDot, _) => {
+                    self.at = LinePosition::Text;
                     return Piece::Octets(b".");
                 }
-                (At::BareDotCr, _) => {
-                    self.at = At::Cr;
+                (LinePosition::BareDotCr, _) => {
+                    self.at = LinePosition::Cr;
                     return Piece::Octets(b".\r");
                 }
-                (At::Doubt { .. }, b'+' | b'-') => return Piece::StatusLine,
-                (At::Doubt { .. }, _) => return Piece::Octets(self.believe()),
+                (LinePosition::Doubt { .. }, b'+' | b'-') => return Piece::StatusLine,
+                (LinePosition::Doubt { .. }, _) => return Piece::Octets(self.believe()),
                 _ => {
                     let (text, rest) = input.split_at(self.text(input));
                     *input = rest;
@@ -106,17 +106,17 @@ impl Dots {
 
     /// Whether what came so far may be all, though its end is not the one that it should be.
     pub fn may_be_over(&self) -> bool {
-        matches!(self.at, At::Doubt { .. })
+        matches!(self.at, LinePosition::Doubt { .. })
     }
 
     /// Takes the line that was held back for text, and returns it.
     pub fn believe(&mut self) -> &'static [u8] {
-        let crlf = self.at == At::Doubt { crlf: true };
-        self.at = if crlf { At::Start } else { At::BareLf };
+        let crlf = self.at == LinePosition::Doubt { crlf: true };
+        self.at = if crlf { LinePosition::Start } else { LinePosition::BareLf };
         if crlf { b".\r\n" } else { b".\n" }
     }
 
-    fn skip(&mut self, input: &mut &[u8], to: At) {
+    fn skip(&mut self, input: &mut &[u8], to: LinePosition) {
         *input = input.get(1..).unwrap_or_default();
         self.at = to;
     }
@@ -124,19 +124,19 @@ impl Dots {
     /// How many octets at the front of `input`, which is not empty, are certainly text: all up to a dot at the start
     /// of a line.
     fn text(&mut self, input: &[u8]) -> usize {
-        let mut after_cr = self.at == At::Cr;
+        let mut after_cr = self.at == LinePosition::Cr;
         let mut from = 0;
         while let Some(found) = memchr::memchr(b'\n', input.get(from..).unwrap_or_default()) {
             let lf = from + found;
             let crlf = if lf == 0 { after_cr } else { input.get(lf - 1) == Some(&b'\r') };
             if matches!(input.get(lf + 1), Some(b'.') | None) {
-                self.at = if crlf || self.bare_lf { At::Start } else { At::BareLf };
+                self.at = if crlf || self.bare_lf { LinePosition::Start } else { LinePosition::BareLf };
                 return lf + 1;
             }
             after_cr = false;
             from = lf + 1;
         }
-        self.at = if input.last() == Some(&b'\r') { At::Cr } else { At::Text };
+        self.at = if input.last() == Some(&b'\r') { LinePosition::Cr } else { LinePosition::Text };
         input.len()
     }
 }

@@ -345,7 +345,7 @@ impl RemoteMailbox for Maildrop {
         }
     }
 
-    fn settle(&mut self, _: bool) {
+    fn take_effect(&mut self, _: bool) {
         self.close();
     }
 

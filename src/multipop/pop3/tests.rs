@@ -64,7 +64,7 @@ fn pipelined_replies_belong_to_their_requests_however_they_arrive() {
         maildrop.fetch(2);
         maildrop.fetch(3);
         maildrop.close();
-        maildrop.settle(false);
+        maildrop.take_effect(false);
         let sent = "STAT\r\nLIST\r\nUIDL\r\nRETR 1\r\nDELE 1\r\nRETR 2\r\nRETR 3\r\nQUIT\r\n";
         assert_eq!(maildrop.to_send(), sent, "each once, and one message a DELE");
         assert_eq!(

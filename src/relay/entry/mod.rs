@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Account, Config, Smarthost};
 use crate::smtp::{Envelope, Mailbox, Reply, ReversePath, dsn};
 
-pub use recipient::{Attempt, Progress, Recipient, Telling, longest_pause};
+pub use recipient::{Attempt, PendingReport, Progress, Recipient, longest_pause};
 
 /// Events of a message that are kept, at most.
 const HISTORY_MAX: usize = 16;
@@ -266,9 +266,9 @@ impl Entry {
 
     /// Counts outcomes as reported that the sender does not want to hear of, or cannot be told. Returns each such
     /// recipient and outcome in words.
-    pub fn spare(&mut self) -> Vec<String> {
+    pub fn suppress_reports(&mut self) -> Vec<String> {
         let nobody = self.sender.is_none();
-        self.recipients.iter_mut().filter_map(|recipient| recipient.spare(nobody)).collect()
+        self.recipients.iter_mut().filter_map(|recipient| recipient.suppress_report(nobody)).collect()
     }
 
     /// Gives a number to the report on all outcomes that have none yet.

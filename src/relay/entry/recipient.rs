@@ -61,7 +61,7 @@ pub enum Progress {
         /// The attempt that failed.
         latest: Attempt,
         /// How far the report on it is.
-        telling: Telling,
+        telling: PendingReport,
     },
     /// Nothing is left to do: the sender was told what became of it, or is not to be told.
     Reported,
@@ -71,13 +71,13 @@ pub enum Progress {
         /// The attempt that succeeded.
         latest: Attempt,
         /// How far the report on it is.
-        telling: Telling,
+        telling: PendingReport,
     },
 }
 
 /// The state of a report that is still to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Telling {
+pub struct PendingReport {
     /// The number of the report; `None` until a number is written down.
     pub report: Option<u32>,
     /// Tries so far.
@@ -189,7 +189,7 @@ impl Recipient {
         let answered = || Attempt::answered(now, remote, reply);
         if reply.is_positive() {
             self.progress = match self.notify.success() && !passed_on {
-                true => Progress::Arrived { latest: shortened(answered()), telling: Telling::at(now) },
+                true => Progress::Arrived { latest: shortened(answered()), telling: PendingReport::at(now) },
                 false => Progress::Done,
             };
         } else if reply.is_permanent() {
@@ -202,7 +202,7 @@ impl Recipient {
 
     /// Notes that the message will never be delivered to this recipient, for the reason in `latest`.
     pub fn fail(&mut self, status: String, latest: Attempt) {
-        let telling = Telling::at(latest.at);
+        let telling = PendingReport::at(latest.at);
         self.progress = Progress::Failed { status, latest: shortened(latest), telling };
     }
 
@@ -259,7 +259,7 @@ impl Recipient {
 
     /// Counts the outcome as reported if the sender does not want to hear of it, or (`nobody`) cannot be told.
     /// Returns the outcome in words.
-    pub(super) fn spare(&mut self, nobody: bool) -> Option<String> {
+    pub(super) fn suppress_report(&mut self, nobody: bool) -> Option<String> {
         let said = match &self.progress {
             Progress::Failed { latest, .. } if nobody || !self.notify.failure() => latest.in_words(),
             Progress::Arrived { latest, .. } if nobody => latest.in_words(),
@@ -269,7 +269,7 @@ impl Recipient {
         Some(format!("<{}>: {said}", self.mailbox))
     }
 
-    pub(super) fn telling(&mut self) -> Option<&mut Telling> {
+    pub(super) fn telling(&mut self) -> Option<&mut PendingReport> {
         match &mut self.progress {
             Progress::Failed { telling, .. } | Progress::Arrived { telling, .. } => Some(telling),
             _ => None,
@@ -300,9 +300,9 @@ impl Recipient {
     }
 }
 
-impl Telling {
-    fn at(next_try: i64) -> Telling {
-        Telling { next_try, ..Telling::default() }
+impl PendingReport {
+    fn at(next_try: i64) -> PendingReport {
+        PendingReport { next_try, ..PendingReport::default() }
     }
 }
 

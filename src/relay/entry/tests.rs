@@ -77,13 +77,13 @@ fn a_note_has_the_octets_that_it_always_had() {
                 Progress::Failed {
                     status: "5.1.1".into(),
                     latest: latest.clone(),
-                    telling: Telling { report: Some(1), tries: 2, next_try: 9 },
+                    telling: PendingReport { report: Some(1), tries: 2, next_try: 9 },
                 },
             ),
             Recipient { notify: Notify::Never, ..at("j@k.l", Progress::Reported) },
             at(
                 "m@n.o",
-                Progress::Arrived { latest, telling: Telling { report: None, tries: 0, next_try: 9 } },
+                Progress::Arrived { latest, telling: PendingReport { report: None, tries: 0, next_try: 9 } },
             ),
         ],
     };
@@ -142,7 +142,7 @@ fn a_note_of_the_first_kind_is_read() {
             &Progress::Failed {
                 status: "5.1.1".into(),
                 latest: latest("no"),
-                telling: Telling { report: Some(1), tries: 0, next_try: 9 },
+                telling: PendingReport { report: Some(1), tries: 0, next_try: 9 },
             },
             &Progress::Reported,
         ]
@@ -379,7 +379,7 @@ fn who_does_not_want_to_hear_of_it_is_spared() {
         entry.sender = entry.sender.filter(|_| sender);
         let reply = if arrived { Reply::plain(250, "OK") } else { Reply::plain(550, "No") };
         entry.recipients[0].take(&reply, "mx", false, 0, &config().smarthost, 0);
-        entry.spare();
+        entry.suppress_reports();
         !entry.is_settled()
     };
     let when = |success, failure| Notify::When { success, failure, delay: false };

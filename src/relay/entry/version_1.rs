@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Late, Submitter, Telling};
+use super::{Attempt, Late, PendingReport, Submitter};
 use crate::config::Config;
 use crate::smtp::dsn::{Notify, Request};
 use crate::smtp::{Mailbox, ReversePath};
@@ -69,7 +69,7 @@ impl Recipient {
             }
             Progress::Done => super::Progress::Done,
             Progress::Failed { status, diagnostic, next_try } => {
-                let telling = Telling { report: Some(report), tries: 0, next_try };
+                let telling = PendingReport { report: Some(report), tries: 0, next_try };
                 super::Progress::Failed { status, latest: latest(diagnostic), telling }
             }
             Progress::Reported => super::Progress::Reported,

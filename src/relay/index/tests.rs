@@ -96,13 +96,13 @@ fn ends_leave_in_order() {
         index.next_outside(|it| it == if line == 3 { BOB } else { ANN }, line, true, 5).unwrap();
     }
     let turns = |index: &Index| [1, 2, 3, 4].map(|uid| index.turn(uid));
-    assert_eq!(turns(&index), [Some(Turn::Alone), None, None, Some(Turn::Alone)]);
+    assert_eq!(turns(&index), [Some(Spacing::Alone), None, None, Some(Spacing::Alone)]);
     index.ended(1);
-    assert_eq!(turns(&index)[1..3], [Some(Turn::Behind), Some(Turn::Behind)]);
+    assert_eq!(turns(&index)[1..3], [Some(Spacing::Behind), Some(Spacing::Behind)]);
     index.put(1, ANN, outside(50));
     assert_eq!(
         turns(&index)[1..3],
-        [Some(Turn::Alone), Some(Turn::Alone)],
+        [Some(Spacing::Alone), Some(Spacing::Alone)],
         "one connection keeps its order itself"
     );
 }
@@ -115,7 +115,7 @@ fn what_cannot_be_worked_on_rests() {
     assert_eq!(index.next_outside(anyone, 1, true, 5), Some(1));
     index.rest(1, Some(30));
     assert_eq!(index.next_outside(anyone, 2, true, 5), Some(2));
-    assert_eq!(index.turn(2), Some(Turn::Alone));
+    assert_eq!(index.turn(2), Some(Spacing::Alone));
     assert_eq!((index.earliest(), index.is_free(1)), (Some(30), true));
     index.tick(30, 100);
     assert_eq!(index.next_outside(anyone, 1, true, 30), Some(1));
@@ -220,7 +220,7 @@ fn what_is_gone_holds_up_nobody() {
     assert_eq!(index.next_outside(anyone, 2, true, 5), Some(3));
     assert_eq!(index.turn(3), None);
     index.remove(2);
-    assert_eq!(index.turn(3), Some(Turn::Alone));
+    assert_eq!(index.turn(3), Some(Spacing::Alone));
     index.remove(3);
     assert!(index.lanes[0].flying.is_empty(), "{:?}", index.lanes[0].flying);
 }

@@ -253,7 +253,7 @@ impl Incoming {
     }
 
     /// Makes the file of a long message durable. A message in memory needs nothing.
-    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+    pub(super) async fn make_durable(&mut self) -> Result<(), Error> {
         match self.failed {
             Some(Failure::NoRoom) => return Err(Error::Full),
             Some(Failure::OverQuota) => return Err(Error::OverQuota),

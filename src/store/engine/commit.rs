@@ -161,7 +161,7 @@ impl State {
 impl Account {
     pub(super) async fn commit(self: &Rc<Self>, mut transaction: Transaction) -> Result<Committed, Error> {
         for message in &mut transaction.messages {
-            message.settle().await?;
+            message.make_durable().await?;
             message.arrived();
         }
         let structural = transaction.changes.iter().any(Change::is_structural);
@@ -274,7 +274,7 @@ impl Account {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         if state.staged.is_empty() {
-            state.overlay.settle();
+            state.overlay.all_applied();
             self.remove_orphans(state);
         }
         self.keep_room_for_checkpoints(state);

@@ -55,7 +55,7 @@ pub struct Survey {
     heads: BTreeMap<u32, u64>,
     /// Dead octets that the last compaction left: only when more are dead are they looked at again.
     left_dead: u64,
-    /// The segment in which the log ended when `Account::tidy` ran last.
+    /// The segment in which the log ended when `Account::compact_small_waste` ran last.
     tidied: Option<u32>,
     /// When a refused commit looked for room last, and where the log ended then.
     sought: Option<(Instant, Place)>,
@@ -212,7 +212,7 @@ impl Account {
             return Ok(());
         }
         if dead(&waste) < self.allowed() {
-            return self.tidy(waste, log).await;
+            return self.compact_small_waste(waste, log).await;
         }
         // Segments that this compaction writes itself are not looked at again.
         let last = self.state.borrow().log.end().segment;
@@ -244,7 +244,7 @@ impl Account {
 
     /// Copies the most wasteful segment when a twentieth of the log is dead, although there is enough room, so that
     /// users who delete messages soon see room come back. It writes at most a sixteenth of what is written anyway.
-    async fn tidy(self: &Rc<Self>, mut waste: Vec<Waste>, log: u64) -> Result<(), Error> {
+    async fn compact_small_waste(self: &Rc<Self>, mut waste: Vec<Waste>, log: u64) -> Result<(), Error> {
         let (end, tidied, segment) = {
             let state = self.state.borrow();
             (state.log.end().segment, state.survey.tidied, u64::from(state.sizes.segment))

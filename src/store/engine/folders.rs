@@ -21,7 +21,7 @@ pub(super) const ACCOUNTS: &str = "accounts";
 pub(super) const OWNER: &str = "owner";
 /// Separates the name of a folder from the identity of its owner, where another account has the name. No account's
 /// name contains this character.
-pub(super) const APART: char = '~';
+pub(super) const OWNER_SEPARATOR: char = '~';
 /// Octets of a file `owner` at most.
 const LONGEST: u64 = 256;
 
@@ -58,7 +58,7 @@ impl Mark {
 
 /// The owner of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(super) enum FolderOwner {
     /// The account that has the folder's name.
     ByName,
     /// The account that the file `owner` names.
@@ -67,26 +67,26 @@ pub(super) enum Whose {
     Unknown,
 }
 
-impl Whose {
+impl FolderOwner {
     fn id(&self) -> Option<u64> {
         match self {
-            Whose::By(mark) => Some(mark.id),
-            Whose::ByName | Whose::Unknown => None,
+            FolderOwner::By(mark) => Some(mark.id),
+            FolderOwner::ByName | FolderOwner::Unknown => None,
         }
     }
 }
 
 /// The folders below `accounts`, with their owners.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Folders(pub(super) BTreeMap<String, Whose>);
+pub(super) struct Folders(pub(super) BTreeMap<String, FolderOwner>);
 
 impl Folders {
     pub(super) fn read(flash: &dyn Flash) -> io::Result<Folders> {
         let names = flash.list(ACCOUNTS)?;
         let whose = names.into_iter().map(|name| {
             let whose = whose(flash, &name)?;
-            let said = if let Whose::By(_) = whose { None } else { by_folder(&name) };
-            Ok((name, said.map_or(whose, Whose::By)))
+            let said = if let FolderOwner::By(_) = whose { None } else { by_folder(&name) };
+            Ok((name, said.map_or(whose, FolderOwner::By)))
         });
         whose.collect::<io::Result<_>>().map(Folders)
     }
@@ -94,7 +94,7 @@ impl Folders {
     /// The folder of an account, whether or not that folder exists yet; `None` when the folder of the account's name
     /// belongs to another account and the account has no folder yet.
     fn of(&self, (id, name): &Owner) -> Option<&str> {
-        let own = |whose: &Whose| *id != 0 && whose.id() == Some(*id);
+        let own = |whose: &FolderOwner| *id != 0 && whose.id() == Some(*id);
         if let Some((folder, whose)) = self.0.get_key_value(name)
             && own(whose)
         {
@@ -104,7 +104,7 @@ impl Folders {
             return Some(folder);
         }
         match self.0.get_key_value(name) {
-            Some((folder, Whose::ByName)) => Some(folder),
+            Some((folder, FolderOwner::ByName)) => Some(folder),
             _ => None,
         }
     }
@@ -120,7 +120,7 @@ impl Folders {
     }
 }
 
-fn whose(flash: &dyn Flash, folder: &str) -> io::Result<Whose> {
+fn whose(flash: &dyn Flash, folder: &str) -> io::Result<FolderOwner> {
     let read = || -> io::Result<Vec<u8>> {
         let file = flash.open(&mark_of(folder), Mode::Read)?;
         let mut octets = vec![0; usize::try_from(file.len()?.min(LONGEST)).unwrap_or_default()];
@@ -129,12 +129,12 @@ fn whose(flash: &dyn Flash, folder: &str) -> io::Result<Whose> {
     };
     match read() {
         Ok(octets) => Ok(match std::str::from_utf8(&octets).ok().and_then(Mark::parse) {
-            Some(mark) => Whose::By(mark),
-            None => Whose::Unknown,
+            Some(mark) => FolderOwner::By(mark),
+            None => FolderOwner::Unknown,
         }),
         // A plain file in this place is not a folder.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(Whose::ByName)
+            Ok(FolderOwner::ByName)
         }
         Err(error) => Err(error),
     }
@@ -142,7 +142,7 @@ fn whose(flash: &dyn Flash, folder: &str) -> io::Result<Whose> {
 
 /// The owner of a folder that has an identity in its name.
 fn by_folder(folder: &str) -> Option<Mark> {
-    let (name, id) = folder.split_once(APART).filter(|(_, id)| id.len() == 16)?;
+    let (name, id) = folder.split_once(OWNER_SEPARATOR).filter(|(_, id)| id.len() == 16)?;
     Some(Mark { id: u64::from_str_radix(id, 16).ok()?, name: name.to_owned(), since: 0 })
 }
 
@@ -151,7 +151,7 @@ fn mark_of(folder: &str) -> String {
 }
 
 pub(super) fn apart(name: &str, id: u64) -> String {
-    format!("{name}{APART}{id:016x}")
+    format!("{name}{OWNER_SEPARATOR}{id:016x}")
 }
 
 async fn write_mark(flash: &dyn Flash, folder: &str, mark: &Mark) -> Result<(), Error> {
@@ -198,7 +198,7 @@ impl Store {
         Ok(())
     }
 
-    /// How many folders belong to none of the accounts given to the latest [`Store::assign`] or [`Store::settle`].
+    /// How many folders belong to none of the accounts given to the latest [`Store::assign`] or [`Store::name_folders`].
     pub fn left(&self) -> usize {
         self.left.get()
     }
@@ -208,7 +208,7 @@ impl Store {
     ///
     /// # Errors
     /// Errors of the flash; the accounts still get their folders.
-    pub async fn settle(&self, accounts: &[Owner]) -> Result<bool, Error> {
+    pub async fn name_folders(&self, accounts: &[Owner]) -> Result<bool, Error> {
         let _opening = self.opening.lock().await;
         let settled = self.settle_alone(accounts).await;
         self.assign(accounts)?;
@@ -223,12 +223,12 @@ impl Store {
         for owner in accounts {
             let (id, name) = owner;
             let mark = match folders.0.get(name) {
-                Some(Whose::By(mark)) if mark.id != *id => mark.clone(),
+                Some(FolderOwner::By(mark)) if mark.id != *id => mark.clone(),
                 // Nobody knows whose mail it is: it lay there before the account got this name.
-                Some(Whose::ByName) if folders.of(owner) != Some(name.as_str()) => {
+                Some(FolderOwner::ByName) if folders.of(owner) != Some(name.as_str()) => {
                     let mark = Mark { id: u64::from_le_bytes(random()) | 1, name: name.clone(), since: 0 };
                     write_mark(self.flash(), name, &mark).await?;
-                    folders.0.insert(name.clone(), Whose::By(mark.clone()));
+                    folders.0.insert(name.clone(), FolderOwner::By(mark.clone()));
                     mark
                 }
                 _ => continue,
@@ -248,11 +248,11 @@ impl Store {
             }
             // A folder that has its account's name needs no file `owner`; the name is durable before the file is
             // removed.
-            if folders.0.get(name).and_then(Whose::id) == Some(*id) {
+            if folders.0.get(name).and_then(FolderOwner::id) == Some(*id) {
                 self.flash().sync_dir(ACCOUNTS).await.map_err(io)?;
                 self.flash().remove(&mark_of(name)).map_err(io)?;
                 self.flash().sync_dir(&format!("{ACCOUNTS}/{name}")).await.map_err(io)?;
-                folders.0.insert(name.clone(), Whose::ByName);
+                folders.0.insert(name.clone(), FolderOwner::ByName);
             }
         }
         Ok(settled)

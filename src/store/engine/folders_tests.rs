@@ -49,7 +49,7 @@ async fn mail(store: &Store, accounts: &[Owner]) -> Vec<Option<Vec<u8>>> {
 async fn filled(accounts: &[Owner]) -> SimFlash {
     let flash = SimFlash::default();
     let store = store(&flash);
-    store.settle(accounts).await.unwrap();
+    store.name_folders(accounts).await.unwrap();
     for (_, name) in accounts {
         deliver(&store.account(name).await.unwrap(), name.as_bytes()).await;
     }
@@ -88,12 +88,12 @@ fn mail_of_a_removed_account_is_nobodys() {
             let (before, after) = (owners(&[(ANN, "office")]), owners(&[(BOB, "office")]));
             let flash = filled(&before).await;
             let store = store(&flash);
-            store.settle(&before).await.unwrap();
+            store.name_folders(&before).await.unwrap();
             let session = store.account("office").await.unwrap();
             let session = open.then_some(session);
             for accounts in [&owners(&[]), &after] {
                 note_owners(&flash, &before, accounts, 7).await.unwrap();
-                store.settle(accounts).await.unwrap();
+                store.name_folders(accounts).await.unwrap();
             }
             assert_eq!(mail(&store, &after).await, [None]);
             deliver(&store.account("office").await.unwrap(), b"new").await;
@@ -108,12 +108,12 @@ fn mail_of_a_removed_account_is_nobodys() {
                 assert!(!store.delete_unclaimed(&left[0]).await.unwrap(), "it is in use");
             }
             drop(session);
-            assert!(store.settle(&after).await.unwrap(), "now each has its name");
+            assert!(store.name_folders(&after).await.unwrap(), "now each has its name");
             assert_eq!(mail(&store, &after).await, [some("new")]);
             store.mark_end();
 
             let again = self::store(&flash.restart(1));
-            again.settle(&after).await.unwrap();
+            again.name_folders(&after).await.unwrap();
             assert_eq!(mail(&again, &after).await, [some("new")]);
             let left = again.unclaimed(&after).unwrap();
             let opened = again.open_unclaimed(&left[0]).await.unwrap();
@@ -121,7 +121,7 @@ fn mail_of_a_removed_account_is_nobodys() {
             // When the account with this identity is back, so is its mail.
             drop(opened);
             note_owners(again.flash(), &after, &before, 9).await.unwrap();
-            again.settle(&before).await.unwrap();
+            again.name_folders(&before).await.unwrap();
             assert_eq!(mail(&again, &before).await, [some("office")]);
         });
     }
@@ -161,7 +161,7 @@ fn whatever_a_cut_leaves_has_one_owner() {
             note_owners(&live, &before, &after, 7).await.unwrap();
             stored.set(true);
             let store = store(&live);
-            assert!(store.settle(&after).await.unwrap());
+            assert!(store.name_folders(&after).await.unwrap());
             // Only unclaimed folders still have a file `owner`.
             let marked = live.files().into_iter().filter(|(path, _)| path.ends_with("/owner")).count();
             let left = store.unclaimed(&after).unwrap().len();
@@ -175,7 +175,7 @@ fn whatever_a_cut_leaves_has_one_owner() {
 /// messages are unclaimed.
 async fn is_right(store: &Store, before: &[Owner], now: &[Owner]) {
     let old = |id: u64| before.iter().find(|(old, _)| *old == id).map(|(_, name)| name.as_bytes().to_vec());
-    store.settle(now).await.unwrap();
+    store.name_folders(now).await.unwrap();
     for (id, name) in now {
         assert_eq!(found(&store.account(name).await.unwrap()), old(*id), "{name} of {now:?}");
     }
@@ -195,16 +195,16 @@ fn a_renamed_account_keeps_its_mail_and_who_has_it_open() {
         let (before, after) = (owners(&[(ANN, "office")]), owners(&[(ANN, "shop")]));
         let flash = filled(&before).await;
         let store = store(&flash);
-        store.settle(&before).await.unwrap();
+        store.name_folders(&before).await.unwrap();
         let session = store.account("office").await.unwrap();
         note_owners(&flash, &before, &after, 7).await.unwrap();
-        assert!(!store.settle(&after).await.unwrap(), "it is in use");
+        assert!(!store.name_folders(&after).await.unwrap(), "it is in use");
         assert!(Rc::ptr_eq(&session, &store.account("shop").await.unwrap()));
         assert_eq!(&*session.name(), "shop");
         assert!(store.account("office").await.is_err(), "there is no such account, and it gets no folder");
         deliver(&session, b"more").await;
         drop(session);
-        assert!(store.settle(&after).await.unwrap());
+        assert!(store.name_folders(&after).await.unwrap());
         assert_eq!(flash.list("accounts").unwrap(), ["shop"]);
         assert_eq!(store.account("shop").await.unwrap().usage().messages, 2);
         assert_eq!(store.unclaimed(&after).unwrap(), []);
@@ -217,12 +217,12 @@ fn where_the_settings_are_lost_names_count() {
     smol::block_on(async {
         let flash = filled(&owners(&[(ANN, "office"), (BOB, "shop")])).await;
         let again = store(&flash);
-        again.settle(&[]).await.unwrap();
+        again.name_folders(&[]).await.unwrap();
         let left = again.unclaimed(&[]).unwrap();
         assert!(left.len() == 2 && left.iter().all(|left| left.taken_by_name && left.id.is_none()));
         let anew = owners(&[(77, "office")]);
         note_owners(&flash, &[], &anew, 7).await.unwrap();
-        again.settle(&anew).await.unwrap();
+        again.name_folders(&anew).await.unwrap();
         assert_eq!(mail(&again, &anew).await, [some("office")]);
         assert_eq!(again.unclaimed(&anew).unwrap()[0].handle(), "shop~");
     });
@@ -237,7 +237,7 @@ fn a_damaged_sign_makes_it_nobodys() {
         note_owners(&flash, &before, &[], 7).await.unwrap();
         flash.flip("accounts/office/owner", 3);
         let store = store(&flash);
-        let _ = store.settle(&after).await.unwrap();
+        let _ = store.name_folders(&after).await.unwrap();
         assert_eq!(mail(&store, &after).await, [None]);
         assert_eq!(store.unclaimed(&after).unwrap()[0].handle(), "office~");
     });
@@ -253,7 +253,7 @@ fn what_is_deleted_is_gone_as_a_whole() {
             let store = store(&flash);
             deliver(&store.account("office").await.unwrap(), &vec![b'x'; 100_000]).await;
             note_owners(&flash, &before, &[], 7).await.unwrap();
-            store.settle(&[]).await.unwrap();
+            store.name_folders(&[]).await.unwrap();
         }
         let (kept, gone) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         flash.watch({
@@ -323,7 +323,7 @@ fn what_comes_while_names_must_stay_is_found_again() {
             note_owners(&flash, &after, now, 8).await.unwrap();
             store.mark_end();
             for again in [store, self::store(&flash.restart(3))] {
-                assert!(again.settle(now).await.unwrap());
+                assert!(again.name_folders(now).await.unwrap());
                 assert_eq!(mail(&again, now).await, [some(if kept { "on trial" } else { "office" })]);
                 let left = again.unclaimed(now).unwrap();
                 let opened = again.open_unclaimed(&left[0]).await.unwrap();

@@ -32,13 +32,13 @@ pub struct Snapshot {
     dir: String,
     /// The account, kept open; `None` when it cannot be opened. Then its files are read as they are, since nothing
     /// changes them.
-    held: Option<Held>,
-    files: Vec<Kept>,
+    held: Option<FilesInUse>,
+    files: Vec<SnapshotFile>,
     next: usize,
 }
 
 /// A file of the snapshot, below the account's folder.
-enum Kept {
+enum SnapshotFile {
     /// The whole file of this name.
     Whole(String),
     /// A segment of the log, up to this offset when one is given.
@@ -47,18 +47,18 @@ enum Kept {
 }
 
 /// An account whose files are not removed while this value lives.
-struct Held(Rc<Account>);
+struct FilesInUse(Rc<Account>);
 
-impl Held {
-    async fn new(account: Rc<Account>) -> Held {
+impl FilesInUse {
+    async fn new(account: Rc<Account>) -> FilesInUse {
         // `Account::maintain` may be under way: what it has begun is ended first.
         let _alone = account.maintenance.lock().await;
         account.held.set(account.held.get() + 1);
-        Held(account.clone())
+        FilesInUse(account.clone())
     }
 }
 
-impl Drop for Held {
+impl Drop for FilesInUse {
     fn drop(&mut self) {
         let account = &self.0;
         account.held.set(account.held.get() - 1);
@@ -91,7 +91,7 @@ impl Store {
 impl Snapshot {
     async fn take(flash: Rc<dyn Flash>, account: Rc<Account>) -> Result<Snapshot, Error> {
         let dir = account.dir().to_owned();
-        let held = Held::new(account.clone()).await;
+        let held = FilesInUse::new(account.clone()).await;
         // A checkpoint may already contain part of a commit that was being applied: the snapshot must hold that whole
         // commit.
         account.settled().await?;
@@ -101,8 +101,8 @@ impl Snapshot {
         for segment in account.log(|log| log.segments()).map_err(io)? {
             let Place { segment: last, offset } = end;
             match segment {
-                segment if segment < last => files.push(Kept::Segment(segment, None)),
-                segment if segment == last => files.push(Kept::Segment(segment, Some(offset))),
+                segment if segment < last => files.push(SnapshotFile::Segment(segment, None)),
+                segment if segment == last => files.push(SnapshotFile::Segment(segment, Some(offset))),
                 _ => {}
             }
         }
@@ -114,7 +114,7 @@ impl Snapshot {
                 index.bodies_in_files().into_iter().chain(index.orphan_candidates()).collect()
             }),
         };
-        files.extend(bodies.into_iter().map(Kept::Body));
+        files.extend(bodies.into_iter().map(SnapshotFile::Body));
         Ok(Snapshot { flash, dir, held: Some(held), files, next: 0 })
     }
 
@@ -123,8 +123,8 @@ impl Snapshot {
         let mut segments: Vec<u32> =
             flash.list(&format!("{dir}/log"))?.iter().filter_map(|name| name.parse().ok()).collect();
         segments.sort_unstable();
-        files.extend(segments.into_iter().map(|segment| Kept::Segment(segment, None)));
-        files.extend(in_folder(&*flash, dir)?.into_iter().map(Kept::Body));
+        files.extend(segments.into_iter().map(|segment| SnapshotFile::Segment(segment, None)));
+        files.extend(in_folder(&*flash, dir)?.into_iter().map(SnapshotFile::Body));
         Ok(Snapshot { flash, dir: dir.to_owned(), held: None, files, next: 0 })
     }
 
@@ -144,15 +144,15 @@ impl Snapshot {
             self.next += 1;
             self.still_holds()?;
             let path = match kept {
-                Kept::Whole(name) => format!("{}/{name}", self.dir),
-                Kept::Segment(segment, _) => format!("{}/log/{segment:08}", self.dir),
-                Kept::Body(body) => format!("{}/body/{body:08x}", self.dir),
+                SnapshotFile::Whole(name) => format!("{}/{name}", self.dir),
+                SnapshotFile::Segment(segment, _) => format!("{}/log/{segment:08}", self.dir),
+                SnapshotFile::Body(body) => format!("{}/body/{body:08x}", self.dir),
             };
             let opened = self.flash.open(&path, Mode::Read).and_then(|file| Ok((file.len()?, file)));
             match opened {
                 Ok((len, file)) => {
                     let end = match kept {
-                        Kept::Segment(_, Some(end)) => u64::from(*end),
+                        SnapshotFile::Segment(_, Some(end)) => u64::from(*end),
                         _ => u64::MAX,
                     };
                     return Ok(Some(Piece { path, file, octets: len.min(end) }));
@@ -171,10 +171,10 @@ impl Snapshot {
 }
 
 /// The file that names the owner, and the checkpoints.
-fn checkpoints(flash: &dyn Flash, dir: &str) -> io::Result<Vec<Kept>> {
+fn checkpoints(flash: &dyn Flash, dir: &str) -> io::Result<Vec<SnapshotFile>> {
     let there = flash.list(dir)?;
     let known = [OWNER, NEWEST, PREVIOUS].into_iter().filter(|name| there.iter().any(|there| there == name));
-    Ok(known.map(|name| Kept::Whole(name.to_owned())).collect())
+    Ok(known.map(|name| SnapshotFile::Whole(name.to_owned())).collect())
 }
 
 /// The numbers of all bodies in files, whether or not a message refers to them.

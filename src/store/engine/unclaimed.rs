@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::Store;
-use super::folders::{ACCOUNTS, APART, Folders, Mark, Owner, Whose};
+use super::folders::{ACCOUNTS, FolderOwner, Folders, Mark, OWNER_SEPARATOR, Owner};
 use crate::pace::Pace;
 use crate::store::Error;
 
@@ -32,13 +32,13 @@ impl Unclaimed {
     /// The name by which commands refer to it: `office~0123abcd`, or `office~` when the identity is not known.
     pub fn handle(&self) -> String {
         let id = self.id.map(|id| format!("{id:016x}")).unwrap_or_default();
-        format!("{}{APART}{}", self.name, id.get(..8).unwrap_or_default())
+        format!("{}{OWNER_SEPARATOR}{}", self.name, id.get(..8).unwrap_or_default())
     }
 
     /// Whether `typed` refers to it: the account's name, or the name, `~` and a beginning of its identity.
     pub fn is_named(&self, typed: &str) -> bool {
         let id = self.id.map(|id| format!("{id:016x}")).unwrap_or_default();
-        match typed.split_once(APART) {
+        match typed.split_once(OWNER_SEPARATOR) {
             Some((name, begun)) => name == self.name && id.starts_with(&begun.to_ascii_lowercase()),
             None => typed == self.name,
         }
@@ -65,7 +65,7 @@ impl Unclaimed {
 
 /// Whether `typed` can only refer to unclaimed mail, and not to an account.
 pub fn means_unclaimed(typed: &str) -> bool {
-    typed.contains(APART)
+    typed.contains(OWNER_SEPARATOR)
 }
 
 impl Store {
@@ -78,10 +78,10 @@ impl Store {
         let owned: BTreeSet<String> = folders.places(accounts).into_values().collect();
         let left = folders.0.into_iter().filter(|(folder, _)| !owned.contains(folder));
         let unclaimed = left.map(|(folder, whose)| {
-            let taken_by_name = whose == Whose::ByName;
-            let by_folder = folder.split_once(APART).map_or(&*folder, |(name, _)| name).to_owned();
+            let taken_by_name = whose == FolderOwner::ByName;
+            let by_folder = folder.split_once(OWNER_SEPARATOR).map_or(&*folder, |(name, _)| name).to_owned();
             match whose {
-                Whose::By(Mark { id, name, since }) => {
+                FolderOwner::By(Mark { id, name, since }) => {
                     let since = (since > 0).then_some(since);
                     Unclaimed { folder, name, id: Some(id), since, taken_by_name }
                 }

@@ -212,7 +212,7 @@ mod tests {
         world.stage(&[store(INBOX, &[2], FlagChange::Add, &["k5"])]).unwrap();
         world.stage(&[store(INBOX, &[2], FlagChange::Add, &["new"])]).unwrap();
         world.stage(&[store(INBOX, &[2], FlagChange::Add, &["none"])]).unwrap();
-        world.settle();
+        world.all_applied();
         assert_eq!(of(&world, INBOX, 2), set(&["k5", "new"]));
         assert_eq!(world.index.mailboxes[&INBOX].keywords[9], "new");
         world.commit(&[Change::Expunge { mailbox: INBOX, uids: (&[1]).into() }]).unwrap();
@@ -235,7 +235,7 @@ mod tests {
         world.commit(&[deliver(INBOX, &[])]).unwrap();
         world.stage(&[Change::Expunge { mailbox: INBOX, uids: (&[2]).into() }]).unwrap();
         world.stage(&[store(INBOX, &[2], FlagChange::Add, &["a"])]).unwrap();
-        world.settle();
+        world.all_applied();
         world.commit(&[store(INBOX, &[1], FlagChange::Add, &[&long, ""])]).unwrap();
         world.commit(&[deliver(INBOX, &[&long])]).unwrap();
         assert!(world.index.mailboxes[&INBOX].keywords.is_empty());
@@ -253,7 +253,7 @@ mod tests {
         world.stage(&[deliver(INBOX, &["b", "c"])]).unwrap();
         world.apply();
         world.stage(&[deliver(INBOX, &["d"])]).unwrap();
-        world.settle();
+        world.all_applied();
         assert_eq!(world.index.mailboxes[&INBOX].keywords, ["a", "b", "c", "d"]);
         let all: Vec<_> = (1..=4).map(|uid| of(&world, INBOX, uid)).collect();
         assert_eq!(all, [set(&["a"]), set(&["a", "b"]), set(&["b", "c"]), set(&["d"])]);

@@ -146,7 +146,7 @@ mod tests {
                 let Step::Record(record) = step else { panic!("no message comes") };
                 self.index.apply(&record, Place::default());
             }
-            self.overlay.settle();
+            self.overlay.all_applied();
             let staged = self.overlay.last.uid_validity;
             assert!(staged == 0 || staged == self.index.last.uid_validity, "both compare alike");
         }

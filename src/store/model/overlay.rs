@@ -61,7 +61,7 @@ impl Overlay {
     }
 
     /// Says that everything staged is applied, and so in the index.
-    pub fn settle(&mut self) {
+    pub fn all_applied(&mut self) {
         self.growing.clear();
         self.uid_next.clear();
         self.uid_validity.clear();

@@ -58,12 +58,12 @@ impl World {
         }
         self.overlay.applied();
         if self.staged.is_empty() {
-            self.overlay.settle();
+            self.overlay.all_applied();
         }
     }
 
     /// Applies all staged commits.
-    pub fn settle(&mut self) {
+    pub fn all_applied(&mut self) {
         while !self.staged.is_empty() {
             self.apply();
         }
@@ -72,7 +72,7 @@ impl World {
     /// Makes a commit while no other is staged.
     pub fn commit(&mut self, changes: &[Change]) -> Result<Committed, Error> {
         let committed = self.stage(changes)?;
-        self.settle();
+        self.all_applied();
         Ok(committed)
     }
 
@@ -167,7 +167,7 @@ fn what_is_planned_is_what_comes() {
         world.stage(&changes).unwrap();
         let staged = &world.overlay.growing[0];
         let expected = before.plus(staged.more).less(staged.less);
-        world.settle();
+        world.all_applied();
         assert_eq!(world.index.usage, expected, "{changes:?}");
         assert_eq!(world.index.usage, recount(&world.index), "{changes:?}");
     }
@@ -244,7 +244,7 @@ fn what_is_staged_counts() {
     assert!(matches!(world.stage(&[deliver(INBOX, &[])]), Err(Error::OverQuota)));
     world.quota = Some(4 * (SHARE + 1));
     world.stage(&[deliver(INBOX, &[])]).unwrap();
-    world.settle();
+    world.all_applied();
     assert_eq!(world.index.usage.messages, 4);
     assert!(matches!(world.stage(&[deliver(INBOX, &[])]), Err(Error::OverQuota)));
 }
@@ -259,7 +259,7 @@ fn messages_are_moved_once_however_many_ask_at_the_same_time() {
     world.quota = Some(world.index.usage.charged());
     assert_eq!(world.stage(&r#move(INBOX, &[1, 2], sent)).unwrap().placed.len(), 2);
     assert_eq!(world.stage(&r#move(INBOX, &[2], trash)).unwrap().placed.len(), 0);
-    world.settle();
+    world.all_applied();
     assert_eq!((world.uids(INBOX), world.uids(sent), world.uids(trash)), (vec![], vec![1, 2], vec![]));
     // A transaction that removes a message twice has not made room twice.
     let mut twice = r#move(sent, &[1], trash);

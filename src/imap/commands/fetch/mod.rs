@@ -11,7 +11,7 @@ use self::response::{Fetched, Written};
 use crate::imap::commands::lazy_message::{self, SharedSummaries};
 use crate::imap::commands::resync::NOT_ENABLED;
 use crate::imap::server::Connection;
-use crate::imap::state::outcome::{Fetch, FetchResult, News, Outcome, Reply};
+use crate::imap::state::outcome::{Fetch, FetchResult, MailboxUpdates, Outcome, Reply};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected};
 use crate::imap::state::session::{Session, State};
 use crate::imap::state::updates::Updates;
@@ -44,7 +44,7 @@ impl Selected {
         }
         let Some(mut numbers) = self.choose(messages) else {
             return Outcome::Reply(Reply {
-                news: News::of_messages(false),
+                news: MailboxUpdates::of_messages(false),
                 ..Reply::new(tag, NO_SUCH_NUMBER)
             });
         };
@@ -77,7 +77,7 @@ impl Selected {
             (.., true) => "OK [EXPUNGEISSUED] Another session has removed some of these messages",
             _ => "OK FETCH completed",
         };
-        let reply = Reply { news: News::of_messages(fetch.uid), ..Reply::new(fetch.tag, text) };
+        let reply = Reply { news: MailboxUpdates::of_messages(fetch.uid), ..Reply::new(fetch.tag, text) };
         if outcome.unseen.is_empty() {
             return Outcome::Reply(reply);
         }

@@ -37,7 +37,7 @@ pub struct Name {
 
 /// A response to LIST or LSUB.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ListResponse {
     /// The untagged response with its CRLF.
     pub line: String,
     /// The mailbox whose STATUS (RFC 5819) and METADATA (RFC 9590) follow the line.
@@ -154,7 +154,7 @@ impl Listing {
     }
 
     /// Reports the names of `piece`, the next ones in order. `about` returns what is known of an implied name.
-    pub fn tell(&mut self, piece: Piece, about: impl Fn(&str) -> Name, told: &mut Vec<Told>) {
+    pub fn tell(&mut self, piece: Piece, about: impl Fn(&str) -> Name, told: &mut Vec<ListResponse>) {
         let Piece { names, next, more } = piece;
         for (place, name) in names.iter().enumerate() {
             // The first mailbox at this index or after it.
@@ -175,7 +175,7 @@ impl Listing {
         }
     }
 
-    fn name(&mut self, name: Name, children: bool, told: &mut Vec<Told>) {
+    fn name(&mut self, name: Name, children: bool, told: &mut Vec<ListResponse>) {
         let selected = self.selects(&name);
         if !self.select.recursive_match {
             if selected && self.patterns.matches(&name.name) {
@@ -198,7 +198,7 @@ impl Listing {
 
     /// Reports the open names except the first `keep`, since no more names are below them. RFC 5258 section 3.5: a
     /// name that is not selected is reported only for names below it that are not reported themselves.
-    fn close(&mut self, keep: usize, told: &mut Vec<Told>) {
+    fn close(&mut self, keep: usize, told: &mut Vec<ListResponse>) {
         while self.open.len() > keep
             && let Some(open) = self.open.pop()
         {
@@ -213,7 +213,7 @@ impl Listing {
         (!subscribed || name.subscribed) && (!special_use || name.has_use())
     }
 
-    fn told(&self, name: &Name, children: bool, selected: bool, selected_below: bool) -> Told {
+    fn told(&self, name: &Name, children: bool, selected: bool, selected_below: bool) -> ListResponse {
         let tells_subscribed = |options: &ListOptions| options.subscribed || options.select.subscribed;
         let told = Attributes {
             children: (self.listed == Listed::Mailboxes).then_some(children),
@@ -226,7 +226,7 @@ impl Listing {
         }
         line.push_str("\r\n");
         let more = !self.status().is_empty() || !self.metadata().is_empty();
-        Told { line, more: (name.exists && selected && more).then(|| name.name.clone()) }
+        ListResponse { line, more: (name.exists && selected && more).then(|| name.name.clone()) }
     }
 
     /// The selection options that the names below have met.

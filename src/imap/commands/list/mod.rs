@@ -7,7 +7,7 @@ pub mod special_use;
 use std::collections::BTreeSet;
 use std::io;
 
-use self::listing::{Listed, Listing, Name, Told};
+use self::listing::{ListResponse, Listed, Listing, Name};
 use self::pattern::{MAX_PATTERNS, MAX_WILDCARDS, TooMany};
 use self::special_use::SpecialUse;
 use super::{connector, mailboxes, metadata};
@@ -46,7 +46,12 @@ pub fn list(tag: String, listed: Listed, args: ListArgs, enabled: Enabled, out: 
 
 /// Reports the next names. Returns `false` when these were the last. Groupware folders are reported to Connector
 /// clients only.
-fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &mut Vec<Told>) -> bool {
+fn list_piece(
+    account: &Account,
+    listing: &mut Listing,
+    connector: bool,
+    told: &mut Vec<ListResponse>,
+) -> bool {
     let n = listing::NAMES;
     // One more than is reported: a name has children when the next name is below it.
     let (mut mailboxes, mut subscriptions) = (Vec::new(), Vec::new());
@@ -114,7 +119,7 @@ pub fn write_name(
 
 impl Session {
     /// Reports the next piece of a LIST or LSUB. Returns `false` when it was the last.
-    fn list(&self, listing: &mut Listing, told: &mut Vec<Told>) -> bool {
+    fn list(&self, listing: &mut Listing, told: &mut Vec<ListResponse>) -> bool {
         let account = self.account();
         account.is_some_and(|account| list_piece(account, listing, self.connector, told))
     }
@@ -140,7 +145,7 @@ impl Connection {
         let (pace, mut out, mut told) = (Pace::new(), String::new(), Vec::new());
         loop {
             let more = self.session.list(listing, &mut told);
-            for Told { line, more } in told.drain(..) {
+            for ListResponse { line, more } in told.drain(..) {
                 out.push_str(&line);
                 if let Some(name) = more {
                     let mut octets = std::mem::take(&mut out).into_bytes();

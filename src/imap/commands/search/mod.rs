@@ -11,7 +11,7 @@ use std::io;
 use super::progress::Progress;
 use crate::imap::server::Connection;
 use crate::imap::state::marks::Marks;
-use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::outcome::{MailboxUpdates, Outcome, Reply};
 use crate::imap::state::selected::Selected;
 use crate::imap::state::session::{Session, State};
 use crate::imap::wire::command::SearchKey;
@@ -59,7 +59,7 @@ impl Connection {
     pub async fn search(&mut self, tag: String, args: SearchArgs) -> io::Result<Outcome> {
         let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
         let (saves, modseq) = (args.saves(), selected.numbers().synced());
-        let news = News::of_search(args.uid, &args.key);
+        let news = MailboxUpdates::of_search(args.uid, &args.key);
         let mut updates = args.returns.as_ref().is_some_and(|returns| returns.update);
         if updates && selected.contexts.has(&tag) {
             return Ok(Outcome::reply(tag, "BAD A search of that tag tells changes already"));

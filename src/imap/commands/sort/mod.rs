@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::search::found;
 use crate::imap::server::Connection;
 use crate::imap::state::marks::Marks;
-use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::outcome::{MailboxUpdates, Outcome, Reply};
 use crate::imap::state::session::Session;
 use crate::imap::wire::sort::SortArgs;
 use crate::imap::wire::words;
@@ -50,7 +50,7 @@ impl Connection {
         if search.saves() {
             self.session.keep(kept);
         }
-        let news = News::of_search(search.uid, &search.key);
+        let news = MailboxUpdates::of_search(search.uid, &search.key);
         Ok(Outcome::Reply(Reply { news, ..Reply::new(tag, text) }))
     }
 }

@@ -122,7 +122,7 @@ impl Words {
                 }
                 Step::Close => {
                     out.push(')');
-                    self.behind(forest)
+                    self.step_after(forest)
                 }
                 Step::Done => return false,
             };
@@ -150,7 +150,7 @@ impl Words {
     }
 
     /// The step after a list: its next sibling, or the end of the list around it.
-    fn behind(&mut self, forest: &Forest) -> Step {
+    fn step_after(&mut self, forest: &Forest) -> Step {
         match self.after.pop() {
             None => Step::Done,
             Some(NONE) if self.after.is_empty() => Step::Done,

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::search::found;
 use super::sort::{Headers, MAX_SORTED, TOO_MANY};
 use crate::imap::server::Connection;
-use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::outcome::{MailboxUpdates, Outcome, Reply};
 use crate::imap::state::session::Session;
 use crate::imap::wire::command::SearchKey;
 use crate::imap::wire::sort::ThreadAlgorithm;
@@ -53,7 +53,7 @@ impl Connection {
             }
             Err(error) => words::refusal(&error),
         };
-        Ok(Outcome::Reply(Reply { news: News::of_search(uid, key), ..Reply::new(tag, text) }))
+        Ok(Outcome::Reply(Reply { news: MailboxUpdates::of_search(uid, key), ..Reply::new(tag, text) }))
     }
 
     async fn tell(&mut self, uid: bool, forest: &Forest) -> io::Result<()> {

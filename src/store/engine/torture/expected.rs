@@ -8,12 +8,12 @@ use crate::store::{NO_MAILBOX, Usage};
 #[derive(Debug, Clone)]
 pub struct Expected {
     pub model: Model,
-    pub asked: Vec<Asked>,
+    pub asked: Vec<UnansweredCommit>,
 }
 
 /// A commit that is under way.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct UnansweredCommit {
     pub ops: Vec<Op>,
     pub answer: Answer,
 }
@@ -42,7 +42,7 @@ impl Expected {
     /// # Errors
     /// How `found` differs from what it must be.
     pub fn allows(&self, found: &Model) -> Result<(), String> {
-        let asked: Vec<&Asked> = self
+        let asked: Vec<&UnansweredCommit> = self
             .asked
             .iter()
             .filter(|asked| matches!(asked.answer, Answer::Open | Answer::Done(..)))
@@ -63,8 +63,9 @@ impl Expected {
     }
 
     /// The acknowledged commits, in the order of their MODSEQs.
-    fn done(&self) -> Vec<&Asked> {
-        let mut done: Vec<&Asked> = self.asked.iter().filter(|asked| modseq(asked).is_some()).collect();
+    fn done(&self) -> Vec<&UnansweredCommit> {
+        let mut done: Vec<&UnansweredCommit> =
+            self.asked.iter().filter(|asked| modseq(asked).is_some()).collect();
         done.sort_by_key(|asked| modseq(asked));
         done
     }
@@ -115,7 +116,7 @@ impl Expected {
     }
 }
 
-fn modseq(asked: &Asked) -> Option<u64> {
+fn modseq(asked: &UnansweredCommit) -> Option<u64> {
     match asked.answer {
         Answer::Done(modseq, _) => Some(modseq),
         _ => None,
@@ -123,7 +124,7 @@ fn modseq(asked: &Asked) -> Option<u64> {
 }
 
 /// Whether `found` is `model` after some of the commits in `asked`, in some order.
-fn possible(model: &Model, asked: &[&Asked], found: &Model) -> bool {
+fn possible(model: &Model, asked: &[&UnansweredCommit], found: &Model) -> bool {
     let promised = asked.iter().filter_map(|asked| modseq(asked)).min();
     if promised.is_none() && model.differs(found).is_none() {
         return true;

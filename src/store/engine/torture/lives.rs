@@ -4,7 +4,7 @@
 //! At chosen steps of each life the flash is copied as a cut would leave it, and the next life is lived on the copy.
 //! Each life compares what it finds with what was promised in all lives before it: see [`super::model`].
 
-use super::expected::{Answer, Asked, Expected, observe};
+use super::expected::{Answer, Expected, UnansweredCommit, observe};
 use super::model::{Letter, Model, Op};
 use super::*;
 use crate::store::identity_hash;
@@ -126,9 +126,9 @@ impl Life {
         let asked = (0..commits).map(|n| {
             let ops =
                 if alone { structural(&model, date, choices) } else { mail(&model, date + n * 2, choices) };
-            Asked { ops, answer: Answer::Open }
+            UnansweredCommit { ops, answer: Answer::Open }
         });
-        let asked: Vec<Asked> = asked.collect();
+        let asked: Vec<UnansweredCommit> = asked.collect();
         self.promises.borrow_mut()[which].asked = asked;
         let maintenance = choices.chance(40);
         let maintenance = async {

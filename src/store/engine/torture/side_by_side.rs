@@ -2,7 +2,7 @@
 
 use smol::future::poll_once;
 
-use super::expected::{Answer, Asked, Expected, observe};
+use super::expected::{Answer, Expected, UnansweredCommit, observe};
 use super::lives::transaction;
 use super::model::{Model, Op};
 use super::*;
@@ -110,7 +110,7 @@ fn a_commit_that_is_given_up_while_it_leads_a_sync_leaves_the_others_theirs() {
                 assert!(steps(commit, 1 + round % 2).await.is_none());
             }
             drop(leader);
-            let open = |ops| Asked { ops, answer: Answer::Open };
+            let open = |ops| UnansweredCommit { ops, answer: Answer::Open };
             let mut asked = [given_up, second, third].map(open).to_vec();
             asked[0].answer = led.map_or(Answer::Open, done);
             while !left.is_empty() {
@@ -152,7 +152,7 @@ fn copied_and_expunged(copy_first: bool, delay: usize) {
         let copy = Op::Copy { from: from.clone(), uid, to, letter };
         let expunge = Op::Expunge { mailbox: from, uids: vec![uid] };
         let ops = if copy_first { [copy, expunge] } else { [expunge, copy] };
-        let asked = ops.map(|op| Asked { ops: vec![op], answer: Answer::Open }).to_vec();
+        let asked = ops.map(|op| UnansweredCommit { ops: vec![op], answer: Answer::Open }).to_vec();
         let expected = Rc::new(RefCell::new(Expected { model, asked }));
         let expectation = expected.clone();
         flash.watch(move |flash| {

@@ -43,7 +43,7 @@ fn told(listed: Listed, mailboxes: &[&str], subscribed: &[&str], args: impl Fn()
                 break;
             }
         }
-        let line = |told: Told| {
+        let line = |told: ListResponse| {
             let status = told.more.map(|name| format!(" [{name}]")).unwrap_or_default();
             told.line.trim_end().to_owned() + &status
         };
