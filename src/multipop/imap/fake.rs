@@ -54,7 +54,11 @@ pub struct Provider {
     pub refusal: Cell<&'static str>,
     /// Commands that come before the answer to the one before them are dropped.
     pub one_at_a_time: Cell<bool>,
+    /// A command that begins with this text is never answered, nor is what comes after it.
+    pub silent_at: Cell<Option<&'static str>>,
     pub idle: Cell<bool>,
+    /// IDLE is over as soon as it has begun.
+    pub idle_ends: Cell<bool>,
     pub break_after: Cell<usize>,
     pub sent: Cell<usize>,
     pub heard: RefCell<Vec<String>>,
@@ -73,7 +77,9 @@ impl Provider {
             refused: Cell::new(None),
             refusal: Cell::new("NO no such folder"),
             one_at_a_time: Cell::new(false),
+            silent_at: Cell::new(None),
             idle: Cell::new(false),
+            idle_ends: Cell::new(false),
             break_after: Cell::new(usize::MAX),
             sent: Cell::new(0),
             heard: RefCell::default(),
@@ -115,11 +121,18 @@ impl Provider {
             }
             let Some((tag, command)) = line.split_once(' ') else {
                 // The password comes in a literal of its own.
-                let login = if self.hangs_up_at.get() == Some("CAPABILITY") { 1 } else { 2 };
+                let unasked = [self.hangs_up_at.get(), self.silent_at.get()].contains(&Some("CAPABILITY"));
+                let login = if unasked { 1 } else { 2 };
                 self.say(stream, &format!("P{login} OK\r\n")).await?;
                 continue;
             };
             if self.hangs_up_at.get().is_some_and(|at| command.starts_with(at)) {
+                return Ok(());
+            }
+            if self.silent_at.get().is_some_and(|at| command.starts_with(at)) {
+                while !stream.fill().await?.is_empty() {
+                    stream.consume(stream.buffered().len());
+                }
                 return Ok(());
             }
             if self.refused.get().is_some_and(|at| command.starts_with(at)) {
@@ -133,6 +146,10 @@ impl Provider {
             if let Some((_, name)) = command.split_once("SELECT ").or(command.split_once("EXAMINE ")) {
                 selected = name.trim_matches('"').to_owned();
                 told_of = self.folder.borrow().len();
+            }
+            if command == "IDLE" && self.idle_ends.get() {
+                self.say(stream, &format!("+ idling\r\n{tag} OK\r\n")).await?;
+                continue;
             }
             if command == "IDLE" {
                 self.say(stream, "+ idling\r\n").await?;

@@ -374,6 +374,11 @@ mod tests {
             ("S: * OK\nC: P1 CAPABILITY\nS: P1 BAD what?", "the server turned us away: what?"),
             ("S: * OK\nC: P1 CAPABILITY\nS: + more", "the server does not keep to the protocol"),
             ("S: * OK\nC: P1 CAPABILITY\nS: P7 OK", "the server does not keep to the protocol"),
+            // Catches: a goodbye before the answer that tells why, taken for all that was said.
+            (
+                "S: * OK\nC: P1 CAPABILITY\nS: P1 OK\nC: P2 LOGIN {3}\nS: * BYE see you\nS: P2 NO [AUTHENTICATIONFAILED] no",
+                "the login was refused: [AUTHENTICATIONFAILED] no",
+            ),
             ("S: * PREAUTH\nDONE", ""),
         ] {
             play(SourceAuth::Auto, Security::Tls, &format!("\n{dialog}\nERROR {end}"));

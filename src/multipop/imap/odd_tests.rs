@@ -187,6 +187,30 @@ fn each_folder_is_emptied_for_itself() {
     }
 }
 
+/// Catches: a command that is only useful, and whose missing answer makes the mailbox unreachable, or that is sent again
+/// with each poll.
+#[test]
+fn what_a_server_never_answers_is_done_without() {
+    for silent_at in ["CAPABILITY", "ID"] {
+        let provider = Provider::new(mails());
+        provider.silent_at.set(Some(silent_at));
+        *provider.odd.borrow_mut() = Some(("CAPABILITY", "* CAPABILITY IMAP4rev1 UIDPLUS ID\r\n".to_owned()));
+        run(&provider, async {
+            let (store, experience) = (new_store(), Experience::default());
+            let (result, outcome) = poll_with(&source(&provider), &store, &experience).await;
+            result.unwrap_or_else(|error| panic!("{silent_at}: {error}"));
+            assert_eq!((outcome.collected, outcome.deleted), (3, 3), "{silent_at}");
+            let asked = || {
+                let heard = provider.heard.borrow();
+                heard.iter().filter(|line| line.split(' ').nth(1) == Some(silent_at)).count()
+            };
+            let once = asked();
+            poll_with(&source(&provider), &store, &experience).await.0.unwrap();
+            assert_eq!(asked(), once, "{silent_at}");
+        });
+    }
+}
+
 /// Catches: an ID command or a mechanism on which the server hangs up and that makes the mailbox unreachable.
 #[test]
 fn what_a_server_hangs_up_on_is_done_without() {

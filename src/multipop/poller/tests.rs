@@ -353,6 +353,36 @@ fn said(provider: &Provider, command: &str) -> bool {
     provider.heard.borrow().iter().any(|line| line.starts_with(command))
 }
 
+/// Catches: a server that ends IDLE at once, and is asked again and again without a pause.
+#[test]
+fn a_server_that_ends_idle_at_once_is_polled() {
+    let provider = imap::fake::Provider::new(vec![imap::fake::mail(1, "Message-ID: <1@x>\r\n\r\n")]);
+    provider.idle.set(true);
+    provider.idle_ends.set(true);
+    let mut ann = account("ann", &Provider::new(&[]));
+    ann.sources[0] = Source {
+        port: provider.port(),
+        protocol: Protocol::Imap,
+        interval: Interval::Push,
+        leave_on_server: true,
+        ..ann.sources[0].clone()
+    };
+    play(config(&[ann]), &[], async |poller, context| {
+        let test = async {
+            until("the end", async || {
+                Timer::after(Duration::from_millis(5)).await;
+                context.time.advance(Duration::from_millis(100));
+                poller.status()[0].next_poll.is_some() && !poller.status()[0].polling
+            })
+            .await;
+            let idles = provider.heard.borrow().iter().filter(|line| line.ends_with(" IDLE")).count();
+            assert!((2..=5).contains(&idles), "{idles}");
+            assert_eq!((inbox_len(context, "ann").await, poller.status()[0].failures), (1, 0));
+        };
+        or(test, async { provider.serve().await }).await;
+    });
+}
+
 /// Catches: a source with `push` that polls instead; a login for each message; news that are missed since they come
 /// before the wait; an operator's command that waits for the server; a broken connection that is not made anew.
 #[test]
