@@ -181,6 +181,12 @@ fn whole(
         // Different programs would read two fields of one name differently (RFC 9110 section 5.5).
         if values.next().is_some() { Err(BAD) } else { Ok(value) }
     };
+    // What is a list may come in several fields (RFC 9110 section 5.3).
+    let list = |name: &str| {
+        let values = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        let all: Vec<_> = values.map(|field| String::from_utf8_lossy(field.value)).collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    };
     // RFC 9112 section 3.2: the field Host has to be there. Where the target names an authority, that one counts.
     let host = field("Host")?.and_then(|host| Authority::parse(&host)).ok_or(BAD)?;
     let authority = match authority {
@@ -197,7 +203,7 @@ fn whole(
         query: query.to_owned(),
         cookie: field("Cookie")?.and_then(|cookies| session::cookie(&cookies)),
         origin: field("Origin")?,
-        language: field("Accept-Language")?,
+        language: list("Accept-Language"),
         content_type: field("Content-Type")?,
         authorization: field("Authorization")?.map(Zeroizing::new),
         length: length.map(|text| digits(&text).ok_or(BAD)).transpose()?,
@@ -281,6 +287,9 @@ mod tests {
         assert_eq!((request.length, request.expects_continue), (Some(4), true));
         assert_eq!(request.authorization.unwrap().as_str(), "Basic eA==");
         assert_eq!(request.begun, b"rest");
+        let two =
+            parse(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Language: de\r\nAccept-Language: en;q=0.5\r\n\r\n");
+        assert_eq!(two.unwrap().unwrap().language.as_deref(), Some("de, en;q=0.5"));
         // RFC 9110 section 10.1.1. Catches: a client of HTTP/1.0 that gets `100 Continue`, which it takes for the answer.
         let old = parse(b"POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
         let old = old.unwrap().unwrap();

@@ -1,6 +1,6 @@
 //! Limits of the smarthost: recipients of a message, messages of a connection; and answers that are no verdicts.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use super::*;
@@ -90,6 +90,37 @@ fn a_connection_ends_after_the_messages_that_it_may_carry() {
         let over: Vec<_> = world.smarthost.taken().iter().map(|taken| taken.connection).collect();
         assert_eq!(over, [1, 1, 2, 2, 3]);
     });
+}
+
+/// Catches: messages that come back to their sender since the smarthost takes one on a connection and says so by a
+/// refusal that would be final for the first one.
+#[test]
+fn what_is_refused_behind_others_is_tried_on_its_own() {
+    for refusal in ["503 5.5.1 One message only", "550 5.7.1 Too many messages", "554 No"] {
+        story(async move |world| {
+            world.reconfigure(|config| {
+                config.smarthost.connections = 1;
+                config.smarthost.retry = vec![3600];
+            });
+            let has_taken = Cell::new(false);
+            world.smarthost.answers(move |command| {
+                match command.split(' ').next() {
+                    Some("EHLO") => has_taken.set(false),
+                    Some(".") => has_taken.set(true),
+                    _ => {}
+                }
+                (has_taken.get() && command.starts_with("MAIL")).then_some(refusal)
+            });
+            for _ in 0..3 {
+                world.post("friend@else.example").await.unwrap();
+            }
+            let _running = world.run();
+            world.until_queue_is_empty().await;
+            let over: Vec<_> = world.smarthost.taken().iter().map(|taken| taken.connection).collect();
+            assert_eq!(over, [1, 2, 3], "{refusal}");
+            assert!(world.inbox("demo").await.is_empty(), "{refusal}");
+        });
+    }
 }
 
 /// Catches: 354 that is said twice and taken for the verdict, so that the message goes again and again.

@@ -24,7 +24,8 @@ pub enum Failure {
     #[error("{0}")]
     Token(String),
     /// The server does not do what it offers. The next connection does without that extension, so another try at once
-    /// makes sense. This happens once an hour for each extension at most.
+    /// makes sense. This happens once an hour for each extension at most. Or it takes no further message on this
+    /// connection, on which it has taken one.
     #[error("{0}")]
     Again(String),
 }

@@ -98,6 +98,10 @@ impl Client {
                     (None, failure) => failure,
                 });
             }
+            // What is refused to a message that comes after others it may grant to one that comes first.
+            Ok(reply) if self.has_taken && message.transaction.is_refused_by(&reply) => {
+                Err(Trouble::Enough(reply))
+            }
             Ok(reply) => message.transaction.reply(reply),
         };
         match step {
@@ -112,6 +116,9 @@ impl Client {
                 // The reply answers this message, so the server has not taken it.
                 message.sent = None;
                 Err(match trouble {
+                    Trouble::Enough(reply) => Failure::Again(format!(
+                        "the smarthost takes no further message on this connection: {reply}"
+                    )),
                     Trouble::Closing(reply) => Failure::Unavailable(reply.to_string()),
                     Trouble::Login(reply) => login_wanted(&reply),
                     Trouble::Nonsense(reply) => Failure::Unavailable(nonsense(&reply)),
@@ -124,6 +131,7 @@ impl Client {
     pub(super) fn decided(&mut self, at: usize, outcome: Outcome) {
         let is_last = !self.under_way.iter().skip(at + 1).any(|later| later.offered);
         let Some(message) = self.under_way.get_mut(at) else { return };
+        self.has_taken |= outcome.verdicts.iter().any(|verdict| verdict.is_positive());
         message.outcome = Some(outcome);
         self.proven |= self.capabilities.pipelining;
         if is_last {

@@ -77,6 +77,8 @@ pub struct Client {
     proven: bool,
     /// Messages that were begun.
     begun: u32,
+    /// Whether the server has taken a message on this connection.
+    has_taken: bool,
     /// Whether the message without an outcome that was told of last may have been taken.
     left_in_doubt: bool,
     /// How fast the latest answered message was answered; `None` if none of it was sent.
@@ -192,6 +194,7 @@ impl Client {
             unclean: false,
             proven: false,
             begun: 0,
+            has_taken: false,
             left_in_doubt: false,
             answered: None,
             broken: None,

@@ -70,6 +70,8 @@ pub enum Trouble {
     Closing(Reply),
     /// The server wants another login.
     Login(Reply),
+    /// The server refuses the message, and has taken others on this connection.
+    Enough(Reply),
     /// The reply does not fit the command, since the server does not handle this extension as it should.
     Lie(Extension, Reply),
     /// The reply does not fit the command, and no extension is to blame.
@@ -189,6 +191,14 @@ impl Transaction {
         }
     }
 
+    /// Whether `reply`, which comes next, refuses the message as a whole before it has recipients.
+    pub fn is_refused_by(&self, reply: &Reply) -> bool {
+        reply.is_permanent()
+            && !wants_login(reply)
+            && self.answered < self.sent
+            && matches!(self.commands.get(self.answered), Some(Command::Mail(_)))
+    }
+
     /// Takes a reply.
     ///
     /// # Errors
@@ -202,7 +212,7 @@ impl Transaction {
         };
         match command.clone() {
             Command::Rset => {}
-            Command::Mail(_) if matches!(reply.code, 530 | 535 | 538) => return Err(Trouble::Login(reply)),
+            Command::Mail(_) if wants_login(&reply) => return Err(Trouble::Login(reply)),
             Command::Mail(_) if !reply.is_positive() => self.mail_refused = Some(reply),
             Command::Rcpt(at, _) if !reply.is_positive() => self.recipient_refused(at, reply),
             Command::Rcpt(..) => self.has_recipient = true,
@@ -347,6 +357,11 @@ impl Transaction {
             dsn_passed_on: self.dsn_passed_on,
         }
     }
+}
+
+/// Whether the reply to MAIL wants another login than that before (RFC 4954 section 6).
+fn wants_login(reply: &Reply) -> bool {
+    matches!(reply.code, 530 | 535 | 538)
 }
 
 /// Whether the reply to RCPT says that the transaction has enough recipients (RFC 5321 section 4.5.3.1.10, RFC 3463

@@ -84,6 +84,7 @@ fn describe(step: Result<Step, Trouble>) -> Vec<String> {
             assert!(outcome.found_here.iter().all(|found_here| !found_here));
             outcome.verdicts.iter().map(|verdict| format!("! {verdict}")).collect()
         }
+        Err(Trouble::Enough(_)) => unreachable!("a client says so, which knows the messages before"),
         Err(Trouble::Closing(reply)) => vec![format!("! closing: {reply}")],
         Err(Trouble::Login(reply)) => vec![format!("! login: {reply}")],
         Err(Trouble::Lie(extension, reply)) => vec![format!("! without {extension:?}: {reply}")],
