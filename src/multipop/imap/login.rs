@@ -5,7 +5,7 @@ use std::mem;
 
 use zeroize::Zeroizing;
 
-use super::response::{Response, TAG, parse};
+use super::response::{Response, TAG, parse, starts_with};
 use crate::config::{Security, Source, SourceAuth};
 use crate::multipop::Error;
 use crate::multipop::errand::{Feature, ServerQuirks};
@@ -217,6 +217,11 @@ impl wire::Opening for Opening {
             (State::Greeting, Response::Ok(_)) => self.capa(),
             // A session that is logged in before TLS may be anybody's (RFC 3501 section 7.1.4).
             (State::Greeting, Response::PreAuth) if !self.starttls => Ok(Step::Done(self.tag)),
+            // RFC 3501 section 7.1 has no such greeting, and servers that are overloaded send it.
+            (State::Greeting, _) if starts_with(line, b"* NO ") || starts_with(line, b"* BAD ") => {
+                let words = String::from_utf8_lossy(line).split(' ').skip(2).collect::<Vec<_>>().join(" ");
+                Err(Error::TurnedAway(printable(&words)))
+            }
             (State::Greeting, _) => Err(not_imap(line)),
             (state, Response::Tagged(tag, result)) if tag == self.tag => self.tagged(state, result).await,
             (State::Sasl | State::User, Response::Continue(challenge)) => {
@@ -371,6 +376,7 @@ mod tests {
         for (dialog, end) in [
             ("S: +OK POP3 ready", "the server does not keep to the protocol: it said \"+OK POP3"),
             ("S: * BYE overloaded", "the server turned us away: overloaded"),
+            ("S: * NO server not ready", "the server turned us away: server not ready"),
             ("S: * OK\nC: P1 CAPABILITY\nS: P1 BAD what?", "the server turned us away: what?"),
             ("S: * OK\nC: P1 CAPABILITY\nS: + more", "the server does not keep to the protocol"),
             ("S: * OK\nC: P1 CAPABILITY\nS: P7 OK", "the server does not keep to the protocol"),

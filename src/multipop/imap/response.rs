@@ -185,7 +185,7 @@ fn literal_at_end(line: &[u8]) -> Option<(usize, u64)> {
     Some((start - tilde, number(digits)?))
 }
 
-fn starts_with(text: &[u8], start: &[u8]) -> bool {
+pub(super) fn starts_with(text: &[u8], start: &[u8]) -> bool {
     text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
@@ -223,7 +223,9 @@ pub fn parse(line: &[u8]) -> Response {
     if first == "+" {
         return Response::Continue(line.get(1..).unwrap_or_default().trim().to_owned());
     }
-    if let Some(number) = first.strip_prefix(TAG).and_then(|digits| number(digits.as_bytes())) {
+    // Some servers give a tag back in lower case.
+    let tag = first.split_at_checked(TAG.len()).filter(|(tag, _)| tag.eq_ignore_ascii_case(TAG));
+    if let Some(number) = tag.and_then(|(_, digits)| number(digits.as_bytes())) {
         return match second_upper.as_str() {
             "OK" => Response::Tagged(number, Ok(())),
             _ => Response::Tagged(number, Err(Refusal::parse(rest))),
@@ -420,6 +422,7 @@ mod tests {
             ("* OK IMAP4rev1 ready", Fine(None)),
             ("* ok [UIDVALIDITY 3857529045] UIDs valid", Fine(Some(3_857_529_045))),
             ("* PREAUTH", PreAuth),
+            ("p12 ok fine", Tagged(12, Ok(()))),
             ("* BYE Autologout; idle for too long", Bye("Autologout; idle for too long".to_owned())),
             (
                 "* CAPABILITY imap4rev1 UIDPLUS",
