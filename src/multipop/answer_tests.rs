@@ -7,8 +7,9 @@ use smol::future::or;
 
 use super::errand::Experience;
 use super::fake::{Behaviour, Mail, Provider};
-use super::tests::{inbox, poll_again, run, source, store};
+use super::tests::{inbox, poll, poll_again, run, source, store};
 use super::{Error, collection::Outcome};
+use crate::config::{Large, Source};
 use crate::flash::sim::SimFlash;
 use crate::store::Store;
 
@@ -91,6 +92,76 @@ fn what_a_server_has_no_answer_to_is_done_without() {
     all_come("endless", Behaviour { flood, ..Behaviour::default() });
     all_come("no dot", replies("CAPA", "+OK\r\nUSER\r\n"));
     all_come("nonsense", replies("STAT", "what?\r\n"));
+}
+
+/// Catches: a server that hangs up, or is silent, at a deletion, and whose new mail never comes any more.
+#[test]
+fn what_happens_at_a_deletion_costs_no_mail() {
+    for silent in [true, false] {
+        let provider = Provider::new(&letters(3));
+        let at = Some("DELE");
+        let (silent_at, hangs_up_at) = if silent { (at, None) } else { (None, at) };
+        *provider.behaviour.borrow_mut() = Behaviour { silent_at, hangs_up_at, ..Behaviour::default() };
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            for n in 3..6 {
+                *provider.maildrop.borrow_mut() = letters(n);
+                polls(&provider, &store, 1).await;
+                assert_eq!(inbox(&store).await.len(), n, "{silent}");
+            }
+        });
+    }
+}
+
+/// Catches: an empty answer that is taken for the message, and deletes it, where the server has no unique-ids; a message
+/// that was cut on its way and is not read once more.
+#[test]
+fn what_is_not_the_whole_message_is_not_believed_at_once() {
+    let refuses = &["UIDL"][..];
+    let empty = Behaviour { refuses, ..replies("RETR 2", "+OK\r\n.\r\n") };
+    let cut = format!("+OK\r\n{}\r\n.\r\n", &String::from_utf8(letters(2)[1].octets.clone()).unwrap()[..30]);
+    for (behaviour, left) in [(empty, 1), (replies("RETR 2", &cut), 0)] {
+        let provider = Provider::new(&letters(3));
+        *provider.behaviour.borrow_mut() = behaviour;
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            polls(&provider, &store, 1).await;
+            assert_eq!((inbox(&store).await.len(), provider.maildrop.borrow().len()), (3 - left, left));
+        });
+        let asked = provider.heard.borrow().iter().filter(|line| *line == "RETR 2").count();
+        assert_eq!(asked, 2 - left);
+    }
+}
+
+/// Catches: a message of the same octets as an earlier one, such as an alarm without a date, that is deleted where the
+/// server has no unique-ids, though the earlier one was gone.
+#[test]
+fn the_same_alarm_comes_again() {
+    let provider = Provider::new(&[]);
+    provider.behaviour.borrow_mut().refuses = &["UIDL"];
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        for n in 1..4 {
+            let alarm = "From: alarm@x\r\nSubject: Alarm\r\n\r\nAlarm\r\n";
+            *provider.maildrop.borrow_mut() = vec![Mail::new("1", alarm)];
+            polls(&provider, &store, 1).await;
+            assert_eq!((inbox(&store).await.len(), provider.maildrop.borrow().len()), (n, 0));
+            polls(&provider, &store, 1).await;
+        }
+    });
+}
+
+/// Catches: an ordinary message that is deleted as too large since the server lists a wrong size for it.
+#[test]
+fn a_size_is_not_believed_before_a_deletion() {
+    let provider = Provider::new(&letters(1));
+    provider.behaviour.borrow_mut().size = Some(1_000_000);
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        let source = Source { max_size: 10_000, large: Large::Delete, ..source(&provider) };
+        poll(&source, &store).await.0.unwrap();
+        assert_eq!(inbox(&store).await, [letters(1)[0].octets.clone()]);
+    });
 }
 
 /// Catches: a list that names each message more than once, and whose messages come as often.

@@ -164,7 +164,9 @@ pub struct Collection {
     /// Whether everything was read that could tell whether a message was collected.
     complete: bool,
     /// Messages to be deleted at the server: they are in the ledger, durably.
-    pub deletable: VecDeque<Handle>,
+    deletable: VecDeque<Handle>,
+    /// The messages of this round that were compared, and are the same as before: their identities and listed sizes.
+    same: HashMap<Handle, (Identity, u64)>,
     /// How far the poll has come, for the operator.
     pub progress: Rc<Progress>,
     /// What the poll has done so far.
@@ -212,6 +214,7 @@ impl Collection {
             is_listed: false,
             complete: true,
             deletable: VecDeque::new(),
+            same: HashMap::new(),
             progress: Rc::default(),
             outcome: Outcome::default(),
         }
@@ -229,6 +232,7 @@ impl Collection {
         assert_eq!(self.ledger.known(), self.account.ledger_of(self.key));
         self.sizes.clear();
         self.doubtful.clear();
+        self.same.clear();
         (self.planned, self.octets) = ((0, 0), 0);
         (self.enough, self.is_listed, self.complete) = (false, false, true);
     }
@@ -258,9 +262,9 @@ impl Collection {
         let verdict = self.ledger.listed(unique_id, size);
         let is_doubtful = matches!(verdict, Verdict::Compare(_));
         let identity = match verdict {
-            Verdict::Compare(identity) if self.needs.is_compared(&identity, size) => {
-                let verdict = self.ledger.same(identity);
-                self.apply(verdict, handle, size);
+            // The server was told twice to delete it. By now it may be another message of the same size.
+            Verdict::Compare(identity) if self.needs.is_compared(&identity, size, self.time.now()) => {
+                self.ledger.same(identity);
                 return None;
             }
             // The rest is compared with later polls.
@@ -283,7 +287,7 @@ impl Collection {
         }
         // A listed size above the limit is not believed.
         let size = if size > self.ledger.limit() { 0 } else { size };
-        if identity.is_some() && size > 0 {
+        if size > 0 {
             self.sizes.insert(handle, size);
         }
         if is_doubtful {
@@ -469,10 +473,22 @@ impl Collection {
         self.collected_with(identity, now, content);
     }
 
+    /// The messages that are to be deleted at the server, in ascending order.
+    pub fn begin_deleting(&mut self) -> VecDeque<Handle> {
+        let mut deletable = std::mem::take(&mut self.deletable);
+        deletable.make_contiguous().sort_unstable();
+        for handle in &deletable {
+            if let Some((identity, size)) = self.same.remove(handle) {
+                self.needs.compared(identity, size, self.time.now());
+            }
+        }
+        deletable
+    }
+
     /// The message of `handle` has the identity of a collected one, and is the same one.
     fn is_the_same(&mut self, handle: Handle, identity: Identity) {
         let size = self.listed_size(handle);
-        self.needs.compared(identity, size);
+        self.same.insert(handle, (identity, size));
         let verdict = self.ledger.same(identity);
         self.apply(verdict, handle, size);
     }

@@ -21,6 +21,7 @@ use super::remote::{Event, Listed, RemoteMailbox};
 use super::wanted::{Handles, ToRead};
 use super::wire::{Opening as _, Wire};
 use super::{Error, imap, pop3};
+use crate::clock::Time;
 use crate::config::{Interval, Protocol, Source};
 
 /// Messages that are compared where the source has another host than before.
@@ -168,7 +169,7 @@ impl Session<'_> {
             (errand.waits)(std::mem::take(outcome)).await;
             let since = errand.time.now();
             let seconds = if folders.len() > 1 { errand.config.multipop.interval } else { 0 };
-            match self.waits_for_news(seconds).await {
+            match self.waits_for_news(seconds, errand.time).await {
                 Ok(true) => {
                     let waited = errand.time.since(since);
                     waited_little = waited < SOON && (seconds == 0 || waited.as_secs() < seconds.into());
@@ -290,8 +291,34 @@ impl Session<'_> {
             errand.experience.quirks.slow_down();
         }
         let kept = collection.abandon().await;
-        let error = if error.is_of_the_store() { kept.err().unwrap_or(error) } else { error };
-        Err(Broken { error, marked, others_deleted })
+        if !error.is_of_the_store() {
+            return Err(Broken { error, marked, others_deleted });
+        }
+        // The connection is still good: what is safe here is deleted there.
+        let error = kept.err().unwrap_or(error);
+        let deleted = self.delete_the_rest(collection, told).await;
+        Err(Broken { error, marked: marked + deleted, others_deleted })
+    }
+
+    /// Marks what is collected as deleted, after a round that the store has ended. Returns how many messages are marked.
+    async fn delete_the_rest(&mut self, collection: &mut Collection, told: &mut Handles) -> u32 {
+        let mut reading = Reading::new(collection, ToRead::default(), told);
+        reading.begin_deleting();
+        let mut marked = 0;
+        loop {
+            while self.mailbox.has_room() && reading.deletes(self.mailbox) {}
+            if self.mailbox.is_idle() {
+                return marked;
+            }
+            let answered = self.answers_with(|event| {
+                if let Event::Deleted(messages) = event {
+                    marked += messages;
+                }
+            });
+            if answered.await.is_err() {
+                return marked;
+            }
+        }
     }
 
     /// Returns the messages of a folder that the collection wants, and whether others have marked some as deleted.
@@ -421,7 +448,7 @@ impl Session<'_> {
     async fn read(&mut self, reading: &mut Reading<'_>) -> Result<(), Error> {
         let mut concluded = false;
         loop {
-            while self.mailbox.has_room() && reading.asks(self.mailbox) {}
+            while self.mailbox.has_room() && (reading.asks(self.mailbox) || reading.deletes(self.mailbox)) {}
             if self.mailbox.is_idle() && reading.has_whole() {
                 self.mailbox.confirm();
             }
@@ -437,8 +464,8 @@ impl Session<'_> {
             } else if concluded {
                 return Ok(());
             } else {
-                // What this call commits may be deleted in one more turn of the loop.
                 reading.collection.conclude().await?;
+                reading.begin_deleting();
                 self.wire.progress();
                 concluded = true;
             }
@@ -511,17 +538,20 @@ impl Session<'_> {
 
     /// Waits until the server has news of the folder that was visited last, or for `seconds`, but for [`QUIET`] at
     /// most (0: for [`QUIET`]). False where the server cannot tell of news.
-    async fn waits_for_news(&mut self, seconds: u32) -> Result<bool, Error> {
+    async fn waits_for_news(&mut self, seconds: u32, time: &Time) -> Result<bool, Error> {
         self.wire.renew();
         let limit = match seconds {
             0 => QUIET,
             seconds => QUIET.min(Duration::from_secs(seconds.into())),
         };
         self.mailbox.wait();
+        // Some servers say every other minute that they are still there.
+        let since = time.now();
         let (mut refused, mut news) = (false, false);
         while !news && !self.mailbox.is_idle() {
             self.send().await?;
-            let octets = self.wire.fill_quietly(limit).await?;
+            let left = limit.saturating_sub(time.since(since));
+            let octets = self.wire.fill_quietly(left).await?;
             news = octets.is_empty();
             let (available, mut input) = (octets.len(), octets);
             loop {

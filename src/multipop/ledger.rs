@@ -327,9 +327,13 @@ impl Ledger {
 
     /// Judges a message by the SHA-256 of all its octets.
     pub fn read(&mut self, digest: &[u8], size: u64) -> Verdict {
-        match self.distinct("content", digest, size) {
-            Some(identity) => self.judge(identity, 0),
-            None => Verdict::Leave,
+        let Some(identity) = self.distinct("content", digest, size) else { return Verdict::Leave };
+        // It was gone from the server, where it was to be deleted: this is another one of the same octets, such as an
+        // alarm without a date.
+        let was_gone = self.entry(&identity).is_some_and(|(known, _)| known.unlisted != 0);
+        match was_gone && !self.leave_on_server {
+            true => Verdict::Collect(identity),
+            false => self.judge(identity, 0),
         }
     }
 

@@ -28,10 +28,13 @@ struct Noted {
     /// Octets that messages need, found out by this poll, or known before and listed by this poll.
     now: HashMap<Identity, u64>,
     failures: HashMap<Identity, Failures>,
-    /// Collected messages that were found to be the same when they were listed again, with their listed sizes, by polls
-    /// before this one, and those that this poll has listed.
-    compared: [HashMap<Identity, u64>; 2],
+    /// Collected messages that were found to be the same when they were listed again, by polls before this one, and
+    /// those that this poll has listed.
+    compared: [HashMap<Identity, Compared>; 2],
 }
+
+/// When a message was compared, and the size that it was listed with.
+type Compared = (Instant, u64);
 
 /// Polls that broke off at a message.
 #[derive(Debug, Clone, Copy)]
@@ -61,21 +64,23 @@ impl Needs {
         before.extend(now.drain());
     }
 
-    /// Whether the listed message of `identity` was compared by an earlier poll, and has been listed since.
-    pub fn is_compared(&self, identity: &Identity, size: u64) -> bool {
+    /// Whether the listed message of `identity` was compared by an earlier poll within a day, and has been listed
+    /// since.
+    pub fn is_compared(&self, identity: &Identity, size: u64, time: Instant) -> bool {
         let [before, now] = &mut self.0.borrow_mut().compared;
-        let is_same = before.remove(identity).is_some_and(|known| known == size);
-        if is_same {
-            now.insert(*identity, size);
+        let known =
+            before.remove(identity).filter(|(at, known)| *known == size && time.duration_since(*at) < AGAIN);
+        if let Some(known) = known {
+            now.insert(*identity, known);
         }
-        is_same
+        known.is_some()
     }
 
     /// Notes that the message of `identity` is the one that was collected: the server lists what it was told to delete.
-    pub fn compared(&self, identity: Identity, size: u64) {
+    pub fn compared(&self, identity: Identity, size: u64, time: Instant) {
         let [before, now] = &mut self.0.borrow_mut().compared;
         if before.len() + now.len() < REMEMBERED {
-            now.insert(identity, size);
+            now.insert(identity, (time, size));
         }
     }
 

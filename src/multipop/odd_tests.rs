@@ -446,8 +446,15 @@ fn what_two_sources_bring_comes_once_where_that_is_wanted() {
 /// of.
 #[test]
 fn what_is_too_large_is_deleted_where_that_is_wanted_once_the_user_was_told() {
-    let large =
-        |id: &str| Mail::new(id, format!("From: ann@x\r\nSubject: film\r\n\r\n{}", "x\r\n".repeat(5000)));
+    let large = |id: &str| {
+        Mail::new(
+            id,
+            format!(
+                "From: ann@x\r\nSubject: film\r\n\r\n{}",
+                "an ordinary line of text in a message\r\n".repeat(1000)
+            ),
+        )
+    };
     for (doomed, leave_on_server, left) in
         [(Large::Delete, false, 0), (Large::Delete, true, 1), (Large::Leave, false, 1)]
     {

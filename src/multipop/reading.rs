@@ -9,6 +9,10 @@ use super::content::Content;
 use super::remote::{Attributes, Event, RemoteMailbox};
 use super::wanted::{Handles, ToRead};
 
+/// The beginning of a message that is larger than `max_size` has so many octets at least. What has fewer is all of a
+/// message, whose listed size is wrong.
+const SMALL: u64 = 4096;
+
 /// Messages on their way from the server to the collection.
 pub struct Reading<'c> {
     /// The collection that takes the messages.
@@ -32,6 +36,8 @@ pub struct Reading<'c> {
     headed: Option<Handle>,
     /// Messages that came once much shorter than they are listed.
     short: HashSet<Handle>,
+    /// Messages whose deletion is to be asked for, in ascending order.
+    deletable: VecDeque<Handle>,
     /// How many messages are marked as deleted at the server.
     pub marked: u32,
 }
@@ -52,17 +58,29 @@ impl<'c> Reading<'c> {
             header: Content::new(),
             headed: None,
             short: HashSet::new(),
+            deletable: VecDeque::new(),
             marked: 0,
         }
     }
 
-    /// Makes the next request. False if there is none to make.
-    pub fn asks(&mut self, mailbox: &mut dyn RemoteMailbox) -> bool {
-        if !self.collection.deletable.is_empty() {
-            self.collection.deletable.iter().for_each(|message| self.told.insert(*message));
-            mailbox.delete(&mut self.collection.deletable);
-            return true;
+    /// Begins with the deletions of what is safe: at the end of a round, since some servers hang up at a deletion. The last
+    /// message comes first, since some number those behind it anew at once, and would delete others.
+    pub fn begin_deleting(&mut self) {
+        let deletable = self.collection.begin_deleting();
+        deletable.iter().for_each(|message| self.told.insert(*message));
+        self.deletable = deletable;
+    }
+
+    /// Makes the next request for a deletion. False if there is none to make.
+    pub fn deletes(&mut self, mailbox: &mut dyn RemoteMailbox) -> bool {
+        !self.deletable.is_empty() && {
+            mailbox.delete(&mut self.deletable);
+            true
         }
+    }
+
+    /// Makes the next request for a message. False if there is none to make.
+    pub fn asks(&mut self, mailbox: &mut dyn RemoteMailbox) -> bool {
         while !self.collection.has_enough()
             && let Some(wanted) = self.wanted.pop_front()
         {
@@ -173,8 +191,10 @@ impl<'c> Reading<'c> {
         let at = self.looking.iter().position(|wanted| wanted.handle == message);
         let Some(wanted) = at.and_then(|at| self.looking.remove(at)) else { return };
         let (content, came) = std::mem::replace(&mut self.beginning, (Content::new(), 0));
-        if wanted.large > 0 {
+        if wanted.large > 0 && came >= SMALL {
             self.collection.tell_then_delete(&wanted, Some(&content));
+        } else if wanted.large > 0 {
+            self.wanted.put_first(Wanted { large: 0, is_looked_at: true, ..wanted });
         } else if !self.collection.looked_at(&wanted, &content, came) {
             self.wanted.put_first(Wanted { is_looked_at: true, ..wanted });
         }
@@ -192,8 +212,8 @@ impl<'c> Reading<'c> {
         }
     }
 
-    /// Takes in a message that has ended. If it is much shorter than it is listed, it is read once more before it is
-    /// accepted.
+    /// Takes in a message that has ended. If it is shorter than it is listed by more than servers get wrong, it is read
+    /// once more before it is accepted.
     fn take_in(&mut self, arrival: Arrival) {
         let (handle, identity, _) = arrival.so_far();
         let (came, listed) = (arrival.came(), self.collection.listed_size(handle));
@@ -204,8 +224,9 @@ impl<'c> Reading<'c> {
             self.collection.broke_off(handle, identity, &Content::new());
             return;
         }
+        let is_shorter = arrival.is_kept() && came < listed - listed / 8;
         let is_short = arrival.is_kept() && came < listed / 2;
-        if is_short && self.short.insert(handle) {
+        if is_shorter && self.short.insert(handle) {
             // Whether it is to be compared is noted by its handle.
             self.wanted.put_back(Wanted { is_looked_at: true, ..Wanted::new(handle, identity) });
             return;

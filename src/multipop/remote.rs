@@ -33,7 +33,7 @@ pub trait RemoteMailbox {
     /// Asks for something whose answer shows that the last message has ended, if that takes a request.
     fn confirm(&mut self);
 
-    /// Asks for the deletion of as many of `messages` as one request may name, and takes those out.
+    /// Asks for the deletion of as many of `messages` as one request may name, the last ones, and takes those out.
     fn delete(&mut self, messages: &mut VecDeque<Handle>);
 
     /// Asks for what makes deletions take effect, if that takes a request. With `others_deleted`, messages that

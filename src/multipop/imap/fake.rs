@@ -59,6 +59,8 @@ pub struct Provider {
     pub idle: Cell<bool>,
     /// IDLE is over as soon as it has begun.
     pub idle_ends: Cell<bool>,
+    /// In IDLE the server says again and again that it is there.
+    pub chatters: Cell<bool>,
     pub break_after: Cell<usize>,
     pub sent: Cell<usize>,
     pub heard: RefCell<Vec<String>>,
@@ -80,6 +82,7 @@ impl Provider {
             silent_at: Cell::new(None),
             idle: Cell::new(false),
             idle_ends: Cell::new(false),
+            chatters: Cell::new(false),
             break_after: Cell::new(usize::MAX),
             sent: Cell::new(0),
             heard: RefCell::default(),
@@ -163,9 +166,14 @@ impl Provider {
                     if or(octets, passes).await? {
                         return Ok(());
                     }
+                    if self.chatters.get() {
+                        self.say(stream, "* OK Still here\r\n").await?;
+                    }
                 }
-                told_of = self.folder.borrow().len();
-                self.say(stream, &format!("* {told_of} EXISTS\r\n")).await?;
+                if stream.buffered().is_empty() {
+                    told_of = self.folder.borrow().len();
+                    self.say(stream, &format!("* {told_of} EXISTS\r\n")).await?;
+                }
                 let mut done = Vec::new();
                 assert_eq!(read_line(stream, &mut done, 100).await?, LineEnd::Complete);
                 assert_eq!(done, b"DONE");

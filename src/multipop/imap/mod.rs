@@ -278,11 +278,13 @@ impl Mailbox {
                     self.whole.swap_remove(at);
                     return Event::Confirmed(uid);
                 }
-                if self.no_longer_awaited(uid).is_some() {
+                if self.no_longer_awaited(uid, Some(false)).is_some() {
                     return Event::Absent(uid);
                 }
             }
-            Request::Look(uid) if self.no_longer_awaited(uid).is_some() => return Event::HeadOver(uid),
+            Request::Look(uid) if self.no_longer_awaited(uid, Some(true)).is_some() => {
+                return Event::HeadOver(uid);
+            }
             Request::Look(_) => {}
             Request::Flag(uids) if self.has_uid_plus && self.quirks.is_slow() => {
                 let flagged = u32::try_from(uids.len()).unwrap_or(u32::MAX);
@@ -311,8 +313,10 @@ impl Mailbox {
             Request::Select { .. } | Request::List => {
                 return Err(Error::Refused { command, reason });
             }
-            Request::Fetch(uid) => self.no_longer_awaited(uid).map(|_| uid),
-            Request::Look(uid) if self.no_longer_awaited(uid).is_some() => return Ok(Event::HeadOver(uid)),
+            Request::Fetch(uid) => self.no_longer_awaited(uid, Some(false)).map(|_| uid),
+            Request::Look(uid) if self.no_longer_awaited(uid, Some(true)).is_some() => {
+                return Ok(Event::HeadOver(uid));
+            }
             Request::Look(_) => return Ok(Event::Done),
             _ => None,
         };
@@ -335,8 +339,12 @@ impl Mailbox {
         self.under_way.iter().any(|(_, request)| matches!(request, Request::Folders(_)))
     }
 
-    fn no_longer_awaited(&mut self, uid: Uid) -> Option<(Uid, bool)> {
-        let at = self.awaited.iter().position(|(awaited, _)| *awaited == uid);
+    /// `of_beginning`: which of the two is meant, where a message may be awaited after its beginning.
+    fn no_longer_awaited(&mut self, uid: Uid, of_beginning: Option<bool>) -> Option<(Uid, bool)> {
+        let is_meant = |(awaited, is_beginning): &(Uid, bool)| {
+            *awaited == uid && of_beginning.is_none_or(|meant| meant == *is_beginning)
+        };
+        let at = self.awaited.iter().position(is_meant);
         at.and_then(|at| self.awaited.remove(at))
     }
 
@@ -375,7 +383,7 @@ impl Mailbox {
     /// A message begins. Where the server does not tell its UID yet, it is the first one that was asked for.
     fn begins(&mut self, uid: Option<Uid>) -> Option<(Uid, bool)> {
         self.begun = match uid {
-            Some(uid) => self.no_longer_awaited(uid),
+            Some(uid) => self.no_longer_awaited(uid, None),
             None => self.awaited.pop_front(),
         };
         self.begun
@@ -448,7 +456,7 @@ impl RemoteMailbox for Mailbox {
     fn confirm(&mut self) {}
 
     fn delete(&mut self, messages: &mut VecDeque<Uid>) {
-        let uids: Vec<Uid> = messages.drain(..messages.len().min(NAMED_AT_ONCE)).collect();
+        let uids: Vec<Uid> = messages.drain(messages.len().saturating_sub(NAMED_AT_ONCE)..).collect();
         self.ask(Request::Flag(uids.clone()));
         if self.has_uid_plus && !self.quirks.is_slow() {
             self.ask(Request::Expunge(uids));

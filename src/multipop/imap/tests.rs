@@ -57,13 +57,35 @@ fn without_uidplus_all_that_is_marked_is_expunged_unless_others_marked_some() {
     }
 }
 
+/// Catches: a message that is asked for while the end of the look at its beginning is still to come, and that is then
+/// taken for one that nobody asked for, with each poll.
+#[test]
+fn a_message_may_be_asked_for_before_the_look_at_it_is_answered() {
+    let (mut mailbox, _) = listed("IMAP4rev1");
+    let hear = |mailbox: &mut Mailbox, mut input: &[u8]| {
+        let mut heard = String::new();
+        loop {
+            match mailbox.receive(&mut input).unwrap() {
+                Event::More => return heard,
+                event => heard += &format!("{event:?} "),
+            }
+        }
+    };
+    assert!(mailbox.head(9, true));
+    let heard = hear(&mut mailbox, b"* 1 FETCH (UID 9 BODY[]<0> {3}\r\na\r\n)\r\n");
+    assert!(heard.contains("HeadOver(9)"), "{heard}");
+    mailbox.fetch(9);
+    let heard = hear(&mut mailbox, b"P8 OK\r\n* 1 FETCH (UID 9 BODY[] {3}\r\na\r\n)\r\nP9 OK\r\n");
+    assert!(heard.contains("Begun { message: Some(9)") && heard.contains("Confirmed(9)"), "{heard}");
+}
+
 /// Catches: a command that names more messages than a line has room for.
 #[test]
 fn so_many_messages_are_deleted_at_once() {
     let (mut mailbox, _) = listed("IMAP4rev1");
     let mut messages: VecDeque<Uid> = (1..=NAMED_AT_ONCE as u32 + 1).collect();
     mailbox.delete(&mut messages);
-    assert_eq!(messages, [NAMED_AT_ONCE as u32 + 1]);
+    assert_eq!(messages, [1], "the last ones go first");
 }
 
 #[test]

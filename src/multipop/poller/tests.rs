@@ -383,6 +383,40 @@ fn a_server_that_ends_idle_at_once_is_polled() {
     });
 }
 
+/// Catches: folders that are never looked at again, since the server says every other minute that it is still there.
+#[test]
+fn a_server_that_chatters_does_not_hide_the_other_folders() {
+    let letter = |uid| imap::fake::mail(uid, "Message-ID: <1@x>\r\n\r\n");
+    let provider = imap::fake::Provider::new(vec![letter(1)]);
+    provider.idle.set(true);
+    provider.chatters.set(true);
+    *provider.others.borrow_mut() = vec![("Sent", "", Vec::new())];
+    let mut ann = account("ann", &Provider::new(&[]));
+    ann.sources[0] = Source {
+        port: provider.port(),
+        protocol: Protocol::Imap,
+        interval: Interval::Push,
+        leave_on_server: true,
+        folders: vec!["INBOX".try_into().unwrap(), "Sent".try_into().unwrap()],
+        ..ann.sources[0].clone()
+    };
+    let mut settings = config(&[ann]);
+    settings.multipop.interval = 60;
+    play(settings, &[], async |poller, context| {
+        let test = async {
+            until("it waits", async || poller.status()[0].waits_for_news).await;
+            provider.others.borrow_mut()[0].2.push(imap::fake::mail(7, "Message-ID: <2@x>\r\n\r\n"));
+            until("the other folder", async || {
+                Timer::after(Duration::from_millis(20)).await;
+                context.time.advance(Duration::from_millis(500));
+                inbox_len(context, "ann").await == 2
+            })
+            .await;
+        };
+        or(test, async { provider.serve().await }).await;
+    });
+}
+
 /// Catches: a source with `push` that polls instead; a login for each message; news that are missed since they come
 /// before the wait; an operator's command that waits for the server; a broken connection that is not made anew.
 #[test]

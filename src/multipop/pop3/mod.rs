@@ -340,7 +340,7 @@ impl RemoteMailbox for Maildrop {
     }
 
     fn delete(&mut self, messages: &mut VecDeque<Handle>) {
-        if let Some(message) = messages.pop_front() {
+        if let Some(message) = messages.pop_back() {
             self.ask(Request::Dele(message));
         }
     }

@@ -60,7 +60,7 @@ fn pipelined_replies_belong_to_their_requests_however_they_arrive() {
             "in pieces of {size}"
         );
         maildrop.fetch(1);
-        maildrop.delete(&mut [1, 7].into());
+        maildrop.delete(&mut [7, 1].into());
         maildrop.fetch(2);
         maildrop.fetch(3);
         maildrop.close();
