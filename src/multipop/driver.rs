@@ -149,15 +149,19 @@ impl Session<'_> {
         }
         let (mut in_vain, mut waited_little) = (0, false);
         loop {
-            // The first folder comes last: the session then stays in it to wait for news.
-            for folder in folders.iter().rev() {
+            for folder in errand.experience.order(&folders) {
                 match self.visit(folder, errand, outcome).await {
+                    Ok(()) => {}
                     Err(error @ Error::Refused { .. }) if folders.len() > 1 => {
                         outcome.problem.get_or_insert(error);
                     }
-                    visited => visited?,
+                    Err(error) => {
+                        errand.experience.broke_off_at(error.is_of_the_server().then_some(folder));
+                        return Err(error);
+                    }
                 }
             }
+            errand.experience.broke_off_at(None);
             if source.interval != Interval::Push || !self.mailbox.waits() {
                 break;
             }

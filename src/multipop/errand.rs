@@ -65,11 +65,27 @@ impl Errand<'_, '_> {
 #[derive(Debug, Clone, Default)]
 pub struct Experience {
     folders: Rc<RefCell<BTreeMap<SourceKey, Needs>>>,
+    /// The folder at which the latest poll broke off.
+    broken: Rc<RefCell<Option<String>>>,
     /// What is known of the server.
     pub quirks: ServerQuirks,
 }
 
 impl Experience {
+    /// The folders in the order in which they are visited. The first one comes last: the session then stays in it to wait
+    /// for news. The one at which the latest poll broke off must not keep the others away.
+    pub fn order<'f>(&self, folders: &'f [String]) -> Vec<&'f str> {
+        let broken = self.broken.borrow();
+        let (last, others): (Vec<_>, Vec<_>) =
+            folders.iter().rev().partition(|folder| broken.as_ref() == Some(*folder));
+        others.into_iter().chain(last).map(String::as_str).collect()
+    }
+
+    /// Notes at which folder a poll broke off; `None` where it came through all of them.
+    pub fn broke_off_at(&self, folder: Option<&str>) {
+        *self.broken.borrow_mut() = folder.map(str::to_owned);
+    }
+
     /// What is known of the messages of a folder.
     pub fn needs(&self, folder: SourceKey) -> Needs {
         self.folders.borrow_mut().entry(folder).or_default().clone()

@@ -89,8 +89,13 @@ impl Error {
         matches!(self, Error::Refused { command, .. } if deletes.iter().any(|verb| command.starts_with(verb)))
     }
 
+    /// The error as a sentence: words of servers often end with a full stop, and some with several.
+    pub fn sentence(&self) -> String {
+        format!("{}.", self.to_string().trim_end_matches('.'))
+    }
+
     /// Whether the server refused a list, or a folder, without which nothing can be collected from it.
-    fn is_of_a_folder(&self) -> bool {
+    pub fn is_of_a_folder(&self) -> bool {
         let lists = ["LIST", "UIDL", "SELECT ", "EXAMINE ", "UID FETCH 1:"];
         matches!(self, Error::Refused { command, .. } if lists.iter().any(|verb| command.starts_with(verb)))
     }

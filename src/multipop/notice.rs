@@ -56,8 +56,9 @@ impl Letterhead {
         if error.is_of_deletions() {
             return self.undeleted(error, count, now);
         }
-        let what = messages(troubled);
+        let what = if error.is_of_a_folder() { "a folder".to_owned() } else { messages(troubled) };
         let subject = match troubled {
+            _ if error.is_of_a_folder() => format!("A folder at {} cannot be collected", self.host),
             0 | 1 => format!("A message at {} cannot be collected", self.host),
             _ => format!("{what} at {} cannot be collected", self.host),
         };
@@ -93,7 +94,7 @@ impl Letterhead {
     }
 
     fn trouble(error: &Error) -> String {
-        let wrong = wrapped(&format!("What went wrong: {error}."));
+        let wrong = wrapped(&format!("What went wrong: {}", error.sentence()));
         wrong + &wrapped(&format!("What to do: {}", error.advice()))
     }
 
@@ -102,7 +103,7 @@ impl Letterhead {
         let subject = format!("Your mail at {} needs a new permission", self.host);
         let body = format!(
             "Your mail at {} (user {}) is not collected any more:\n\
-             {error}.\n\
+             {}\n\
              \n\
              What to do: the operator types\n\
              \n\
@@ -112,7 +113,9 @@ impl Letterhead {
              you log in and agree. Then the mail comes again by itself.\n\
              \n\
              No mail is lost meanwhile: it stays with the provider.\n",
-            self.host, self.username,
+            self.host,
+            self.username,
+            error.sentence(),
         );
         self.letter(&subject, &body, now)
     }

@@ -264,7 +264,7 @@ impl Watch {
         history.paused = command.is_some();
         let text = |error: &Error| match &command {
             Some(command) => format!("waits for a new permission: `{command}`. {error}"),
-            None => format!("{error}. {}", error.advice()),
+            None => format!("{} {}", error.sentence(), error.advice()),
         };
         let collected = outcome.collected;
         let (trouble, polls) = match ending {

@@ -35,6 +35,29 @@ fn a_folder_that_cannot_be_opened_costs_that_folder() {
     });
 }
 
+/// Catches: a folder at which the server hangs up, or falls silent, and that keeps all others away for ever.
+#[test]
+fn a_folder_at_which_the_connection_ends_comes_last() {
+    for silent in [false, true] {
+        let provider = Provider::new(vec![mail(1, LETTERS[0])]);
+        let at = if silent { &provider.silent_at } else { &provider.hangs_up_at };
+        at.set(Some("EXAMINE \"Bad\""));
+        *provider.others.borrow_mut() =
+            vec![("Bad", "", vec![mail(1, LETTERS[2])]), ("Sent", "", vec![mail(1, LETTERS[1])])];
+        run(&provider, async {
+            let (store, experience) = (new_store(), Experience::default());
+            let source = in_folders(&["INBOX", "Bad", "Sent"], &provider);
+            for came in [1, 2, 2] {
+                assert!(poll_with(&source, &store, &experience).await.0.is_err());
+                assert_eq!(inbox(&store).await.len(), came, "{silent}");
+            }
+            at.set(None);
+            assert!(poll_with(&source, &store, &experience).await.0.is_ok());
+            assert_eq!(inbox(&store).await.len(), 3, "{silent}");
+        });
+    }
+}
+
 /// Catches: a folder whose name is not written in modified UTF-7 as it should be (Yandex does so), and that is asked
 /// for by another name, or left out; one that is collected twice after the server has changed its ways.
 #[test]

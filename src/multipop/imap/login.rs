@@ -78,7 +78,7 @@ impl Opening {
     /// The error of a server that hung up: with its goodbye, if it has said one.
     pub fn goodbye(&mut self, error: Error) -> Error {
         match self.bye.take() {
-            Some(why) if error.is_a_hang_up() => Error::TurnedAway(why),
+            Some(why) if error.is_a_hang_up() || error.is_no_answer() => Error::TurnedAway(why),
             _ => error,
         }
     }
