@@ -11,6 +11,9 @@ use super::problem::Section;
 use super::schema::Setting;
 use super::{Account, AppPassword, Config, Source, Text};
 
+/// The name by which the operator logs in on the pages.
+pub const OPERATOR: &str = "operator";
+
 /// Why a path cannot be read or changed: what is wrong and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -127,6 +130,11 @@ pub fn add_account(config: &mut Config, name: &str) -> Result<(), PathError> {
     let unusable = || PathError(format!("{} is not {}", shown_text(name), AccountName::form()));
     if !AccountName::accepts(name) {
         return Err(unusable());
+    }
+    if name.eq_ignore_ascii_case(OPERATOR) {
+        return Err(PathError(format!(
+            "{name}: that is the operator's name on the pages: choose another one"
+        )));
     }
     if config.account(name).is_some() {
         return Err(PathError(format!("{name}: there is such an account already")));
@@ -465,6 +473,8 @@ mod tests {
         assert!(config.accounts.is_empty());
         assert!(remove(&mut config, "server").is_err());
         assert!(add_account(&mut config, "../etc").is_err());
+        // Catches: an account that cannot log in to the pages, where that is the operator's name.
+        assert!(add_account(&mut config, "operator").is_err_and(|error| error.0.contains("operator")));
         assert!(add_source(&mut config, "nobody").is_err());
     }
 }

@@ -36,7 +36,7 @@ pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
         (true, ["app-passwords"]) => change_apps(visit, &of, mended).await,
         (true, ["password"]) => {
             let path = format!("account.{name}.password");
-            change_password(visit, Some(name), &path, "/mine", mended).await
+            change_password(visit, Some(&account.address), &path, "/mine", mended).await
         }
         _ => Response::error("404 Not Found"),
     }

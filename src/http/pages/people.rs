@@ -11,7 +11,6 @@ use crate::http::Response;
 use crate::http::visit::{FieldErrors, Outcome, Visit};
 use crate::operator::World;
 use crate::operator::reach::{self, Scheme};
-use crate::operator::status::ago;
 
 /// The account that a page is about.
 pub struct Of<'a> {
@@ -59,7 +58,7 @@ pub fn servers(visit: &Visit<'_>) -> Servers {
 pub fn apps(visit: &Visit<'_>, account: &Account) -> Vec<App> {
     let now = unix_now();
     let used = |app: &str| match visit.operator().last_use(&account.name, app) {
-        Some(at) => format!("{} {}", visit.words.last_used, ago(now, at)),
+        Some(at) => format!("{} {}", visit.words.last_used, visit.words.when(now, at)),
         None => visit.words.not_used.to_owned(),
     };
     let apps = account.app_passwords.iter();
@@ -72,7 +71,11 @@ pub fn logins(visit: &Visit<'_>, account: &Account) -> Vec<Login> {
     let latest = visit.operator().context.logins.latest(&account.name);
     let shown = latest.into_iter().take(20);
     shown
-        .map(|it| Login { service: it.service, address: it.address.to_string(), when: ago(now, it.time) })
+        .map(|it| Login {
+            service: it.service,
+            address: it.address.to_string(),
+            when: visit.words.when(now, it.time),
+        })
         .collect()
 }
 

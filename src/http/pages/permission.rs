@@ -56,6 +56,8 @@ impl PendingPermissions {
 struct Page<'a> {
     frame: Frame,
     path: &'a str,
+    /// Marks the source that the page is about; empty for the smarthost.
+    of: String,
     back: &'a str,
     username: String,
     others: Vec<String>,
@@ -106,6 +108,10 @@ impl PermissionPage<'_> {
         let PermissionPage { visit, holder, .. } = *self;
         let operator = visit.operator();
         let here = visit.request.path.as_str();
+        // Sources are numbered, and one before this one may have been removed meanwhile.
+        if visit.form.get("of").is_some_and(|shown| shown != self.mark()) {
+            return visit.go(self.back, visit.words.changed_meanwhile);
+        }
         let plain = |error: &Error| vec![(String::new(), error.to_string())];
         if visit.form.has("ask") {
             return match Box::pin(operator.tokens.ask(holder)).await {
@@ -161,6 +167,14 @@ impl PermissionPage<'_> {
         }
         let outcome = visit.commit(candidate).await;
         after(visit, outcome, here, |wrong| self.shown(&wrong))
+    }
+
+    /// The mark of the source that the page is about; empty for the smarthost.
+    fn mark(&self) -> String {
+        match self.holder {
+            Holder::Smarthost => String::new(),
+            Holder::Source { source, .. } => self.visit.marks().of_identity(source),
+        }
     }
 
     /// Shows the page. Asks the provider first whether the code was typed, where it may be asked again.
@@ -222,6 +236,7 @@ impl PermissionPage<'_> {
         let page = Page {
             frame: Frame::new(visit, visit.words.permission),
             path: &visit.request.path,
+            of: self.mark(),
             back,
             username: held.as_ref().map(|it| it.username.to_owned()).unwrap_or_default(),
             others: others(wrong, fields.iter().chain(&more)),

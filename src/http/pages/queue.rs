@@ -5,7 +5,7 @@ use askama::Template;
 use super::{Frame, shown};
 use crate::http::Response;
 use crate::http::visit::Visit;
-use crate::operator::status::{ago, size};
+use crate::operator::status::size;
 use crate::relay::{Act, Which};
 
 struct QueueRow {
@@ -38,7 +38,7 @@ pub async fn page(visit: &Visit<'_>) -> Response {
         from: if it.from.is_empty() { "<>".to_owned() } else { it.from.clone() },
         to: it.to.join(", "),
         size: size(it.size),
-        since: ago(status.now, it.created),
+        since: visit.words.when(status.now, it.created),
         error: it.last_error.clone().unwrap_or_default(),
         held: it.held,
         in_doubt: it.in_doubt.is_some(),

@@ -10,7 +10,6 @@ use crate::config::{Config, SourceAuth, path};
 use crate::http::Response;
 use crate::http::visit::Visit;
 use crate::multipop::{PollResult, SourceStatus};
-use crate::operator::status::ago;
 
 /// The settings that the account's user may set. Protocol and security come before the port, which follows them.
 const OWN: &[&str] = &[
@@ -137,7 +136,7 @@ fn list(visit: &Visit<'_>, of: &Of<'_>) -> Response {
 /// The state of a source, in a few words.
 fn state(visit: &Visit<'_>, source: &SourceStatus) -> String {
     let words = visit.words;
-    let last = source.last_poll.map(|at| ago(unix_now(), at)).unwrap_or_default();
+    let last = source.last_poll.map(|at| words.when(unix_now(), at)).unwrap_or_default();
     match &source.last_result {
         _ if source.polling && !source.waits_for_news => words.collecting_now.to_owned(),
         _ if source.held => words.stopped.to_owned(),

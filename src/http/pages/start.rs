@@ -7,7 +7,7 @@ use crate::flash;
 use crate::http::Response;
 use crate::http::visit::Visit;
 use crate::multipop::PollResult;
-use crate::operator::status::{Status, ago, size, span};
+use crate::operator::status::{Status, size, span};
 
 /// The use of the flash, in MiB: above `high` it is nearly full. `words` gives it with units.
 struct Flash {
@@ -69,7 +69,7 @@ pub fn page(visit: &Visit<'_>) -> Response {
         failing,
         collected: status.sources.iter().map(|source| source.collected).sum(),
         waiting: status.queue.len() + status.unlisted,
-        oldest: status.queue.first().map(|it| ago(status.now, it.created)).unwrap_or_default(),
+        oldest: status.queue.first().map(|it| visit.words.when(status.now, it.created)).unwrap_or_default(),
         held: status.queue.iter().filter(|it| it.held).count(),
         flash,
         written: status.written.map(size).unwrap_or_default(),

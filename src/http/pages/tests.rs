@@ -591,6 +591,10 @@ fn a_permission_is_asked_for_on_a_page() {
         let page = operator.get(&here).await.1;
         assert!(page.contains("name=\"client_id\" value=\"id\"") && !page.contains("hush"), "{page}");
         assert!(!page.contains("href=\"https://provider.example"), "{page}");
+        // Catches: a form that is good for the source which has this number by now.
+        assert!(page.contains("name=\"of\" value=\""), "{page}");
+        operator.post(&here, "of=another&ask=yes").await;
+        assert!(!operator.get(&here).await.1.contains("name=\"pasted\""));
         let (status, page) = operator.post(&here, "ask=yes").await;
         assert!(status.starts_with("303"), "{page}");
         let page = operator.get(&here).await.1;
@@ -615,6 +619,22 @@ fn a_permission_is_asked_for_on_a_page() {
         assert!(user.post(own, "ask=yes").await.0.starts_with("303"));
         assert_eq!(user.get("/mine/sources/2/permission").await.0, "404 Not Found");
         assert!(user.get("/server/smarthost/permission").await.0.starts_with("403"));
+    });
+}
+
+/// Catches: an account with the operator's name, whose own password is not its old one, and the operator's is.
+#[test]
+fn an_account_with_the_operators_name_changes_its_own_password() {
+    run(async || {
+        let mut config = config();
+        config.accounts[0].name = "operator".try_into().unwrap();
+        let address = config.accounts[0].address.replace('@', "%40");
+        let user = Browser::new(config).await;
+        user.log_in(&address, "open+sesame").await;
+        let typed = |old: &str| format!("old_password={old}&password=another+one&password_again=another+one");
+        assert!(user.get("/mine").await.1.contains("old_password"));
+        assert!(user.post("/mine/password", &typed("the+operator")).await.0.starts_with("422"));
+        assert!(user.post("/mine/password", &typed("open+sesame")).await.0.starts_with("303"));
     });
 }
 

@@ -3,6 +3,7 @@
 use super::Words;
 
 pub static ENGLISH: Words = Words {
+    future: "in {}",
     language: "en",
     account: "Account",
     account_name: "Name of the account",
@@ -123,6 +124,7 @@ pub static ENGLISH: Words = Words {
     password: "Password",
     password_is_short: "A password has at least {} characters.",
     passwords_differ: "The two passwords differ.",
+    past: "{} ago",
     permission: "Permission (OAuth2)",
     permission_address: "The whole address",
     permission_ask: "Ask for the permission",

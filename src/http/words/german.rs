@@ -3,6 +3,7 @@
 use super::Words;
 
 pub static GERMAN: Words = Words {
+    future: "in {}",
     language: "de",
     account: "Konto",
     account_name: "Name des Kontos",
@@ -123,6 +124,7 @@ pub static GERMAN: Words = Words {
     password: "Passwort",
     password_is_short: "Ein Passwort hat mindestens {} Zeichen.",
     passwords_differ: "Die beiden Passwörter sind verschieden.",
+    past: "vor {}",
     permission: "Erlaubnis (OAuth2)",
     permission_address: "Die ganze Adresse",
     permission_ask: "Um die Erlaubnis bitten",

@@ -9,9 +9,13 @@ mod german;
 use english::ENGLISH;
 use german::GERMAN;
 
+use crate::operator::status::span;
+
 /// The texts of one language. Each field is named by what it says.
 #[allow(missing_docs)]
 pub struct Words {
+    /// A time after now.
+    pub future: &'static str,
     /// The language tag (RFC 5646).
     pub language: &'static str,
     pub account: &'static str,
@@ -133,6 +137,8 @@ pub struct Words {
     pub password: &'static str,
     pub password_is_short: &'static str,
     pub passwords_differ: &'static str,
+    /// A time before now.
+    pub past: &'static str,
     pub permission: &'static str,
     pub permission_address: &'static str,
     pub permission_ask: &'static str,
@@ -227,6 +233,12 @@ pub struct Words {
 }
 
 impl Words {
+    /// How long before `now` a time was, or how long after it will be.
+    pub fn when(&self, now: i64, time: i64) -> String {
+        let words = if time <= now { self.past } else { self.future };
+        words.replace("{}", &span(now.abs_diff(time)))
+    }
+
     /// The label in a form of the setting `key` in the section at `path`.
     pub fn label(&self, path: &str, key: &str) -> Option<&'static str> {
         // Names of accounts may hold dots: `account.a.source.1` is a source.
