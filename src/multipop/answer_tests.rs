@@ -106,7 +106,9 @@ fn what_happens_at_a_deletion_costs_no_mail() {
             let store = store(&SimFlash::default());
             for n in 3..6 {
                 *provider.maildrop.borrow_mut() = letters(n);
-                polls(&provider, &store, 1).await;
+                let [(result, _)] = &polls(&provider, &store, 1).await[..] else { panic!() };
+                // Its user is not told that the mail cannot be collected.
+                assert!(result.as_ref().is_err_and(Error::is_of_deletions), "{result:?}");
                 assert_eq!(inbox(&store).await.len(), n, "{silent}");
             }
         });

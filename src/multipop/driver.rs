@@ -266,7 +266,7 @@ impl Session<'_> {
             }
             // The connection is still good: what is safe here is deleted there, whatever the store says of the rest.
             self.place.give_back();
-            let settled = self.take_effect(marked > 0, others_deleted).await;
+            let settled = self.take_effect(marked > 0, others_deleted).await.map_err(Error::at_deletions);
             if settled.is_ok() {
                 outcome.deleted += marked;
             }
@@ -291,6 +291,7 @@ impl Session<'_> {
         let read = self.read(&mut reading).await;
         let marked = reading.marked;
         let Err(error) = read else { return Ok((marked, others_deleted)) };
+        let error = if reading.is_deleting { error.at_deletions() } else { error };
         if reading.broke_off(&error) {
             errand.experience.quirks.slow_down();
         }

@@ -52,6 +52,9 @@ pub enum Error {
         /// The server's words.
         reason: String,
     },
+    /// Everything came, and then the connection broke, or the server fell silent, at the deletions.
+    #[error("the server did not delete what was collected: {0}")]
+    Undeleted(Box<Error>),
     /// The source's settings were changed during the poll.
     #[error("the source was changed or removed")]
     Withdrawn,
@@ -83,10 +86,23 @@ impl Error {
         matches!(self, Error::Outgoing(Way::Closed | Way::Connection(_)))
     }
 
-    /// Whether the server refused to delete what was collected.
+    /// The error of a poll that had nothing more to do than to delete what it has collected.
+    pub fn at_deletions(self) -> Error {
+        match self {
+            Error::Refused { .. } | Error::Undeleted(_) => self,
+            error if error.is_a_hang_up() || error.is_no_answer() => Error::Undeleted(Box::new(error)),
+            error => error,
+        }
+    }
+
+    /// Whether the server did not delete what was collected.
     pub fn is_of_deletions(&self) -> bool {
         let deletes = ["DELE ", "QUIT", "UID STORE ", "UID EXPUNGE ", "EXPUNGE"];
-        matches!(self, Error::Refused { command, .. } if deletes.iter().any(|verb| command.starts_with(verb)))
+        match self {
+            Error::Undeleted(_) => true,
+            Error::Refused { command, .. } => deletes.iter().any(|verb| command.starts_with(verb)),
+            _ => false,
+        }
     }
 
     /// The error as a sentence: words of servers often end with a full stop, and some with several.
@@ -133,14 +149,14 @@ impl Error {
             Error::Protocol(_) | Error::Chatter => {
                 "Check that protocol, port and security are those that the provider tells."
             }
-            Error::Refused { .. } if self.is_of_deletions() => {
+            Error::Refused { .. } | Error::Undeleted(_) if self.is_of_deletions() => {
                 "All of it was collected, and none of it comes twice. Look whether the provider lets programs delete mail, \
                  or set leave_on_server for the source."
             }
             Error::Refused { .. } if self.is_of_a_folder() => {
                 "Check that the folder is one that the server has. If it lasts, ask the provider."
             }
-            Error::Refused { .. } => {
+            Error::Refused { .. } | Error::Undeleted(_) => {
                 "The other messages are collected all the same. If it lasts, ask the provider."
             }
             Error::Store(store::Error::OverQuota) => {

@@ -312,8 +312,13 @@ fn report(
             (level, format!("{name}: {done}"))
         }
         Ending::Partly(error) => {
-            let what = notice::messages(*troubled);
-            (log::Level::Warn, format!("{name}: {done}; but {what} cannot be had: {error}"))
+            let but = match error {
+                error if error.is_of_deletions() => "not all is deleted there".to_owned(),
+                error if error.is_of_a_folder() => "a folder cannot be had".to_owned(),
+                Error::Short { .. } => "something may be missing".to_owned(),
+                _ => format!("{} cannot be had", notice::messages(*troubled)),
+            };
+            (log::Level::Warn, format!("{name}: {done}; but {but}: {error}"))
         }
         Ending::Full(error) | Ending::Failed(error) => {
             (log::Level::Warn, format!("{name}: {error} ({done})"))

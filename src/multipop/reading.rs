@@ -38,6 +38,8 @@ pub struct Reading<'c> {
     short: HashSet<Handle>,
     /// Messages whose deletion is to be asked for, in ascending order.
     deletable: VecDeque<Handle>,
+    /// Whether everything has come, and what is safe is being deleted.
+    pub is_deleting: bool,
     /// How many messages are marked as deleted at the server.
     pub marked: u32,
 }
@@ -59,6 +61,7 @@ impl<'c> Reading<'c> {
             headed: None,
             short: HashSet::new(),
             deletable: VecDeque::new(),
+            is_deleting: false,
             marked: 0,
         }
     }
@@ -68,7 +71,7 @@ impl<'c> Reading<'c> {
     pub fn begin_deleting(&mut self) {
         let deletable = self.collection.begin_deleting();
         deletable.iter().for_each(|message| self.told.insert(*message));
-        self.deletable = deletable;
+        (self.deletable, self.is_deleting) = (deletable, true);
     }
 
     /// Makes the next request for a deletion. False if there is none to make.
