@@ -5,7 +5,7 @@ use std::io;
 use zeroize::Zeroizing;
 
 use super::authority::Authority;
-use super::{GET, Response, session, update};
+use super::{GET, Response, autodiscover, pages, session, update};
 use crate::net::stream::Stream;
 
 /// The most octets of a request's head.
@@ -136,6 +136,9 @@ pub(crate) fn parse(octets: &[u8]) -> Option<Result<Request, Response>> {
         (Some("GET"), _) => Method::Get,
         (Some("HEAD"), _) => Method::Head,
         (Some("POST"), _) => Method::Post,
+        _ if pages::takes_forms(path) || path.eq_ignore_ascii_case(autodiscover::PATH) => {
+            return Some(Err(Response::not_allowed("Allow: GET, HEAD, POST\r\n")));
+        }
         _ => return Some(Err(Response::not_allowed(GET))),
     };
     let begun = octets.get(end..).unwrap_or_default();
@@ -246,6 +249,9 @@ mod tests {
             ("PUT /", "GET, HEAD"),
             ("OPTIONS *", "GET, HEAD"),
             ("CONNECT a:80", "GET, HEAD"),
+            ("PUT /login", "GET, HEAD, POST"),
+            ("DELETE /accounts/demo/general", "GET, HEAD, POST"),
+            ("OPTIONS /Autodiscover/Autodiscover.xml", "GET, HEAD, POST"),
             ("POST /update", "PUT"),
             ("DELETE /update", "PUT"),
             ("GET /update", "PUT"),

@@ -333,15 +333,18 @@ impl Session<'_> {
         collection: &mut Collection,
         told: &Handles,
     ) -> Result<(ToRead, bool), Error> {
-        let (mut wanted, mut others_deleted) = (ToRead::default(), false);
+        let (mut wanted, mut others_deleted, mut lists_none) = (ToRead::default(), false, true);
         let agrees = self
-            .listing(folder, |listed| match listed {
-                Listed { message, .. } if told.contains(message) => {}
-                Listed { unique_id, is_deleted: true, .. } if !collection.knows(unique_id) => {
-                    others_deleted = true;
-                }
-                Listed { message, unique_id, size, .. } => {
-                    wanted.add(collection.listed(message, unique_id, size));
+            .listing(folder, |listed| {
+                lists_none = false;
+                match listed {
+                    Listed { message, .. } if told.contains(message) => {}
+                    Listed { unique_id, is_deleted: true, .. } if !collection.knows(unique_id) => {
+                        others_deleted = true;
+                    }
+                    Listed { message, unique_id, size, .. } => {
+                        wanted.add(collection.listed(message, unique_id, size));
+                    }
                 }
             })
             .await?;
@@ -349,6 +352,11 @@ impl Session<'_> {
         if !agrees {
             // One of the lists is short, and nobody knows which.
             collection.incomplete();
+            if lists_none {
+                // Such as UIDs of 64 bits.
+                let what = "it says that there are messages, and lists none that could be asked for";
+                collection.problem(Error::Protocol(what.to_owned()));
+            }
         }
         Ok((wanted, others_deleted))
     }

@@ -176,6 +176,19 @@ fn a_message_is_known_however_its_item_is_written() {
     }
 }
 
+/// Catches: UIDs that no client can use, and a status that calls the source good while nothing ever comes.
+#[test]
+fn messages_that_cannot_be_asked_for_are_told_of() {
+    let provider = Provider::new(mails());
+    let list = "* 1 FETCH (UID 4294967299 RFC822.SIZE 24 FLAGS ())\r\n* 2 FETCH (UID 4294967300 RFC822.SIZE 24 FLAGS ())\r\n";
+    *provider.odd.borrow_mut() = Some(("UID FETCH 1:*", list.to_owned()));
+    run(&provider, async {
+        let (result, outcome) = poll(&source(&provider), &new_store()).await;
+        result.unwrap();
+        assert!(matches!(outcome.problem, Some(Error::Protocol(_))), "{outcome:?}");
+    });
+}
+
 /// Catches: a server that is asked for one message with each poll, since it drops what comes before its answer.
 #[test]
 fn a_server_that_takes_one_request_at_a_time_gets_one() {

@@ -100,6 +100,11 @@ impl Opening {
     async fn tagged(&mut self, state: State, result: Result<(), Refusal>) -> Result<Step, Error> {
         match (state, result) {
             (State::Capability, Ok(())) => self.after_capability(),
+            // Without a reason that is worth a second try it only does not know the command.
+            (State::Capability, Err(refusal)) if refusal.code.is_empty() && self.bye.is_none() => {
+                self.has_capa = false;
+                self.after_capability()
+            }
             (State::StartTls, Ok(())) => Ok(Step::StartTls),
             (State::StartTls, Err(refusal)) => Err(outgoing::Error::NoStartTls(refusal.to_string()).into()),
             (State::Sasl | State::LoggingIn, Ok(())) => self.answer(Answer::Granted).await,
@@ -377,7 +382,15 @@ mod tests {
             ("S: +OK POP3 ready", "the server does not keep to the protocol: it said \"+OK POP3"),
             ("S: * BYE overloaded", "the server turned us away: overloaded"),
             ("S: * NO server not ready", "the server turned us away: server not ready"),
-            ("S: * OK\nC: P1 CAPABILITY\nS: P1 BAD what?", "the server turned us away: what?"),
+            (
+                "S: * OK\nC: P1 CAPABILITY\nS: P1 NO [UNAVAILABLE] not now",
+                "the server turned us away: [UNAVAILABLE] not now",
+            ),
+            // Catches: a server that does not know CAPABILITY, and whose mailbox is never opened.
+            (
+                "S: * OK\nC: P1 CAPABILITY\nS: P1 BAD what?\nC: P2 LOGIN {3}\nS: P2 NO [AUTHENTICATIONFAILED] no",
+                "the login was refused: [AUTHENTICATIONFAILED] no",
+            ),
             ("S: * OK\nC: P1 CAPABILITY\nS: + more", "the server does not keep to the protocol"),
             ("S: * OK\nC: P1 CAPABILITY\nS: P7 OK", "the server does not keep to the protocol"),
             // Catches: a goodbye before the answer that tells why, taken for all that was said.
