@@ -24,7 +24,7 @@ async fn polls(provider: &Provider, store: &Store, times: usize) -> Vec<(Result<
     let passes = async {
         loop {
             Timer::after(Duration::from_millis(1)).await;
-            provider.time.advance(Duration::from_millis(20));
+            provider.time.advance(Duration::from_millis(5));
         }
     };
     let polls = async {

@@ -143,6 +143,8 @@ pub struct Collection {
     told: Vec<Told>,
     /// Messages that cannot be had, each with the identity that notes that the user was told.
     stuck: Vec<(Identity, notice::Stuck)>,
+    /// Messages of which less than half came: the user is to be told.
+    short: Vec<notice::Stuck>,
     needs: Needs,
     time: Time,
     /// Whether no more messages are taken on in this round.
@@ -202,6 +204,7 @@ impl Collection {
             batch_began: time.now(),
             told: Vec::new(),
             stuck: Vec::new(),
+            short: Vec::new(),
             needs,
             time: time.clone(),
             enough: false,

@@ -28,6 +28,8 @@ struct Noted {
     /// Octets that messages need, found out by this poll, or known before and listed by this poll.
     now: HashMap<Identity, u64>,
     failures: HashMap<Identity, Failures>,
+    /// Messages that came as they were listed, and those of which less than half came.
+    sizes: (u32, u32),
     /// Collected messages that were found to be the same when they were listed again, by polls before this one, and
     /// those that this poll has listed.
     compared: [HashMap<Identity, Compared>; 2],
@@ -118,6 +120,15 @@ impl Needs {
     /// Notes that a message could be read whole.
     pub fn came(&self, identity: &Identity) {
         self.0.borrow_mut().failures.remove(identity);
+    }
+
+    /// Notes whether a message came about as large as it is listed. Returns whether the sizes that the server lists are to
+    /// be believed: not where it gets most of them wrong.
+    pub fn size_was(&self, is_right: bool) -> bool {
+        let (right, wrong) = &mut self.0.borrow_mut().sizes;
+        let count = if is_right { &mut *right } else { &mut *wrong };
+        *count = count.saturating_add(1);
+        *wrong <= right.saturating_add(1)
     }
 
     /// When in this poll a message is to be read.

@@ -170,6 +170,25 @@ impl Letterhead {
         self.letter(&subject, &body, now)
     }
 
+    /// The letter about messages of which less than half came, twice.
+    pub fn short(&self, messages: &[Stuck], now: i64) -> String {
+        let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        let subject = match count {
+            1 => format!("A message at {} came incomplete", self.host),
+            _ => format!("{count} messages at {} came incomplete", self.host),
+        };
+        let first = wrapped(&format!(
+            "Your mailbox at {} (user {}) handed over less than half of what it lists, twice. What came is in your INBOX, and is \
+             treated there like all that was collected:",
+            self.host, self.username
+        ));
+        let list: Vec<String> = messages.iter().map(Stuck::to_string).collect();
+        let last = wrapped(
+            "If something is missing, look whether the provider keeps it among deleted mail, or ask the sender for it.",
+        );
+        self.letter(&subject, &[first, list.join("\n"), last].join("\n"), now)
+    }
+
     /// The letter as a message (RFC 5322), marked as sent automatically (RFC 3834) so that no vacation message
     /// answers it.
     fn letter(&self, subject: &str, body: &str, now: i64) -> String {

@@ -572,6 +572,11 @@ fn a_message_much_shorter_than_it_is_listed_is_read_twice() {
         let (result, outcome) = poll(&source(&provider), &store).await;
         result.unwrap();
         assert_eq!((outcome.collected, outcome.deleted), (2, 2));
+        // One of them is told of: then it is clear that the server gets sizes wrong.
+        let came = inbox(&store).await;
+        let letters: Vec<_> = came.iter().filter(|octets| octets.starts_with(b"From: Pillarbox")).collect();
+        assert!(came.len() == 3 && letters.len() == 1, "{came:?}");
+        assert!(String::from_utf8_lossy(letters[0]).contains("Subject: letter 1"), "{letters:?}");
         assert!(matches!(outcome.problem, Some(Error::Short { listed: 1000, .. })), "{outcome:?}");
         let heard = provider.heard.borrow();
         let read = heard.iter().filter(|line| line.starts_with("RETR")).count();

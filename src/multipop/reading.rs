@@ -6,6 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use super::Error;
 use super::collection::{Arrival, Collection, Handle, Wanted};
 use super::content::Content;
+use super::notice::Stuck;
 use super::remote::{Attributes, Event, RemoteMailbox};
 use super::wanted::{Handles, ToRead};
 
@@ -234,8 +235,12 @@ impl<'c> Reading<'c> {
             self.wanted.put_back(Wanted { is_looked_at: true, ..Wanted::new(handle, identity) });
             return;
         }
+        let short = is_short.then(|| Stuck::new(arrival.so_far().2, Some(listed)));
         if is_short {
             self.collection.problem(Error::Short { octets: came, listed });
+        }
+        if listed > 0 {
+            self.collection.size_was(short);
         }
         self.collection.end(arrival);
     }

@@ -37,6 +37,7 @@ impl Collection {
     /// Puts the letters into the next commit.
     pub(super) fn write_letters(&mut self) -> Result<(), Error> {
         self.write_of_stuck_messages()?;
+        self.write_of_short_messages()?;
         let told = std::mem::take(&mut self.told);
         let (doomed, left): (Vec<Told>, Vec<Told>) = told.into_iter().partition(|told| told.doomed.is_some());
         for (told, is_deleted) in [(left, false), (doomed, true)] {
@@ -65,6 +66,25 @@ impl Collection {
             if self.write(&letter, now)? {
                 self.collected(noted, now);
             }
+        }
+        Ok(())
+    }
+
+    /// Takes in whether a message came about as large as it is listed. Of one that did not the user is told, unless the
+    /// server gets most sizes wrong.
+    pub fn size_was(&mut self, short: Option<notice::Stuck>) {
+        let is_believed = self.needs.size_was(short.is_none());
+        if let Some(short) = short.filter(|_| is_believed && self.short.len() < TOLD_AT_ONCE) {
+            self.short.push(short);
+        }
+    }
+
+    fn write_of_short_messages(&mut self) -> Result<(), Error> {
+        let short = std::mem::take(&mut self.short);
+        if !short.is_empty() {
+            let now = unix_now();
+            let letter = self.letterhead.short(&short, now);
+            self.write(&letter, now)?;
         }
         Ok(())
     }
