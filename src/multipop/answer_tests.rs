@@ -115,6 +115,19 @@ fn what_happens_at_a_deletion_costs_no_mail() {
     }
 }
 
+/// Catches: a line that breaks at about the same place each time, and a poll that does no more than the one before: it
+/// compares what it collected and could not delete.
+#[test]
+fn a_line_that_always_breaks_brings_more_each_time() {
+    let provider = Provider::new(&letters(60));
+    provider.behaviour.borrow_mut().break_after = Some(4000);
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        assert!(polls(&provider, &store, 10).await[0].0.is_err(), "the line did not break");
+        assert_eq!(inbox(&store).await.len(), 60);
+    });
+}
+
 /// Catches: an empty answer that is taken for the message, and deletes it, where the server has no unique-ids; a message
 /// that was cut on its way and is not read once more.
 #[test]

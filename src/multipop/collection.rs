@@ -169,6 +169,8 @@ pub struct Collection {
     deletable: VecDeque<Handle>,
     /// The messages of this round that were compared, and are the same as before: their identities and listed sizes.
     same: HashMap<Handle, (Identity, u64)>,
+    /// Those of them that the server was told to delete.
+    compared: Vec<(Identity, u64)>,
     /// How far the poll has come, for the operator.
     pub progress: Rc<Progress>,
     /// What the poll has done so far.
@@ -218,6 +220,7 @@ impl Collection {
             complete: true,
             deletable: VecDeque::new(),
             same: HashMap::new(),
+            compared: Vec::new(),
             progress: Rc::default(),
             outcome: Outcome::default(),
         }
@@ -480,12 +483,17 @@ impl Collection {
     pub fn begin_deleting(&mut self) -> VecDeque<Handle> {
         let mut deletable = std::mem::take(&mut self.deletable);
         deletable.make_contiguous().sort_unstable();
-        for handle in &deletable {
-            if let Some((identity, size)) = self.same.remove(handle) {
-                self.needs.compared(identity, size, self.time.now());
-            }
-        }
+        let same = deletable.iter().filter_map(|handle| self.same.remove(handle));
+        self.compared.extend(same);
         deletable
+    }
+
+    /// The server has answered the deletions, whatever it does then: what was compared for them is not compared again
+    /// within a day.
+    pub fn deletions_answered(&mut self) {
+        for (identity, size) in self.compared.drain(..) {
+            self.needs.compared(identity, size, self.time.now());
+        }
     }
 
     /// The message of `handle` has the identity of a collected one, and is the same one.

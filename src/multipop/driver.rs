@@ -270,6 +270,9 @@ impl Session<'_> {
             if settled.is_ok() {
                 outcome.deleted += marked;
             }
+            if !matches!(settled, Err(Error::Undeleted(_))) {
+                collection.deletions_answered();
+            }
             return result.and(settled);
         }
     }
@@ -288,7 +291,9 @@ impl Session<'_> {
         collection.arrive(is_same);
         let (wanted, others_deleted) = self.list(folder, collection, told).await?;
         let mut reading = Reading::new(collection, wanted, told);
-        let read = self.read(&mut reading).await;
+        let breaks = &errand.experience.breaks;
+        let read = self.read(&mut reading, breaks.get()).await;
+        breaks.set(read.as_ref().is_err_and(Error::is_of_the_server) && !reading.is_deleting);
         let marked = reading.marked;
         let Err(error) = read else { return Ok((marked, others_deleted)) };
         let error = if reading.is_deleting { error.at_deletions() } else { error };
@@ -458,10 +463,14 @@ impl Session<'_> {
     }
 
     /// Reads the wanted messages, commits them from time to time, and deletes what is safe.
-    async fn read(&mut self, reading: &mut Reading<'_>) -> Result<(), Error> {
+    async fn read(&mut self, reading: &mut Reading<'_>, deletes_early: bool) -> Result<(), Error> {
         let mut concluded = false;
         loop {
-            while self.mailbox.has_room() && (reading.asks(self.mailbox) || reading.deletes(self.mailbox)) {}
+            while self.mailbox.has_room()
+                && (deletes_early && reading.deletes_early(self.mailbox)
+                    || reading.asks(self.mailbox)
+                    || reading.deletes(self.mailbox))
+            {}
             if self.mailbox.is_idle() && reading.has_whole() {
                 self.mailbox.confirm();
             }

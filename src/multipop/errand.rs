@@ -67,6 +67,8 @@ pub struct Experience {
     folders: Rc<RefCell<BTreeMap<SourceKey, Needs>>>,
     /// The folder at which the latest poll broke off.
     broken: Rc<RefCell<Option<String>>>,
+    /// Whether the latest round broke off before everything had come.
+    pub breaks: Rc<Cell<bool>>,
     /// What is known of the server.
     pub quirks: ServerQuirks,
 }

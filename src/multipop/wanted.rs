@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use super::collection::{Handle, Wanted};
 
 /// The messages that are to be read: a bounded number of new ones, any number of those that only their content can
-/// tell, and last those at which polls have broken off.
+/// tell, then those that are to be compared with collected ones, and last those at which polls have broken off.
 #[derive(Default)]
 pub struct ToRead {
     new: VecDeque<Wanted>,
     unknown: Handles,
+    doubtful: VecDeque<Wanted>,
     last: VecDeque<Wanted>,
 }
 
@@ -18,6 +19,7 @@ impl ToRead {
     pub fn add(&mut self, wanted: Option<Wanted>) {
         match wanted {
             Some(wanted) if wanted.last => self.last.push_back(wanted),
+            Some(wanted) if wanted.is_doubtful => self.doubtful.push_back(wanted),
             Some(wanted) if wanted.identity.is_some() => self.new.push_back(wanted),
             Some(wanted) => self.unknown.insert(wanted.handle),
             None => {}
@@ -43,7 +45,7 @@ impl ToRead {
     pub fn pop_front(&mut self) -> Option<Wanted> {
         let unknown = |handle| Wanted::new(handle, None);
         let usual = self.new.pop_front().or_else(|| self.unknown.pop_first().map(unknown));
-        usual.or_else(|| self.last.pop_front())
+        usual.or_else(|| self.doubtful.pop_front()).or_else(|| self.last.pop_front())
     }
 }
 
