@@ -176,6 +176,22 @@ fn a_message_is_known_however_its_item_is_written() {
     }
 }
 
+/// Catches: a line that breaks at about the same place each time, and a mailbox that is never emptied, since deletions wait
+/// for the end of a poll.
+#[test]
+fn where_the_line_always_breaks_mail_is_deleted_all_the_same() {
+    let text = |n| format!("Message-ID: <{n}@x>\r\n\r\nLetter {n}\r\n");
+    let provider = Provider::new((1..=40).map(|n| mail(n, text(n).leak())).collect());
+    provider.break_after.set(6000);
+    run(&provider, async {
+        let (store, experience) = (new_store(), Experience::default());
+        for _ in 0..12 {
+            let _ = poll_with(&source(&provider), &store, &experience).await;
+        }
+        assert_eq!((inbox(&store).await.len(), provider.folder.borrow().len()), (40, 0));
+    });
+}
+
 /// Catches: UIDs that no client can use, and a status that calls the source good while nothing ever comes.
 #[test]
 fn messages_that_cannot_be_asked_for_are_told_of() {
