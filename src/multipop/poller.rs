@@ -1,6 +1,6 @@
 //! Polls all sources: each has a task of its own, a limited number of them work at once, and none disturbs another.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -52,6 +52,8 @@ pub struct Poller {
     watches: RefCell<BTreeMap<(String, u64), Rc<Watch>>>,
     /// Those of them that wait for a task of their own.
     new: RefCell<Vec<Rc<Watch>>>,
+    /// Whether [`Poller::run`] has begun: with `--failsafe` it never does.
+    runs: Cell<bool>,
 }
 
 impl Poller {
@@ -67,11 +69,13 @@ impl Poller {
             twins: Twins::default(),
             watches: RefCell::default(),
             new: RefCell::default(),
+            runs: Cell::new(false),
         })
     }
 
     /// Polls until dropped; new settings take effect at once.
     pub async fn run(&self) {
+        self.runs.set(true);
         let tasks = LocalExecutor::new();
         pace::run(&tasks, async {
             loop {
@@ -143,9 +147,12 @@ impl Poller {
             .collect()
     }
 
-    /// Puts the settings in force. Whoever asks for a poll right after a commit need not wait for [`Poller::run`], which
+    /// Puts the settings in force, where sources are polled. Whoever asks for a poll right after a commit need not wait for [`Poller::run`], which
     /// hears of it in its own turn.
     fn arrange(&self) {
+        if !self.runs.get() {
+            return;
+        }
         let config = self.context.config();
         let mut watches = self.watches.borrow_mut();
         let mut wanted = BTreeSet::new();
