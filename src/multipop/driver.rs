@@ -156,12 +156,12 @@ impl Session<'_> {
                         outcome.problem.get_or_insert(error);
                     }
                     Err(error) => {
-                        errand.experience.broke_off_at(error.is_of_the_server().then_some(folder));
+                        errand.experience.ended(Some((folder, &error)));
                         return Err(error);
                     }
                 }
             }
-            errand.experience.broke_off_at(None);
+            errand.experience.ended(None);
             if source.interval != Interval::Push || !self.mailbox.waits() {
                 break;
             }
@@ -291,9 +291,7 @@ impl Session<'_> {
         collection.arrive(is_same);
         let (wanted, others_deleted) = self.list(folder, collection, told).await?;
         let mut reading = Reading::new(collection, wanted, told);
-        let breaks = &errand.experience.breaks;
-        let read = self.read(&mut reading, breaks.get()).await;
-        breaks.set(read.as_ref().is_err_and(Error::is_of_the_server) && !reading.is_deleting);
+        let read = self.read(&mut reading, errand.experience.breaks_at(folder)).await;
         let marked = reading.marked;
         let Err(error) = read else { return Ok((marked, others_deleted)) };
         let error = if reading.is_deleting { error.at_deletions() } else { error };
@@ -464,7 +462,6 @@ impl Session<'_> {
 
     /// Reads the wanted messages, commits them from time to time, and deletes what is safe.
     async fn read(&mut self, reading: &mut Reading<'_>, deletes_early: bool) -> Result<(), Error> {
-        let mut concluded = false;
         loop {
             while self.mailbox.has_room()
                 && (deletes_early && reading.deletes_early(self.mailbox)
@@ -483,13 +480,12 @@ impl Session<'_> {
                 if self.place.is_overdue() {
                     self.place.give_back();
                 }
-            } else if concluded {
+            } else if reading.is_deleting {
                 return Ok(());
             } else {
                 reading.collection.conclude().await?;
                 reading.begin_deleting();
                 self.wire.progress();
-                concluded = true;
             }
         }
     }

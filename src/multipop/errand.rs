@@ -65,10 +65,8 @@ impl Errand<'_, '_> {
 #[derive(Debug, Clone, Default)]
 pub struct Experience {
     folders: Rc<RefCell<BTreeMap<SourceKey, Needs>>>,
-    /// The folder at which the latest poll broke off.
-    broken: Rc<RefCell<Option<String>>>,
-    /// Whether the latest round broke off before everything had come.
-    pub breaks: Rc<Cell<bool>>,
+    /// The folder at which the latest poll broke off, and whether all of it had come by then.
+    broken: Rc<RefCell<Option<(String, bool)>>>,
     /// What is known of the server.
     pub quirks: ServerQuirks,
 }
@@ -79,13 +77,21 @@ impl Experience {
     pub fn order<'f>(&self, folders: &'f [String]) -> Vec<&'f str> {
         let broken = self.broken.borrow();
         let (last, others): (Vec<_>, Vec<_>) =
-            folders.iter().rev().partition(|folder| broken.as_ref() == Some(*folder));
+            folders.iter().rev().partition(|folder| broken.as_ref().is_some_and(|(it, _)| it == *folder));
         others.into_iter().chain(last).map(String::as_str).collect()
     }
 
-    /// Notes at which folder a poll broke off; `None` where it came through all of them.
-    pub fn broke_off_at(&self, folder: Option<&str>) {
-        *self.broken.borrow_mut() = folder.map(str::to_owned);
+    /// Whether the latest poll broke off at this folder before everything had come: then a poll that does as much before
+    /// its deletions would break off there again.
+    pub fn breaks_at(&self, folder: &str) -> bool {
+        self.broken.borrow().as_ref().is_some_and(|(it, has_come)| it == folder && !has_come)
+    }
+
+    /// Notes at which folder a poll broke off, if it did.
+    pub fn ended(&self, broken: Option<(&str, &Error)>) {
+        let broken = broken.filter(|(_, error)| error.is_of_the_server());
+        *self.broken.borrow_mut() =
+            broken.map(|(folder, error)| (folder.to_owned(), error.is_of_deletions()));
     }
 
     /// What is known of the messages of a folder.

@@ -177,19 +177,23 @@ fn a_message_is_known_however_its_item_is_written() {
 }
 
 /// Catches: a line that breaks at about the same place each time, and a mailbox that is never emptied, since deletions wait
-/// for the end of a poll.
+/// for the end of a poll; also beside a folder at which nothing breaks.
 #[test]
 fn where_the_line_always_breaks_mail_is_deleted_all_the_same() {
     let text = |n| format!("Message-ID: <{n}@x>\r\n\r\nLetter {n}\r\n");
-    let provider = Provider::new((1..=40).map(|n| mail(n, text(n).leak())).collect());
-    provider.break_after.set(6000);
-    run(&provider, async {
-        let (store, experience) = (new_store(), Experience::default());
-        for _ in 0..12 {
-            let _ = poll_with(&source(&provider), &store, &experience).await;
-        }
-        assert_eq!((inbox(&store).await.len(), provider.folder.borrow().len()), (40, 0));
-    });
+    for folders in [&["INBOX"][..], &["INBOX", "Sent"]] {
+        let provider = Provider::new((1..=40).map(|n| mail(n, text(n).leak())).collect());
+        *provider.others.borrow_mut() = vec![("Sent", "", Vec::new())];
+        provider.break_after.set(6000);
+        run(&provider, async {
+            let (store, experience) = (new_store(), Experience::default());
+            let source = Source { leave_on_server: false, ..in_folders(folders, &provider) };
+            for _ in 0..12 {
+                let _ = poll_with(&source, &store, &experience).await;
+            }
+            assert_eq!((inbox(&store).await.len(), provider.folder.borrow().len()), (40, 0), "{folders:?}");
+        });
+    }
 }
 
 /// Catches: UIDs that no client can use, and a status that calls the source good while nothing ever comes.
