@@ -278,11 +278,11 @@ impl Mailbox {
                     self.whole.swap_remove(at);
                     return Event::Confirmed(uid);
                 }
-                if self.no_longer_awaited(uid, Some(false)).is_some() {
+                if self.no_longer_awaited(|it| *it == (uid, false)).is_some() {
                     return Event::Absent(uid);
                 }
             }
-            Request::Look(uid) if self.no_longer_awaited(uid, Some(true)).is_some() => {
+            Request::Look(uid) if self.no_longer_awaited(|it| *it == (uid, true)).is_some() => {
                 return Event::HeadOver(uid);
             }
             Request::Look(_) => {}
@@ -313,8 +313,8 @@ impl Mailbox {
             Request::Select { .. } | Request::List => {
                 return Err(Error::Refused { command, reason });
             }
-            Request::Fetch(uid) => self.no_longer_awaited(uid, Some(false)).map(|_| uid),
-            Request::Look(uid) if self.no_longer_awaited(uid, Some(true)).is_some() => {
+            Request::Fetch(uid) => self.no_longer_awaited(|it| *it == (uid, false)).map(|_| uid),
+            Request::Look(uid) if self.no_longer_awaited(|it| *it == (uid, true)).is_some() => {
                 return Ok(Event::HeadOver(uid));
             }
             Request::Look(_) => return Ok(Event::Done),
@@ -339,11 +339,8 @@ impl Mailbox {
         self.under_way.iter().any(|(_, request)| matches!(request, Request::Folders(_)))
     }
 
-    /// `of_beginning`: which of the two is meant, where a message may be awaited after its beginning.
-    fn no_longer_awaited(&mut self, uid: Uid, of_beginning: Option<bool>) -> Option<(Uid, bool)> {
-        let is_meant = |(awaited, is_beginning): &(Uid, bool)| {
-            *awaited == uid && of_beginning.is_none_or(|meant| meant == *is_beginning)
-        };
+    /// Takes out what is awaited first of all that `is_meant`.
+    fn no_longer_awaited(&mut self, is_meant: impl Fn(&(Uid, bool)) -> bool) -> Option<(Uid, bool)> {
         let at = self.awaited.iter().position(is_meant);
         at.and_then(|at| self.awaited.remove(at))
     }
@@ -383,7 +380,7 @@ impl Mailbox {
     /// A message begins. Where the server does not tell its UID yet, it is the first one that was asked for.
     fn begins(&mut self, uid: Option<Uid>) -> Option<(Uid, bool)> {
         self.begun = match uid {
-            Some(uid) => self.no_longer_awaited(uid, None),
+            Some(uid) => self.no_longer_awaited(|it| it.0 == uid),
             None => self.awaited.pop_front(),
         };
         self.begun
