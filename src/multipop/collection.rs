@@ -479,8 +479,8 @@ impl Collection {
         self.collected_with(identity, now, content);
     }
 
-    /// The messages that are to be deleted at the server, in ascending order.
-    pub fn begin_deleting(&mut self) -> VecDeque<Handle> {
+    /// Takes out the messages that are to be deleted at the server by now, in ascending order.
+    pub fn take_deletable(&mut self) -> VecDeque<Handle> {
         let mut deletable = std::mem::take(&mut self.deletable);
         deletable.make_contiguous().sort_unstable();
         let same = deletable.iter().filter_map(|handle| self.same.remove(handle));

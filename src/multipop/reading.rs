@@ -70,12 +70,12 @@ impl<'c> Reading<'c> {
     /// Begins with the deletions of what is safe: at the end of a round, since some servers hang up at a deletion. The last
     /// message comes first, since some number those behind it anew at once, and would delete others.
     pub fn begin_deleting(&mut self) {
-        self.takes_on_deletions();
+        self.take_on_deletions();
         self.is_deleting = true;
     }
 
-    fn takes_on_deletions(&mut self) {
-        let deletable = self.collection.begin_deleting();
+    fn take_on_deletions(&mut self) {
+        let deletable = self.collection.take_deletable();
         deletable.iter().for_each(|message| self.told.insert(*message));
         self.deletable.extend(deletable);
     }
@@ -83,7 +83,7 @@ impl<'c> Reading<'c> {
     /// Makes the next request for a deletion before everything has come: at a server at which polls break off, and would
     /// otherwise compare the same messages again and again. False if there is none to make.
     pub fn deletes_early(&mut self, mailbox: &mut dyn RemoteMailbox) -> bool {
-        self.takes_on_deletions();
+        self.take_on_deletions();
         self.deletes(mailbox)
     }
 
