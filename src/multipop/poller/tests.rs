@@ -353,12 +353,8 @@ fn said(provider: &Provider, command: &str) -> bool {
     provider.heard.borrow().iter().any(|line| line.starts_with(command))
 }
 
-/// Catches: a server that ends IDLE at once, and is asked again and again without a pause.
-#[test]
-fn a_server_that_ends_idle_at_once_is_polled() {
-    let provider = imap::fake::Provider::new(vec![imap::fake::mail(1, "Message-ID: <1@x>\r\n\r\n")]);
-    provider.idle.set(true);
-    provider.idle_ends.set(true);
+/// An account whose source waits for news at `provider`, and leaves its mail there.
+fn pushing(provider: &imap::fake::Provider) -> Account {
     let mut ann = account("ann", &Provider::new(&[]));
     ann.sources[0] = Source {
         port: provider.port(),
@@ -367,6 +363,16 @@ fn a_server_that_ends_idle_at_once_is_polled() {
         leave_on_server: true,
         ..ann.sources[0].clone()
     };
+    ann
+}
+
+/// Catches: a server that ends IDLE at once, and is asked again and again without a pause.
+#[test]
+fn a_server_that_ends_idle_at_once_is_polled() {
+    let provider = imap::fake::Provider::new(vec![imap::fake::mail(1, "Message-ID: <1@x>\r\n\r\n")]);
+    provider.idle.set(true);
+    provider.idle_ends.set(true);
+    let ann = pushing(&provider);
     play(config(&[ann]), &[], async |poller, context| {
         let test = async {
             until("the end", async || {
@@ -391,15 +397,8 @@ fn a_server_that_chatters_does_not_hide_the_other_folders() {
     provider.idle.set(true);
     provider.chatters.set(true);
     *provider.others.borrow_mut() = vec![("Sent", "", Vec::new())];
-    let mut ann = account("ann", &Provider::new(&[]));
-    ann.sources[0] = Source {
-        port: provider.port(),
-        protocol: Protocol::Imap,
-        interval: Interval::Push,
-        leave_on_server: true,
-        folders: vec!["INBOX".try_into().unwrap(), "Sent".try_into().unwrap()],
-        ..ann.sources[0].clone()
-    };
+    let mut ann = pushing(&provider);
+    ann.sources[0].folders = vec!["INBOX".try_into().unwrap(), "Sent".try_into().unwrap()];
     let mut settings = config(&[ann]);
     settings.multipop.interval = 60;
     play(settings, &[], async |poller, context| {
@@ -425,14 +424,7 @@ fn a_source_that_pushes_tells_of_news_at_once() {
     for has_idle in [true, false] {
         let provider = imap::fake::Provider::new(vec![letter(1)]);
         provider.idle.set(has_idle);
-        let mut ann = account("ann", &Provider::new(&[]));
-        ann.sources[0] = Source {
-            port: provider.port(),
-            protocol: Protocol::Imap,
-            interval: Interval::Push,
-            leave_on_server: true,
-            ..ann.sources[0].clone()
-        };
+        let ann = pushing(&provider);
         play(config(&[ann]), &[], async |poller, context| {
             let test = async {
                 let logins = || provider.heard.borrow().iter().filter(|line| line.contains("LOGIN")).count();
