@@ -5,10 +5,7 @@ use std::net::IpAddr;
 use super::throttle::Origin;
 use super::{Logins, printable};
 use crate::access::{self, Refusal};
-use crate::config::Config;
-
-/// The operator's login.
-const OPERATOR: &str = "operator";
+use crate::config::{Config, OPERATOR};
 
 impl Logins {
     /// Whether this is the operator's login and password. Every refusal costs the same work, and is counted, slowed down,

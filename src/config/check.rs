@@ -8,11 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::identity::is_inbox;
 use super::kind::shown_text;
-use super::path;
 use super::problem::{At, Place, Problem, Section, Severity};
 use super::{
-    Account, Config, Interval, Listener, Protocol, Security, Smarthost, Source, SourceAuth, network, oauth2,
-    server,
+    Account, Config, Interval, Listener, OPERATOR, Protocol, Security, Smarthost, Source, SourceAuth,
+    network, oauth2, server,
 };
 
 /// Everything that is wrong with `config`, errors and warnings, by the paths of the settings.
@@ -233,7 +232,7 @@ fn rights(config: &Config, a: usize, account: &Account, found: &mut Vec<Finding>
         let text = "password is missing: without one no one can log in";
         found.push(Finding::error(at("password"), text).beside(at("verifier")));
     }
-    if account.name.eq_ignore_ascii_case(path::OPERATOR) {
+    if account.name == OPERATOR {
         let text = "that is the operator's name on the pages: there this account logs in by its address only";
         found.push(Finding::warning(at("name"), text));
     }

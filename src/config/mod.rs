@@ -53,6 +53,9 @@ pub use network::Network;
 pub use oauth2::{Endpoint, Purpose};
 pub use password::MIN_PASSWORD;
 
+/// The operator's login. No account gets this name.
+pub const OPERATOR: &str = "operator";
+
 /// A bounded string: at most `N` bytes of UTF-8.
 pub type Text<const N: usize> = heapless::String<N>;
 /// A host name or an address literal (RFC 1035 section 2.3.4: at most 253 octets).

@@ -9,10 +9,7 @@ use super::meant;
 use super::nearest::nearest;
 use super::problem::Section;
 use super::schema::Setting;
-use super::{Account, AppPassword, Config, Source, Text};
-
-/// The name by which the operator logs in on the pages.
-pub const OPERATOR: &str = "operator";
+use super::{Account, AppPassword, Config, OPERATOR, Source, Text};
 
 /// Why a path cannot be read or changed: what is wrong and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,25 +124,14 @@ pub fn words(config: &Config, path: &str) -> Vec<&'static str> {
 /// # Errors
 /// A name that cannot be used or is taken.
 pub fn add_account(config: &mut Config, name: &str) -> Result<(), PathError> {
-    let unusable = || PathError(format!("{} is not {}", shown_text(name), AccountName::form()));
-    if !AccountName::accepts(name) {
-        return Err(unusable());
-    }
-    if name.eq_ignore_ascii_case(OPERATOR) {
-        return Err(PathError(format!(
-            "{name}: that is the operator's name on the pages: choose another one"
-        )));
-    }
-    if config.account(name).is_some() {
-        return Err(PathError(format!("{name}: there is such an account already")));
-    }
+    let name = new_name(config, name)?;
     if config.accounts.len() >= Config::MAX_ACCOUNTS {
         return Err(PathError(format!("{name}: {} accounts are all that fit", Config::MAX_ACCOUNTS)));
     }
     let domain = config.server.domains.first();
     let address = domain.map(|domain| format!("{name}@{domain}")).unwrap_or_default();
     config.accounts.push(Account {
-        name: Text::try_from(name).map_err(|_| unusable())?,
+        name,
         address: Text::try_from(&*address).unwrap_or_default(),
         ..Account::default()
     });
@@ -157,22 +143,32 @@ pub fn add_account(config: &mut Config, name: &str) -> Result<(), PathError> {
 /// # Errors
 /// No such account, or a name that cannot be used or is taken.
 pub fn rename_account(config: &mut Config, old: &str, new: &str) -> Result<(), PathError> {
-    let unusable = || PathError(format!("{} is not {}", shown_text(new), AccountName::form()));
     if config.account(old).is_none() {
         return Err(no_such_account(config, old));
     }
-    if !AccountName::accepts(new) {
-        return Err(unusable());
-    }
-    if config.account(new).is_some() {
-        return Err(PathError(format!("{new}: there is such an account already")));
-    }
-    let name = Text::try_from(new).map_err(|_| unusable())?;
+    let name = new_name(config, new)?;
     if config.server.postmaster == old {
         config.server.postmaster = name.clone();
     }
     config.accounts.iter_mut().filter(|account| account.name == old).for_each(|a| a.name = name.clone());
     Ok(())
+}
+
+/// The name of an account that is to have it from now on.
+fn new_name<const N: usize>(config: &Config, name: &str) -> Result<Text<N>, PathError> {
+    let unusable = || PathError(format!("{} is not {}", shown_text(name), AccountName::form()));
+    if !AccountName::accepts(name) {
+        return Err(unusable());
+    }
+    if name == OPERATOR {
+        return Err(PathError(format!(
+            "{name}: that is the operator's name on the pages: choose another one"
+        )));
+    }
+    if config.account(name).is_some() {
+        return Err(PathError(format!("{name}: there is such an account already")));
+    }
+    Text::try_from(name).map_err(|_| unusable())
 }
 
 /// Adds an empty source to an account. Returns the source's number, counted from 1.
@@ -467,6 +463,7 @@ mod tests {
         assert!(config.account("office").unwrap().sources.is_empty());
         assert!(config.account("office.source.1").is_some());
         remove(&mut config, "account.office.source.1").unwrap();
+        assert!(rename_account(&mut config, "a.b", "operator").is_err_and(|it| it.0.contains("operator's")));
         remove(&mut config, "account.a.b").unwrap();
         remove(&mut config, "account.office").unwrap();
         remove(&mut config, "account.demo").unwrap();

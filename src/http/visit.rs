@@ -17,11 +17,10 @@ use super::session::{self, Person, Seen};
 use super::words::{self, Words};
 use super::{Response, Site, pages};
 use crate::access;
-use crate::config::Config;
 use crate::config::check::check;
-use crate::config::path;
 use crate::config::problem::{At, Problem};
 use crate::config::typed::{self, FormInput};
+use crate::config::{Config, OPERATOR};
 use crate::operator::reach::{self, Scheme};
 use crate::operator::{CHANGED, Operator, TRIAL};
 
@@ -133,7 +132,7 @@ impl<'a> Visit<'a> {
     pub async fn judge(&self, login: &str, password: &str) -> Result<Person, &'static str> {
         let (config, logins) = (&self.config, &self.operator().context.logins);
         let password = password.as_bytes();
-        let person = match login.eq_ignore_ascii_case(path::OPERATOR) {
+        let person = match login.eq_ignore_ascii_case(OPERATOR) {
             true => logins.operator(config, self.peer, login, password).await.map(|()| Person::Operator),
             false => logins.user(config, self.peer, login, password).await.map(Person::User),
         };

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::{Frame, shown, to_be_mended};
+use crate::config::OPERATOR;
 use crate::http::Response;
 use crate::http::download::Download;
 use crate::http::visit::Visit;
@@ -21,7 +22,7 @@ pub async fn page(visit: &Visit<'_>) -> Response {
     if !visit.is_post() {
         return shown(&with(Vec::new()));
     }
-    match visit.judge("operator", visit.form.get("password").unwrap_or_default()).await {
+    match visit.judge(OPERATOR, visit.form.get("password").unwrap_or_default()).await {
         Ok(_) => {
             let host = visit.config.server.hostname.as_str();
             let day = stamp(crate::clock::unix_now());

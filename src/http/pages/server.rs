@@ -5,7 +5,7 @@ use askama::Template;
 use super::fields::{Field, Fields, others};
 use super::people::change_password;
 use super::{Frame, after, backup, certificate, permission, shown, to_be_mended, update};
-use crate::config::{Config, Holder, Listener};
+use crate::config::{Config, Holder, Listener, OPERATOR};
 use crate::http::Response;
 use crate::http::visit::Visit;
 
@@ -155,5 +155,5 @@ fn form(
 /// Changes the operator's own password.
 async fn password(visit: &Visit<'_>) -> Response {
     let path = "server.operator_password";
-    change_password(visit, Some("operator"), path, "/server", |wrong| index(visit, &wrong)).await
+    change_password(visit, Some(OPERATOR), path, "/server", |wrong| index(visit, &wrong)).await
 }

@@ -5,6 +5,7 @@ use askama::Template;
 use super::{Frame, Told, shown, shown_as};
 use crate::board::device::Device;
 use crate::board::update::Update;
+use crate::config::OPERATOR;
 use crate::http::Response;
 use crate::http::update::PAGE;
 use crate::http::visit::Visit;
@@ -50,7 +51,7 @@ pub async fn refusal(visit: &Visit<'_>) -> Option<Response> {
     if !visit.is_operator() {
         return Some(Response::words("403 Forbidden", visit.words.for_the_operator));
     }
-    let wrong = visit.judge("operator", visit.form.get("password").unwrap_or_default()).await.err()?;
+    let wrong = visit.judge(OPERATOR, visit.form.get("password").unwrap_or_default()).await.err()?;
     Some(shown_as("403 Forbidden", &with(visit, vec![wrong.to_owned()])))
 }
 
