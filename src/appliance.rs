@@ -15,7 +15,7 @@ mod start;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
-use std::io::{self, Read};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -99,13 +99,11 @@ impl RunOptions {
 /// Why the appliance does not start.
 pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     logging::begin(options.board.is_some());
-    // Before there is a data folder that nobody wants.
-    if let Some(file) = &options.config {
-        // Not opened, which a pipe takes for its reader.
-        if std::fs::metadata(file).map_err(Failure::at(file))?.is_dir() {
-            return Err(Failure::at(file)(io::ErrorKind::IsADirectory.into()));
-        }
-    }
+    let data = options.data.clone();
+    data_folder::tried(&data, || confined_and_served(options))
+}
+
+fn confined_and_served(options: RunOptions) -> Result<Option<Ending>, Failure> {
     let started = match &options.board {
         Some(_) => Started::AsUser,
         None => become_owner(&options.data).map_err(Failure::at(&options.data))?,

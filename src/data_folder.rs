@@ -6,7 +6,7 @@
 
 mod origin;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -21,6 +21,25 @@ use crate::flash::{self, Flash, disk};
 use crate::store::note_owners;
 
 pub use origin::COPY;
+
+/// Does `work`, which makes the folder at `path` where there is none. If it fails, a folder that it has made is removed, unless
+/// something is in it.
+///
+/// # Errors
+/// Those of `work`.
+pub fn tried<T>(path: &Path, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let was_there = path.exists();
+    let outcome = work();
+    if outcome.is_err() && !was_there {
+        let lock = path.join(disk::LOCK);
+        let is_empty = fs::read_dir(path).is_ok_and(|files| files.flatten().all(|file| file.path() == lock));
+        if is_empty {
+            let _ = fs::remove_file(lock);
+            let _ = fs::remove_dir(path);
+        }
+    }
+    outcome
+}
 
 /// A data folder, held until it is dropped or the process ends.
 pub struct DataFolder {

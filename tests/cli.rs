@@ -248,7 +248,15 @@ fn what_the_system_refuses_is_told_in_one_line() {
         assert!(outcome.stderr.contains(words), "{args}: {}", outcome.stderr);
         assert_eq!(outcome.stderr.trim().lines().count(), 1, "{args}: {}", outcome.stderr);
     }
-    assert!(!scratch.path().join("b").exists(), "a data folder for settings that are not there");
+    scratch.write("wrong.toml", "[server]\nx = 1\n");
+    for args in
+        ["run --data b --config wrong.toml", "import wrong.toml --data b", "import nowhere.toml --data b"]
+    {
+        let mut command = Command::new(binary());
+        let outcome = run(command.args(args.split(' ')).current_dir(scratch.path()), PATIENCE);
+        assert!(matches!(outcome.code, Some(1 | 3)), "{args}: {outcome:?}");
+    }
+    assert!(!scratch.path().join("b").exists(), "a data folder for settings that are not there, or wrong");
 }
 
 #[test]

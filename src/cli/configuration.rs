@@ -9,7 +9,7 @@ use pillarbox::config::Config;
 use pillarbox::config::export::to_toml;
 use pillarbox::config::file::{self, Error, Loaded};
 use pillarbox::console::client;
-use pillarbox::data_folder::DataFolder;
+use pillarbox::data_folder::{self, DataFolder};
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
 use pillarbox::flash::disk::Disk;
@@ -36,6 +36,10 @@ pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
 
 /// Stores `file` in `data`: through the running appliance, which puts it in force, or here when none runs.
 pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
+    data_folder::tried(data, || imported(file, data))
+}
+
+fn imported(file: &Path, data: &Path) -> Result<(), Failure> {
     let name = file.display();
     let flash = Rc::new(Disk::new(data).map_err(Failure::at(data))?);
     if client::is_running(data) {

@@ -1,15 +1,15 @@
 //! `restore`: puts a backup in the place of the data in a data folder.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
 
 use pillarbox::appliance::{Restored, finish_restore, restore};
-use pillarbox::data_folder::DataFolder;
+use pillarbox::data_folder::{self, DataFolder};
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
-use pillarbox::flash::disk::{Disk, LOCK};
+use pillarbox::flash::disk::Disk;
 
 use super::backup::{STANDARD, interrupted};
 use super::progress::Shown;
@@ -21,20 +21,10 @@ const PIECE: usize = 64 * 1024;
 /// Puts the backup `src` in the place of the data in `data`.
 pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
     let source = opened(src)?;
-    let was_there = data.exists();
-    let outcome = into(data, src, source);
-    if outcome.is_err() && !was_there && data.join(LOCK).exists() {
-        // Nothing but the lock is in it, or else it stays.
-        let emptied = fs::read_dir(data).is_ok_and(|files| files.count() == 1);
-        let removed = emptied.then(|| fs::remove_file(data.join(LOCK)).and_then(|()| fs::remove_dir(data)));
-        if let Some(Err(error)) = removed {
-            log::debug!("{}: {error}", data.display());
-        }
-    }
-    outcome
+    data_folder::tried(data, || restored_into(data, src, source))
 }
 
-fn into(
+fn restored_into(
     data: &Path,
     src: &Path,
     (mut source, of_octets, name): (Box<dyn Read>, u64, String),
