@@ -18,6 +18,18 @@ use super::problem::{At, Place, Problem, Section, Severity};
 use super::stored::keep_secrets;
 use super::{Account, Config, Source};
 
+/// The tables that stand there once, by their names.
+const SECTIONS: [(&str, Section); 6] = [
+    ("server", Section::Server),
+    ("listen", Section::Listen),
+    ("network", Section::Network),
+    ("tls", Section::Tls),
+    ("smarthost", Section::Smarthost),
+    ("multipop", Section::Multipop),
+];
+/// The name of the tables of accounts.
+const ACCOUNT: &str = "account";
+
 /// The longest text that is read, in octets.
 pub const MAX_TEXT: usize = 1 << 20;
 
@@ -162,29 +174,25 @@ impl Reading {
 
     fn root(&mut self, root: &DeTable<'_>, stored: Option<&Config>) {
         for (key, value) in root {
-            let section = match &**key.get_ref() {
-                "server" => Section::Server,
-                "listen" => Section::Listen,
-                "network" => Section::Network,
-                "tls" => Section::Tls,
-                "smarthost" => Section::Smarthost,
-                "multipop" => Section::Multipop,
-                "account" => {
+            let name = &**key.get_ref();
+            let section = match SECTIONS.iter().find(|(known, _)| *known == name) {
+                Some((_, section)) => *section,
+                None if name == ACCOUNT => {
                     self.accounts(key.span(), value.get_ref(), stored);
                     continue;
                 }
-                other => {
+                None => {
                     let line = self.line(key.span().start);
-                    let known = ["server", "listen", "network", "tls", "smarthost", "multipop", "account"];
-                    let advice = match nearest(other, known) {
-                        Some("account") => "did you mean [[account]]?".to_owned(),
+                    let known = SECTIONS.iter().map(|(known, _)| *known);
+                    let advice = match nearest(name, known.clone().chain([ACCOUNT])) {
+                        Some(ACCOUNT) => "did you mean [[account]]?".to_owned(),
                         Some(near) => format!("did you mean [{near}]?"),
                         None => {
-                            "there are [server], [listen], [network], [tls], [smarthost], [multipop] and [[account]]"
-                                .to_owned()
+                            let known: Vec<_> = known.map(|known| format!("[{known}]")).collect();
+                            format!("there are {} and [[account]]", known.join(", "))
                         }
                     };
-                    self.error(line, format!("unknown section {}: {advice}", shown_name(other)));
+                    self.error(line, format!("unknown section {}: {advice}", shown_name(name)));
                     continue;
                 }
             };
@@ -417,24 +425,17 @@ fn tables<'v, 'i>(value: &'v DeValue<'i>) -> Option<impl Iterator<Item = (Range<
 }
 
 /// The one table, other than `section`, that has a setting `name`. In TOML each key belongs to the last table above it.
-fn home_of(section: Section, name: &str) -> Option<&'static str> {
-    let tables = [
-        (Section::Server, "[server]"),
-        (Section::Listen, "[listen]"),
-        (Section::Network, "[network]"),
-        (Section::Tls, "[tls]"),
-        (Section::Smarthost, "[smarthost]"),
-        (Section::Multipop, "[multipop]"),
-        (Section::Account(0), "[[account]]"),
-        (Section::Source(0, 0), "[[account.source]]"),
-    ];
-    let mut homes = tables.into_iter().filter(|(table, _)| table.setting(name).is_some());
-    let (_, home) = homes.next()?;
-    let whose = match section {
-        Section::AppPassword(..) | Section::Source(..) | Section::OAuth2(..) if home == "[[account]]" => {
+fn home_of(section: Section, name: &str) -> Option<String> {
+    let single = SECTIONS.iter().map(|(table, it)| (format!("[{table}]"), *it));
+    let above = match section {
+        Section::AppPassword(..) | Section::Source(..) | Section::OAuth2(..) => {
             "[[account]], above what begins with [[account."
         }
-        _ => home,
+        _ => "[[account]]",
     };
-    homes.next().is_none().then_some(whose)
+    let several = [(above, Section::Account(0)), ("[[account.source]]", Section::Source(0, 0))];
+    let tables = single.chain(several.map(|(table, it)| (table.to_owned(), it)));
+    let mut homes = tables.filter(|(_, table)| table.setting(name).is_some());
+    let (home, _) = homes.next()?;
+    homes.next().is_none().then_some(home)
 }
