@@ -178,16 +178,19 @@ fn whole(
     begun: &[u8],
 ) -> Result<Request, &'static str> {
     let Target { authority, path, query } = target.ok_or(BAD)?;
-    let field = |name: &str| {
-        let mut values = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
-        let value = values.next().map(|field| String::from_utf8_lossy(field.value).trim().to_owned());
+    let values = |name: &'static str| {
+        let named = fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+        named.map(|field| String::from_utf8_lossy(field.value))
+    };
+    let field = |name| {
+        let mut values = values(name);
+        let value = values.next().map(|value| value.trim().to_owned());
         // Different programs would read two fields of one name differently (RFC 9110 section 5.5).
         if values.next().is_some() { Err(BAD) } else { Ok(value) }
     };
     // What is a list may come in several fields (RFC 9110 section 5.3).
-    let list = |name: &str| {
-        let values = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
-        let all: Vec<_> = values.map(|field| String::from_utf8_lossy(field.value)).collect();
+    let list = |name| {
+        let all: Vec<_> = values(name).collect();
         (!all.is_empty()).then(|| all.join(", "))
     };
     // RFC 9112 section 3.2: the field Host has to be there. Where the target names an authority, that one counts.
