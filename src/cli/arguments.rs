@@ -363,7 +363,7 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, Failure> 
         Some(verb) => request(verb, words.skip(1)),
         None if is_first_word(&name) && matches!(&*second, "--help" | "-h") => Ok(Request::Help(Some(name))),
         None if is_first_word(&name) => Err(no_such_second(&name, &second)),
-        None => Err(unknown(&name)),
+        None => Err(Failure::Usage(format!("{name}: no such command: `pillarbox help` lists the commands"))),
     }
 }
 
@@ -382,13 +382,6 @@ fn no_such_second(first: &str, second: &str) -> Failure {
         false => format!("{first} {second}: no such command"),
     };
     Failure::Usage(format!("{what}: `pillarbox help {first}` lists what follows it"))
-}
-
-fn unknown(name: &str) -> Failure {
-    match is_first_word(name) {
-        true => no_such_second(name, ""),
-        false => Failure::Usage(format!("{name}: no such command: `pillarbox help` lists the commands")),
-    }
 }
 
 /// Sorts the words that follow `verb`. The value of an option may be the next word, or may follow after `=`.
